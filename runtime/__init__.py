@@ -1,0 +1,29 @@
+"""On-device speech recognition: features, the LiteRT network, CTC decoding and streams. Needs numpy and an interpreter.
+
+from ds2edge.runtime import Recognizer
+
+stream = Recognizer("model.tflite").stream()
+for samples in microphone:                # float32 or int16, any rate
+    stream.accept(samples, rate=48000)
+    print(stream.partial())
+print(stream.finish().text)
+"""
+
+from ds2edge.runtime.ctc import Word
+from ds2edge.runtime.errors import GateNotMet, InputError
+from ds2edge.runtime.features import Features, FeatureSettings
+from ds2edge.runtime.recognizer import Recognizer, Result, Stream
+from ds2edge.runtime.specification import Specification, read_specification
+
+__all__ = [
+    "FeatureSettings",
+    "Features",
+    "GateNotMet",
+    "InputError",
+    "Recognizer",
+    "Result",
+    "Specification",
+    "Stream",
+    "Word",
+    "read_specification",
+]

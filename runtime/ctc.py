@@ -1,0 +1,86 @@
+"""Greedy CTC decoding of a stream of logits (Graves et al. 2006, section 3.2: best path)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+BLANK = 0  # index of the blank in every alphabet of the kit
+
+
+@dataclass(frozen=True)
+class Word:
+    """A recognised word; times in seconds from the start of the stream, confidence 0..1 (mean of its symbols')."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclass
+class _Symbol:
+    """A run of equal best symbols in the path."""
+
+    text: str
+    first: int  # step
+    last: int
+    probability: float  # the highest of the run
+
+
+class GreedyDecoder:
+    """Best symbol of every step, repeats merged, blanks dropped, words split at spaces. Any chunking gives the same."""
+
+    def __init__(self, alphabet: Sequence[str], step_seconds: float, delay_steps: int = 0) -> None:
+        """`step_seconds`: audio per step; `delay_steps`: by how many steps logits come late (the model's lookahead)."""
+        self._alphabet = alphabet
+        self._step_seconds = step_seconds
+        self._delay = delay_steps
+        self._words: list[Word] = []
+        self._symbols: list[_Symbol] = []  # of the word that is still open
+        self._previous = BLANK
+        self._steps = 0
+
+    def accept(self, logits: npt.NDArray[np.float32]) -> None:
+        """Next logits, float [steps, symbols]."""
+        best = logits.argmax(-1)
+        # Softmax at the best symbol alone: 1 / sum(exp(x - max)).
+        probability = 1 / np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
+        for index, p in zip(best.tolist(), probability.tolist(), strict=True):
+            if index == self._previous:
+                if index != BLANK and self._symbols:
+                    run = self._symbols[-1]
+                    run.last, run.probability = self._steps, max(run.probability, p)
+            elif index != BLANK:
+                text = self._alphabet[index]
+                if text == " ":
+                    self._close_word()
+                else:
+                    self._symbols.append(_Symbol(text, self._steps, self._steps, p))
+            self._previous = index
+            self._steps += 1
+
+    def words(self) -> list[Word]:
+        """All words so far, the one still open included."""
+        return self._words + ([self._open_word()] if self._symbols else [])
+
+    def text(self) -> str:
+        """The words so far, one space between them."""
+        return " ".join(word.text for word in self.words())
+
+    def _close_word(self) -> None:
+        if self._symbols:
+            self._words.append(self._open_word())
+            self._symbols = []
+
+    def _open_word(self) -> Word:
+        first, last = self._symbols[0], self._symbols[-1]
+        return Word(
+            text="".join(symbol.text for symbol in self._symbols),
+            start=round(max(0, first.first - self._delay) * self._step_seconds, 3),
+            end=round(max(0, last.last + 1 - self._delay) * self._step_seconds, 3),
+            confidence=round(sum(symbol.probability for symbol in self._symbols) / len(self._symbols), 4),
+        )

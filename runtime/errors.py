@@ -1,0 +1,12 @@
+"""The two ways in which the kit ends early on purpose; the command line turns them into one line and an exit code."""
+
+
+class InputError(ValueError):
+    """Something that was given is missing, unreadable or contradictory (exit code 2).
+
+    The message is one line that names the thing and the remedy.
+    """
+
+
+class GateNotMet(RuntimeError):
+    """The work was done, but its result misses the bound that was asked for (exit code 1)."""

@@ -1,0 +1,136 @@
+"""Speech to text: `Recognizer` is a loaded model, `Stream` one recording that is being recognised."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from ds2edge.runtime.audio import AudioFile, to_mono
+from ds2edge.runtime.ctc import GreedyDecoder, Word
+from ds2edge.runtime.features import Features, Samples
+from ds2edge.runtime.network import Logits, Network, States
+from ds2edge.runtime.specification import Graph, Specification, silence_after
+
+BLOCK = 16000  # samples that go through the front end at once: bounds the memory that one long `accept` takes
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was said; `seconds` of audio were heard."""
+
+    text: str
+    words: list[Word]
+    seconds: float
+
+
+class Recognizer:
+    """A model on a device."""
+
+    def __init__(self, model: str | os.PathLike[str], threads: int = 1) -> None:
+        """Loads a .tflite file made by `ds2edge convert`. InputError if it is none."""
+        self.network = Network(model, threads)
+        self.specification = self.network.specification
+
+    def stream(self) -> Stream:
+        """A new stream. Streams of one recognizer may be interleaved, from one thread."""
+        return Stream(self.network)
+
+    def transcribe(self, path: str | os.PathLike[str]) -> Result:
+        """A whole sound file of any length, in constant memory. InputError if it cannot be read."""
+        audio, stream = AudioFile(path), self.stream()
+        for block in audio.blocks():
+            stream.accept(block, audio.rate)
+        return stream.finish()
+
+
+class StepNetwork(Protocol):
+    """What a stream needs of a network; `Network` is one, the float model under calibration another."""
+
+    specification: Specification
+    graph: Graph
+
+    def initial_states(self) -> States:
+        """What a stream begins with."""
+
+    def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
+        """One chunk: frames and states in, logits and next states out."""
+
+
+class Stream:
+    """Samples in, text out, as it is spoken. How the samples are cut into calls changes nothing."""
+
+    def __init__(self, network: StepNetwork) -> None:
+        """Usually made by `Recognizer.stream()`."""
+        specification = network.specification
+        self._network = network
+        self._graph = network.graph
+        self._settings = specification.features
+        self._features = Features(specification.features, specification.mean, specification.deviation)
+        step_seconds = self._graph.time_stride * self._settings.hop / self._settings.sample_rate
+        self._decoder = GreedyDecoder(specification.alphabet, step_seconds, self._graph.lookahead)
+        self._states = network.initial_states()
+        self._frames = np.zeros((0, self._settings.bins), np.float32)  # heard, but less than a chunk
+        self._resampler: soxr.ResampleStream | None = None
+        self._rate: int | None = None
+        self._samples = 0  # at the model's rate
+        self._finished = False
+
+    def accept(self, samples: npt.NDArray[np.generic], rate: int) -> None:
+        """Next samples, int16 or float in -1..1, [n] or [n, channels], at any `rate` in Hz (the same in every call)."""
+        if self._finished:
+            raise ValueError("this stream is finished: begin a new one")
+        if self._rate is None:
+            self._rate = rate
+            if rate != self._settings.sample_rate:
+                self._resampler = soxr.ResampleStream(rate, self._settings.sample_rate, 1, dtype="float32")
+        elif rate != self._rate:
+            raise ValueError(f"the stream began at {self._rate} Hz and now gets {rate} Hz: begin a new one")
+        mono = to_mono(samples)
+        self._hear(mono if self._resampler is None else self._resampler.resample_chunk(mono))
+
+    def partial(self) -> str:
+        """Text of what has been heard so far; the last word may still grow."""
+        return self._decoder.text()
+
+    def finish(self) -> Result:
+        """Says the rest (the model's lookahead needs silence after the last sample) and closes the stream."""
+        if not self._finished:
+            if self._resampler is not None:
+                self._hear(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            self._finished = True
+            seconds = self._samples / self._settings.sample_rate
+            if self._samples:
+                self._hear_silence()
+            words = self._decoder.words()
+            self._result = Result(" ".join(word.text for word in words), words, round(seconds, 3))
+        return self._result
+
+    def _hear_silence(self) -> None:
+        graph = self._graph
+        silence = silence_after(self._samples, self._settings, graph.time_stride, graph.lookahead)
+        self._hear(np.zeros(silence, np.float32))
+        rest = len(self._frames)
+        if rest:  # whole steps by construction, but less than a chunk: fill it and keep the logits of what was heard
+            filled = np.zeros((graph.chunk_frames, self._settings.bins), np.float32)
+            filled[:rest] = self._frames
+            self._run(filled, rest // graph.time_stride)
+
+    def _hear(self, samples: Samples) -> None:
+        self._samples += len(samples)
+        for start in range(0, len(samples), BLOCK):
+            frames = self._features.accept(samples[start : start + BLOCK])
+            frames = np.concatenate([self._frames, frames])
+            size = self._graph.chunk_frames
+            whole = len(frames) - len(frames) % size
+            for first in range(0, whole, size):
+                self._run(frames[first : first + size], self._graph.chunk_steps)
+            self._frames = frames[whole:]
+
+    def _run(self, frames: npt.NDArray[np.float32], steps: int) -> None:
+        logits, self._states = self._network.step(frames, self._states)
+        self._decoder.accept(logits[:steps])

@@ -1,0 +1,116 @@
+"""What a device must know of a model beside its weights; kept as JSON inside the .tflite file itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.features import FeatureSettings
+from ds2edge.runtime.records import from_dict
+
+MEMBER = "ds2edge.json"  # name inside the zip that follows the flatbuffer (TFLite metadata: associated files)
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """A float32 tensor that a stream carries from chunk to chunk, zero at first."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def output(self) -> str:
+        """Name of the graph's output that becomes this input of the next chunk."""
+        return f"{self.name}_next"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The step graph: `features` [1, chunk_frames, bins] and states in, `logits` [1, chunk_steps, symbols] out."""
+
+    mode: str  # float32, float16, dynamic or int8
+    chunk_steps: int
+    time_stride: int  # feature frames per output step
+    lookahead: int  # steps by which outputs come late; as much silence must follow the last frame
+    states: tuple[State, ...]
+
+    @property
+    def chunk_frames(self) -> int:
+        """Feature frames per run of the graph."""
+        return self.chunk_steps * self.time_stride
+
+
+@dataclass(frozen=True)
+class Specification:
+    """All that `ds2edge` needs to run a model, and what its user should know of it."""
+
+    name: str
+    alphabet: tuple[str, ...]  # symbol of each logit; the blank, at index 0, is ""
+    features: FeatureSettings
+    mean: tuple[float, ...]  # dB per bin, of the training set
+    deviation: tuple[float, ...]
+    graph: Graph | None = None  # None: a trained model that is not yet converted
+    training: dict[str, Any] = field(default_factory=dict)  # data, licence, hours, epochs, WER: for people
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.format > FORMAT:
+            raise ValueError(f"specification format {self.format} is newer than this ds2edge: upgrade it")
+        if not self.alphabet or self.alphabet[0] != "":
+            raise ValueError("the alphabet must begin with the blank ''")
+        if not len(self.mean) == len(self.deviation) == self.features.bins:
+            raise ValueError(
+                f"{len(self.mean)} means and {len(self.deviation)} deviations for {self.features.bins} bins"
+            )
+
+    def to_json(self) -> str:
+        """JSON text, readable and in a fixed order."""
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> Specification:
+        """The inverse of `to_json`; InputError (opened by `where`) for anything else."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{where}: the specification is not JSON ({error})") from None
+        return from_dict(cls, values, where)
+
+
+def silence_after(samples: int, features: FeatureSettings, time_stride: int, lookahead: int) -> int:
+    """Zeros to append to a clip so that the network has said all of it.
+
+    As many as make whole output steps of all the audio (at least one) and then the `lookahead` steps of delay. Training
+    appends them to its clips, a stream when it finishes: that is why the two agree to the end.
+    """
+    heard = 1 + max(0, -(-(samples - features.window) // features.hop))  # frames that reach the last sample
+    steps = -(-heard // time_stride) + lookahead
+    return (steps * time_stride - 1) * features.hop + features.window - samples
+
+
+def read_specification(path: str | os.PathLike[str]) -> Specification:
+    """Specification inside a .tflite file. InputError if there is no such file or none inside."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(MEMBER)
+    except (zipfile.BadZipFile, KeyError, OSError, EOFError):
+        raise InputError(
+            f"{path}: no ds2edge specification inside: the file is cut short or was not made by `ds2edge convert`"
+        ) from None
+    return Specification.from_json(text, str(path))
+
+
+def attach_specification(path: str | os.PathLike[str], specification: Specification) -> None:
+    """Appends the specification to a bare .tflite file, as a zip: the interpreter reads only what stands before it."""
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(MEMBER), specification.to_json(), zipfile.ZIP_DEFLATED)
