@@ -1,0 +1,1 @@
+"""Training: manifests, augmentation, the DeepSpeech2 model in Keras, the loop, scoring. Needs the extra `train`."""

@@ -1,0 +1,166 @@
+"""The layers of DeepSpeech2. Each knows two calls on the same weights, which give the same result:
+
+- `call`: whole sequences in a batch, for training;
+- `step`: one chunk of one stream, with what must be remembered going in and out as `states`, for export. Batch norm is
+  folded into the neighbouring weights there, and only operations are used that full-int8 LiteRT delegates run.
+
+All layers are causal, so padding on the right never reaches a frame that counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from ds2edge.train.cells import CELLS
+
+Tensor = Any
+States = dict[str, Tensor]
+Shapes = dict[str, tuple[int, ...]]
+
+
+class SequenceNorm(keras.layers.BatchNormalization):
+    """Batch norm over all real steps of a batch: padding stays out of the statistics."""
+
+    def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
+        """`valid`: bool, shape of `x` without its channels (or ones). Were it called `mask`, Keras would hand it on to
+        the recurrence, at the cost of the cuDNN kernel."""
+        return super().call(x, training=training, mask=valid)
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift, each [channels], that the moving statistics amount to."""
+        scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
+        return scale, self.beta - self.moving_mean * scale
+
+
+class ConvolutionLayer(keras.layers.Layer):
+    """2-D convolution over (time, frequency), batch norm, ReLU6. Causal in time, "same" in frequency."""
+
+    def __init__(self, channels: int, kernel: tuple[int, int], stride: tuple[int, int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size, self.stride = kernel, stride
+        self.past = kernel[0] - stride[0]  # frames before a chunk that its first output sees
+        self.convolution = keras.layers.Conv2D(channels, kernel, stride, use_bias=False, name="convolution")
+        self.norm = SequenceNorm(name="norm")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """`input_shape`: [batch, time, frequency, channels]."""
+        _, _, self.bins, self.in_channels = input_shape
+        kernel, stride = self.kernel_size[1], self.stride[1]
+        total = max(0, (-(-self.bins // stride) - 1) * stride + kernel - self.bins)
+        self.padding = (total // 2, total - total // 2)
+        self.out_bins = (self.bins + total - kernel) // stride + 1
+        channels = self.convolution.filters
+        self.convolution.build((None, None, self.bins + total, self.in_channels))
+        self.norm.build((None, None, self.out_bins, channels))
+        self.built = True
+
+    def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
+        """[batch, time, frequency, channels] -> [batch, steps, ...]; `valid` [batch, steps] marks the real ones."""
+        x = self.convolution(ops.pad(x, ((0, 0), (self.past, 0), self.padding, (0, 0))))
+        return ops.relu6(self.norm(x, valid=ops.expand_dims(valid, -1), training=training))
+
+    def state_shapes(self) -> Shapes:
+        """The input frames that the next chunk still sees."""
+        return {"": (1, self.past, self.bins, self.in_channels)} if self.past else {}
+
+    def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+        """[1, time, frequency, channels] -> [1, time // stride, frequency', channels']."""
+        if self.past:
+            frames = x.shape[1]
+            x = ops.concatenate([states[""], x], axis=1)
+            states = {"": ops.slice(x, (0, frames, 0, 0), (1, self.past, self.bins, self.in_channels))}
+        scale, shift = self.norm.affine()
+        x = ops.pad(x, ((0, 0), (0, 0), self.padding, (0, 0)))
+        x = ops.conv(x, self.convolution.kernel * scale, strides=self.stride, padding="valid")
+        return ops.relu6(x + shift), states
+
+
+class RecurrentLayer(keras.layers.Layer):
+    """Sequence-wise batch norm on the input, then a recurrence forward in time."""
+
+    def __init__(self, cell: str, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cell, self.units = CELLS[cell], units
+        self.norm = SequenceNorm(name="norm")
+        self.recurrence = self.cell.layer(units)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """`input_shape`: [batch, time, features]."""
+        self.norm.build(input_shape)
+        self.recurrence.build(input_shape)
+        self.built = True
+
+    def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
+        """[batch, time, features] -> [batch, time, units]; `valid` [batch, time] marks the real steps."""
+        return self.recurrence(self.norm(x, valid=valid, training=training))
+
+    def state_shapes(self) -> Shapes:
+        """Hidden state, and the memory of an LSTM."""
+        return dict.fromkeys(self.cell.states, (1, self.units))
+
+    def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+        """[steps, features] -> [steps, units], unrolled: a loop in the graph would not calibrate to int8."""
+        weights = self.recurrence.cell
+        scale, shift = self.norm.affine()
+        bias, inside = self.cell.biases(weights.bias, self.units)
+        bias = bias + ops.matmul(ops.expand_dims(shift, 0), weights.kernel)[0]
+        projected = ops.matmul(x, ops.expand_dims(scale, 1) * weights.kernel) + bias
+        outputs = []
+        for t in range(x.shape[0]):
+            row = ops.slice(projected, (t, 0), (1, projected.shape[1]))
+            recurrent = ops.matmul(states["h"], weights.recurrent_kernel)
+            states = self.cell.step(row, recurrent, inside, states, self.units)
+            outputs.append(states["h"])
+        return concatenate_steps(outputs), states
+
+
+class LookaheadLayer(keras.layers.Layer):
+    """Row convolution (arXiv 1512.02595, section 3.7): each unit sees its own next steps.
+
+    It is written as a causal convolution over the past whose output is simply late: what comes out at step t is meant
+    for step t - lookahead. CTC does not mind, and stream and batch are the same thing.
+    """
+
+    def __init__(self, lookahead: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lookahead = lookahead
+        # Keras reckons the fan-in of a depthwise kernel over all channels, which would leave hardly any signal.
+        spread = keras.initializers.RandomNormal(stddev=(lookahead + 1) ** -0.5)
+        self.convolution = keras.layers.DepthwiseConv1D(
+            lookahead + 1, use_bias=False, depthwise_initializer=spread, name="convolution"
+        )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """`input_shape`: [batch, time, units]."""
+        self.units = input_shape[-1]
+        self.convolution.build((None, None, self.units))
+        self.built = True
+
+    def call(self, x: Tensor) -> Tensor:
+        """[batch, time, units] -> the same shape."""
+        return self.convolution(ops.pad(x, ((0, 0), (self.lookahead, 0), (0, 0))))
+
+    def state_shapes(self) -> Shapes:
+        """The last inputs."""
+        return {"": (self.lookahead, self.units)}
+
+    def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+        """[steps, units] -> the same shape."""
+        steps = x.shape[0]
+        x = ops.concatenate([states[""], x], axis=0)
+        rest = ops.slice(x, (steps, 0), (self.lookahead, self.units))
+        image = ops.reshape(x, (1, self.lookahead + steps, 1, self.units))
+        y = ops.depthwise_conv(image, ops.expand_dims(self.convolution.kernel, 1), padding="valid")
+        return ops.reshape(y, (steps, self.units)), {"": rest}
+
+
+def concatenate_steps(rows: list[Tensor]) -> Tensor:
+    """Rows [1, n] to [len(rows), n] by a tree of at most 4 at a time: wider CONCATENATION leaves the int8 delegate."""
+    while len(rows) > 1:
+        rows = [
+            ops.concatenate(rows[i : i + 4], axis=0) if i + 1 < len(rows) else rows[i] for i in range(0, len(rows), 4)
+        ]
+    return rows[0]

@@ -1,0 +1,100 @@
+"""DeepSpeech2 (Amodei et al. 2015, arXiv 1512.02595) in Keras, for any backend."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+from ds2edge.runtime.ctc import BLANK
+from ds2edge.runtime.records import from_dict
+from ds2edge.train.layers import ConvolutionLayer, LookaheadLayer, RecurrentLayer, SequenceNorm, States
+from ds2edge.train.recipe import ModelSettings
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("ds2edge")
+class DeepSpeech2(keras.Model):
+    """Convolutions over the spectrogram, recurrent layers, a row convolution, a dense layer; trained with CTC.
+
+    `call` takes {"features": float32 [batch, frames, bins], "lengths": int32 [batch]} and returns logits
+    [batch, frames // time_stride, symbols]; `step` says the same of one chunk of a stream.
+    """
+
+    def __init__(self, settings: ModelSettings, bins: int, symbols: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settings, self.bins, self.symbols = settings, bins, symbols
+        self.convolutions = [
+            ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
+            for i, c in enumerate(settings.convolutions)
+        ]
+        self.recurrences = [
+            RecurrentLayer(settings.cell, settings.width, name=f"{settings.cell}{i}") for i in range(settings.depth)
+        ]
+        self.lookaheads = [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
+        self.norm = SequenceNorm(name="norm")
+        self.dense = keras.layers.Dense(symbols, name="dense")
+        self({"features": ops.zeros((1, 2 * settings.time_stride, bins)), "lengths": ops.ones((1,), "int32")})
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs to make this model again."""
+        return {"settings": dataclasses.asdict(self.settings), "bins": self.bins, "symbols": self.symbols}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DeepSpeech2:
+        """Keras calls this when it loads a .keras file."""
+        settings = from_dict(ModelSettings, config["settings"], "model configuration")
+        return cls(settings, config["bins"], config["symbols"])
+
+    def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
+        """Whole clips, padded on the right to one length; `lengths` counts the real frames of each."""
+        x, lengths = ops.expand_dims(inputs["features"], -1), ops.cast(inputs["lengths"], "int32")
+        for layer in self.convolutions:
+            lengths = lengths // layer.stride[0]
+            valid = ops.arange(ops.shape(x)[1] // layer.stride[0]) < ops.expand_dims(lengths, 1)
+            x = layer(x, valid=valid, training=training)
+        x = ops.reshape(x, (-1, ops.shape(x)[1], x.shape[2] * x.shape[3]))
+        for layer in self.recurrences:
+            x = layer(x, valid=valid, training=training)
+        for layer in self.lookaheads:
+            x = layer(x)
+        return self.dense(self.norm(x, valid=valid, training=training))
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+                     training: bool = True) -> Tensor:  # fmt: skip
+        """Mean CTC loss of the batch, with the true lengths: `keras.losses.CTC` would take the padded one for all."""
+        steps = ops.cast(x["lengths"], "int32") // self.settings.time_stride
+        loss = ops.ctc_loss(y["labels"], y_pred, y["label_lengths"], steps, mask_index=BLANK)
+        return ops.mean(loss)
+
+    def _stages(self) -> Iterator[keras.layers.Layer]:
+        yield from (*self.convolutions, *self.recurrences, *self.lookaheads)
+
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of all that a stream carries, in the order of the stages."""
+        return {_name(layer, key): shape for layer in self._stages() for key, shape in layer.state_shapes().items()}
+
+    def step(self, features: Tensor, states: States) -> tuple[Tensor, States]:
+        """One chunk: float32 [1, frames, bins] and states -> logits [1, frames // time_stride, symbols], next states.
+
+        Batch norm takes its moving statistics, so this equals `call` with training=False.
+        """
+        following: States = {}
+        x = ops.expand_dims(features, -1)
+        for layer in self._stages():
+            if layer is self.recurrences[0]:
+                x = ops.reshape(x, (x.shape[1], x.shape[2] * x.shape[3]))
+            x, kept = layer.step(x, {key: states[_name(layer, key)] for key in layer.state_shapes()})
+            following |= {_name(layer, key): value for key, value in kept.items()}
+        scale, shift = self.norm.affine()
+        bias = self.dense.bias + ops.matmul(ops.expand_dims(shift, 0), self.dense.kernel)[0]
+        logits = ops.matmul(x, ops.expand_dims(scale, 1) * self.dense.kernel) + bias
+        return ops.expand_dims(logits, 0), following
+
+
+def _name(layer: keras.layers.Layer, key: str) -> str:
+    return f"{layer.name}_{key}" if key else layer.name

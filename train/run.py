@@ -1,0 +1,101 @@
+"""A run: the folder in which one training keeps its recipe, specification, checkpoints and logs."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.records import from_dict
+from ds2edge.runtime.specification import Specification
+from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.recipe import Recipe
+
+HISTORY = "ds2edge_history.json"  # inside last.keras: figures of every epoch so far, so that one rename saves all
+
+
+class Run:
+    """Paths and files of a run; made by `create`, opened by `open`."""
+
+    def __init__(self, folder: Path, recipe: Recipe, specification: Specification) -> None:
+        self.folder, self.recipe, self.specification = folder, recipe, specification
+        self.last = folder / "last.keras"  # newest epoch, with the optimizer's state
+        self.best = folder / "best.keras"  # epoch of the lowest WER on dev
+        self.tensorboard = folder / "tensorboard"
+
+    @classmethod
+    def create(cls, folder: Path, recipe: Recipe, specification: Specification) -> Run:
+        """Makes the folder and writes what will not change during training."""
+        folder.mkdir(parents=True, exist_ok=True)
+        run = cls(folder, recipe, specification)
+        _write(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=1))
+        run.save_specification(specification)
+        return run
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Run:
+        """An existing run. InputError if the folder holds none."""
+        folder = Path(folder)
+        try:
+            recipe = json.loads((folder / "recipe.json").read_text("utf-8"))
+            specification = (folder / "specification.json").read_text("utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: not a run of `ds2edge train` ({error})") from None
+        return cls(folder, from_dict(Recipe, recipe, f"{folder}/recipe.json"),
+                   Specification.from_json(specification, f"{folder}/specification.json"))  # fmt: skip
+
+    def save_specification(self, specification: Specification) -> None:
+        """Replaces the specification."""
+        self.specification = specification
+        _write(self.folder / "specification.json", specification.to_json())
+
+    def best_model(self) -> DeepSpeech2:
+        """Model of the best epoch. InputError if training has not come that far."""
+        return self._load(self.best)
+
+    def last_model(self) -> tuple[DeepSpeech2, list[dict[str, Any]]]:
+        """Model of the newest epoch, compiled with its optimizer's state, and the figures of all epochs so far."""
+        model = self._load(self.last)
+        with zipfile.ZipFile(self.last) as archive:
+            return model, json.loads(archive.read(HISTORY))
+
+    def save_epoch(self, model: DeepSpeech2, history: list[dict[str, Any]]) -> None:
+        """Saves the newest epoch, and keeps it as the best if it is; each file appears whole or not at all."""
+        best = min(range(len(history)), key=lambda i: (history[i]["dev_wer"], history[i]["dev_cer"]))
+        beside = self.folder / "saving.keras"
+        model.save(beside)
+        with zipfile.ZipFile(beside, "a") as archive:
+            archive.writestr(HISTORY, json.dumps(history))
+        if best == len(history) - 1:
+            copy = self.folder / "saving-best.keras"
+            copy.write_bytes(beside.read_bytes())
+            copy.replace(self.best)
+        beside.replace(self.last)
+        rows = self.folder / "log.csv.part"
+        with rows.open("w", newline="") as file:
+            writer = csv.DictWriter(file, history[0].keys())
+            writer.writeheader()
+            writer.writerows(history)
+        rows.replace(self.folder / "log.csv")
+
+    def _load(self, path: Path) -> DeepSpeech2:
+        if not path.is_file():
+            raise InputError(f"{self.folder}: no finished epoch yet: train it (again, or with --resume)")
+        try:
+            model: DeepSpeech2 = keras.saving.load_model(path)
+        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0]})") from None
+        return model
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, "utf-8")
+    beside.replace(path)

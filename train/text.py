@@ -1,0 +1,58 @@
+"""The one text normaliser and alphabet of the kit."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+
+import num2words
+
+# Symbol of each logit. The blank comes first (keras.ops.ctc_loss: mask_index 0), then the space.
+ALPHABET = ("", " ", *"abcdefghijklmnopqrstuvwxyz", "'")
+_INDEX = {symbol: index for index, symbol in enumerate(ALPHABET)}
+
+# 1,234 or 3.5 or 21st; a sign or a currency stays outside and is dropped with the rest.
+_NUMBER = re.compile(r"(?P<digits>\d+(?:,\d{3})+(?!\d)|\d+)(?:(?P<ordinal>st|nd|rd|th)\b|(?P<fraction>\.\d+))?", re.I)
+_APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "`": "'"})
+_LONGEST_NUMBER = 15  # digits; anything longer is a code, read digit by digit
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """Text of the alphabet alone, and how often each character was dropped on the way (white space not counted)."""
+
+    text: str
+    dropped: Counter[str]
+
+
+def normalise(text: str) -> Normalised:
+    """Lower case, a-z, apostrophe and single spaces; numbers spelled out in English, accents taken off their letters.
+
+    All other characters become spaces and are counted in `dropped`; the result may be empty.
+    """
+    spelled = _NUMBER.sub(_spell, text.translate(_APOSTROPHES))
+    decomposed = unicodedata.normalize("NFKD", spelled.lower())
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c))
+    dropped = Counter(c for c in letters if c not in _INDEX and not c.isspace())
+    kept = "".join(c if c in _INDEX else " " for c in letters)
+    # An apostrophe is a letter inside a word and a quotation mark around one.
+    words = (word.strip("'") for word in kept.split())
+    return Normalised(" ".join(word for word in words if word), dropped)
+
+
+def encode(text: str) -> list[int]:
+    """Indexes of a normalised text's symbols. KeyError for a character outside the alphabet."""
+    return [_INDEX[symbol] for symbol in text]
+
+
+def _spell(match: re.Match[str]) -> str:
+    digits = match["digits"].replace(",", "")
+    if len(digits) > _LONGEST_NUMBER or (digits.startswith("0") and len(digits) > 1):
+        words = " ".join(num2words.num2words(int(digit)) for digit in digits)
+    else:
+        words = num2words.num2words(int(digits), to="ordinal" if match["ordinal"] else "cardinal")
+    if match["fraction"]:
+        words += " point " + " ".join(num2words.num2words(int(digit)) for digit in match["fraction"][1:])
+    return f" {words} ".replace("-", " ").replace(",", " ")
