@@ -1,0 +1,1 @@
+"""Conversion: streaming export, calibration, quantization, inspection, and parity of the result with the float one."""

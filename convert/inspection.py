@@ -1,0 +1,67 @@
+"""What is really inside a .tflite file: its operations, the float tensors among them, how the delegate takes them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from ds2edge.runtime.errors import GateNotMet
+
+EDGES = {"QUANTIZE", "DEQUANTIZE"}  # they alone may touch the float32 inputs and outputs of an int8 graph
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Findings on one model."""
+
+    operations: dict[str, int]  # how many of each kind
+    float_tensors: int  # tensors of a float type that an operation other than those at the edges reads or writes
+    float_operations: list[str]  # kinds of operation that do
+    partitions: int  # pieces of the graph that the XNNPACK delegate runs; one is best
+
+    def summary(self) -> str:
+        """One line for people."""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.operations.items())
+        return (
+            f"{sum(self.operations.values())} operations ({kinds}), {self.float_tensors} float tensors inside, "
+            f"{self.partitions} delegate partition{'s' if self.partitions != 1 else ''}"
+        )
+
+    def require_int8(self) -> None:
+        """Raises GateNotMet if anything inside is float."""
+        if self.float_tensors:
+            kinds = ", ".join(self.float_operations)
+            raise GateNotMet(
+                f"not fully int8: {self.float_tensors} float tensors inside, at {kinds}; nothing was written"
+            )
+
+
+def inspect_model(path: str | os.PathLike[str]) -> Inspection:
+    """Loads the model twice, without delegate for what it is and with it for how it will run."""
+    plain = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    operations = _operations(plain)
+    kinds = {tensor["index"]: tensor["dtype"] for tensor in plain.get_tensor_details()}
+    floats: dict[int, str] = {}
+    for operation in operations:
+        if operation["op_name"] not in EDGES:
+            for index in (*operation["inputs"], *operation["outputs"]):
+                if index in kinds and np.issubdtype(kinds[index], np.floating):
+                    floats.setdefault(index, operation["op_name"])
+    delegated = Interpreter(str(path), num_threads=1)
+    delegated.allocate_tensors()
+    return Inspection(
+        operations=dict(Counter(operation["op_name"] for operation in operations).most_common()),
+        float_tensors=len(floats),
+        float_operations=sorted(set(floats.values())),
+        partitions=sum(operation["op_name"] == "DELEGATE" for operation in _operations(delegated)),
+    )
+
+
+def _operations(interpreter: Interpreter) -> list[dict[str, Any]]:
+    operations: list[dict[str, Any]] = interpreter._get_ops_details()  # the only list of operations that it offers
+    return operations

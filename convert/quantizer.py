@@ -1,0 +1,30 @@
+"""The quantizer behind one function: a SavedModel of a step graph in, a .tflite flatbuffer out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import tensorflow as tf
+
+from ds2edge.convert.calibration import Inputs
+
+MODES = ("int8", "dynamic", "float16", "float32")
+
+
+def quantize(saved_model: Path, mode: str, calibration: Iterable[Inputs]) -> bytes:
+    """Converts the endpoint `step`; `calibration` is read in mode int8 only.
+
+    The graph's edges stay float32 in every mode; between them int8 has nothing but int8 (weights per channel,
+    https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/post_training_integer_quant).
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=["step"])
+    if mode != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if mode == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if mode == "int8":
+        converter.representative_dataset = lambda: iter(calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    flatbuffer: bytes = converter.convert()
+    return flatbuffer
