@@ -1,0 +1,84 @@
+"""Training from the command line on the embedded corpus: learning, resuming, and what stops it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from support import MINI
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.train.run import Run
+from ds2edge.train.trainer import train
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    """A few clips of the embedded corpus."""
+    path = tmp_path_factory.mktemp("data") / "manifest.jsonl"
+    rows = [json.loads(line) for line in MINI.read_text().splitlines()]
+    chosen = [r for r in rows if r["split"] == "train"][:40] + [r for r in rows if r["split"] == "dev"][:8]
+    path.write_text("".join(json.dumps(r | {"audio": str(MINI.parent / r["audio"])}) + "\n" for r in chosen))
+    return path
+
+
+@pytest.fixture(scope="module")
+def unbroken(manifest, tiny_recipe, tmp_path_factory):
+    """Four epochs in one go."""
+    return train(tiny_recipe.with_training(4, None), [manifest], tmp_path_factory.mktemp("run") / "unbroken")
+
+
+def weights(run: Run) -> list[np.ndarray]:
+    return [np.asarray(weight) for weight in run.last_model()[0].weights]
+
+
+def test_it_learns_and_logs(unbroken):
+    rows = list(csv.DictReader((unbroken.folder / "log.csv").open()))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
+    assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])
+    assert {"dev_wer", "dev_cer", "seconds"} <= set(rows[0])
+    assert list(unbroken.tensorboard.rglob("events*"))
+
+
+def test_resumed_training_ends_where_the_unbroken_one_does(manifest, tiny_recipe, unbroken, tmp_path, monkeypatch):
+    """Stopped by an exception in its third epoch and resumed: weights, optimizer and figures are the same."""
+    recipe = tiny_recipe.with_training(4, None)
+    save = Run.save_epoch
+
+    def stop_after_two(self, model, history):
+        if len(history) == 3:
+            raise KeyboardInterrupt
+        save(self, model, history)
+
+    monkeypatch.setattr(Run, "save_epoch", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [manifest], tmp_path / "run")
+    monkeypatch.undo()
+    assert len(Run.open(tmp_path / "run").last_model()[1]) == 2
+    resumed = train(recipe, [manifest], tmp_path / "run", resume=True)
+    for one, other in zip(weights(resumed), weights(unbroken), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    figures = [[{k: v for k, v in row.items() if k != "seconds"} for row in run.last_model()[1]]
+               for run in (resumed, unbroken)]  # fmt: skip
+    assert figures[0] == figures[1]
+
+
+def test_a_run_is_not_overwritten_and_not_resumed_with_another_recipe(manifest, tiny_recipe, unbroken):
+    with pytest.raises(InputError, match="holds a run already: add --resume"):
+        train(tiny_recipe, [manifest], unbroken.folder)
+    with pytest.raises(InputError, match="begun with another recipe"):
+        train(tiny_recipe.with_training(9, None), [manifest], unbroken.folder, resume=True)
+    done = train(tiny_recipe.with_training(4, None), [manifest], unbroken.folder, resume=True)
+    assert len(done.last_model()[1]) == 4
+
+
+def test_a_loss_that_is_not_a_number_stops_it_in_one_line(manifest, tiny_recipe, tmp_path, monkeypatch):
+    from ds2edge.train.model import DeepSpeech2
+
+    monkeypatch.setattr(DeepSpeech2, "compute_loss", lambda self, y_pred=None, **_: y_pred[0, 0, 0] * float("nan"))
+    with pytest.raises(InputError, match="the loss is nan at batch 1"):
+        train(tiny_recipe, [manifest], tmp_path / "run")
+    with pytest.raises(InputError, match="no finished epoch yet"):
+        Run.open(tmp_path / "run").best_model()

@@ -1,0 +1,123 @@
+"""Conversion: what comes out is what was asked for, or nothing does."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+
+from ds2edge.convert import conversion
+from ds2edge.convert.calibration import choose_clips
+from ds2edge.convert.conversion import convert
+from ds2edge.convert.inspection import Inspection, inspect_model
+from ds2edge.convert.parity import measure
+from ds2edge.convert.report import markdown, write_report
+from ds2edge.runtime.errors import GateNotMet
+from ds2edge.runtime.network import Network
+from ds2edge.train.manifest import Clip
+
+
+def crash(*_: object) -> Inspection:
+    """Stands in for a converter that dies of a segmentation fault."""
+    os.kill(os.getpid(), 11)
+    raise AssertionError
+
+
+@pytest.fixture(scope="module")
+def int8_model(tiny_run, mini_clips, tmp_path_factory):
+    path = tmp_path_factory.mktemp("int8") / "tiny.tflite"
+    inspection = convert(tiny_run.folder, "int8", mini_clips[:6], path, chunk_steps=4)
+    return path, inspection
+
+
+def test_int8_is_int8_throughout_and_one_partition(int8_model):
+    path, inspection = int8_model
+    assert inspection.float_tensors == 0
+    assert inspection.partitions == 1
+    assert not set(inspection.operations) & {"WHILE", "UNPACK", "PACK", "STRIDED_SLICE", "CUSTOM"}
+    assert Network(path).graph.mode == "int8"
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_float_model_is_not_taken_for_int8(tiny_model):
+    inspection = inspect_model(tiny_model)
+    assert inspection.float_tensors > 50
+    assert "FULLY_CONNECTED" in inspection.float_operations
+    with pytest.raises(GateNotMet, match="not fully int8"):
+        inspection.require_int8()
+
+
+def test_each_weight_is_in_the_file_once(int8_model, tiny_model, tiny_run):
+    weights = tiny_run.best_model().count_params()
+    sizes = [len(path.read_bytes()) for path in (int8_model[0], tiny_model)]
+    assert weights < 30000  # tiny: the graph itself counts for more than an unrepeated copy of the weights
+    assert sizes[1] < 4 * weights + 120_000
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "float16"])
+def test_other_modes_run_and_stay_close_to_float(tiny_run, tiny_model, tmp_path, mode):
+    path = tmp_path / "m.tflite"
+    convert(tiny_run.folder, mode, [], path, chunk_steps=4)
+    network, reference = Network(path), Network(tiny_model)
+    frames = np.random.default_rng(0).standard_normal((network.graph.chunk_frames, 161)).astype(np.float32)
+    logits, _ = network.step(frames, network.initial_states())
+    expected, _ = reference.step(frames, reference.initial_states())
+    assert 0 < np.abs(logits - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_a_converter_that_crashes_is_a_message_and_no_file(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "_build", crash)
+    with pytest.raises(GateNotMet, match="the converter crashed in mode int8; nothing was written"):
+        convert(tiny_run.folder, "int8", [], tmp_path / "m.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_conversion_keeps_the_file_that_was_there(tiny_run, tmp_path, monkeypatch):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"the old model")
+    monkeypatch.setattr(conversion, "_build", crash)
+    with pytest.raises(GateNotMet):
+        convert(tiny_run.folder, "int8", [], path)
+    assert path.read_bytes() == b"the old model"
+
+
+def test_calibration_is_drawn_from_train_before_dev_before_test(tmp_path):
+    clips = [Clip(tmp_path, "x", 1.0, split) for split in ("test", "dev", "train", "train")]
+    assert {clip.split for clip in choose_clips(clips)} == {"train"}
+    assert {clip.split for clip in choose_clips(clips[:2])} == {"dev"}
+    assert len(choose_clips([clips[2]] * 500)) == 100
+
+
+def test_parity_of_a_model_with_itself_is_perfect(tiny_model, mini_clips):
+    parity = measure(tiny_model, tiny_model, mini_clips[:5])
+    assert parity.wer_increase == 0
+    assert parity.wer_increase_interval == (0, 0)
+    assert parity.frame_agreement == 100
+    assert set(parity.signal_to_noise.values()) == {float("inf")}
+    assert parity.size_ratio == 1
+    assert not parity.changed
+
+
+def test_parity_finds_the_noise_of_each_stage(tiny_model, int8_model, mini_clips, tmp_path):
+    parity = measure(tiny_model, int8_model[0], mini_clips[:5])
+    assert list(parity.signal_to_noise) == ["conv0", "conv1", "gru0_h", "gru1_h", "lookahead", "logits"]
+    assert all(10 < value < 60 for value in parity.signal_to_noise.values()), parity.signal_to_noise
+    assert 80 < parity.frame_agreement <= 100
+    assert parity.size_ratio < 1
+    write_report(parity, tmp_path)
+    assert (tmp_path / "parity.md").read_text().endswith(markdown(parity))
+    assert '"frame_agreement"' in (tmp_path / "parity.json").read_text()
+
+
+def test_noise_on_the_weights_shows_in_the_parity(tiny_run, int8_model, mini_clips, tmp_path):
+    """The figures can be bad: a float model with other weights agrees with nothing."""
+    model = tiny_run.best_model()
+    for weight in model.weights:
+        weight.assign(weight * 1.5)
+    other = type(tiny_run).create(tmp_path / "run", tiny_run.recipe, dataclasses.replace(tiny_run.specification))
+    other.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
+    convert(other.folder, "float32", [], tmp_path / "o.tflite", chunk_steps=4)
+    parity = measure(tmp_path / "o.tflite", int8_model[0], mini_clips[:5])
+    assert min(parity.signal_to_noise.values()) < 10
+    assert parity.changed

@@ -1,0 +1,75 @@
+"""The front end: frames do not depend on how sound is cut, and levels are what they say."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import RATE, babble
+
+from ds2edge.runtime.features import Features, FeatureSettings, mel_filters
+from ds2edge.runtime.specification import silence_after
+
+SETTINGS = [FeatureSettings(), FeatureSettings(mel_bands=40), FeatureSettings(window=400, hop=170)]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@given(cuts=st.lists(st.integers(0, 6000), max_size=12), length=st.integers(0, 6000))
+def test_any_chunking_gives_the_frames_of_the_whole(settings, cuts, length):
+    samples = babble(0.4)[:length]
+    mean, deviation = np.linspace(-60, -40, settings.bins), np.linspace(8, 20, settings.bins)
+    features = Features(settings, mean, deviation)
+    pieces = np.split(samples, sorted(min(cut, length) for cut in cuts))
+    streamed = np.concatenate([features.accept(piece) for piece in pieces])
+    np.testing.assert_array_equal(streamed, features(samples))
+    assert len(streamed) == settings.frames(length)
+
+
+def test_full_scale_sine_is_zero_decibels_at_its_bin():
+    tone = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
+    levels = Features(FeatureSettings(ceiling_db=20.0))(tone)
+    assert levels.argmax(-1).tolist() == [1000 * 320 // RATE] * len(levels)
+    np.testing.assert_allclose(levels.max(-1), 0.0, atol=0.01)
+
+
+def test_silence_is_the_floor_and_normalised_like_the_rest():
+    settings = FeatureSettings()
+    features = Features(settings, np.full(161, -50.0), np.full(161, 10.0))
+    np.testing.assert_allclose(features(np.zeros(RATE, np.float32)), -3.0)
+
+
+def test_reset_forgets_the_stream():
+    features = Features(FeatureSettings())
+    features.accept(babble(0.1)[:1000])
+    features.reset()
+    np.testing.assert_array_equal(features.accept(babble(0.2)), features(babble(0.2)))
+
+
+def test_every_mel_band_hears_something_and_peaks_at_one():
+    filters = mel_filters(FeatureSettings(mel_bands=80))
+    assert filters.shape == (80, 161)
+    assert (filters.max(1) > 0.5).all()
+    assert filters.max() == 1.0
+    assert filters.min() == 0.0
+
+
+@given(samples=st.integers(1, 5000), stride=st.integers(1, 6), lookahead=st.integers(0, 9))
+def test_silence_after_a_clip_makes_whole_steps_of_all_of_it(samples, stride, lookahead):
+    settings = FeatureSettings()
+    silence = silence_after(samples, settings, stride, lookahead)
+    frames = settings.frames(samples + silence)
+    assert silence >= 0
+    assert frames % stride == 0
+    # The last sample is inside a frame that has `lookahead` whole steps after its own.
+    first_without_audio = -(-samples // settings.hop)
+    assert min(frames, first_without_audio) >= 1
+    assert frames - lookahead * stride >= settings.frames(samples)
+    # One step fewer would cut audio off.
+    fewer = frames - (lookahead + 1) * stride
+    assert fewer == 0 or (fewer - 1) * settings.hop + settings.window < samples
+
+
+def test_settings_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="hop"):
+        FeatureSettings(hop=400)
+    with pytest.raises(ValueError, match="statistics"):
+        Features(FeatureSettings(), mean=[0.0])

@@ -1,0 +1,60 @@
+"""Manifests: what is read is what was written, and a bad line is named."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.train.manifest import SPLITS, Clip, read_manifest, write_manifest
+
+GOOD = {"audio": "a.wav", "text": "yes", "duration": 1.5, "split": "train", "speaker": "x"}
+
+
+def test_audio_is_relative_to_the_manifest(tmp_path):
+    (tmp_path / "m.jsonl").write_text(json.dumps(GOOD) + "\n\n")
+    assert read_manifest(tmp_path / "m.jsonl") == [Clip(tmp_path / "a.wav", "yes", 1.5, "train", "x")]
+
+
+@given(text=st.text(), duration=st.floats(0.01, 1e4), split=st.sampled_from(SPLITS), speaker=st.text())
+def test_what_is_written_is_read_again(tmp_path_factory, text, duration, split, speaker):
+    path = tmp_path_factory.mktemp("m") / "m.jsonl"
+    clip = Clip(path.parent / "sub" / "a.wav", text, round(duration, 3), split, speaker)
+    write_manifest(path, [clip])
+    assert read_manifest(path) == [clip]
+    assert [p.name for p in path.parent.iterdir()] == ["m.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{nonsense", "not a JSON object"),
+        ("[1, 2]", "not a JSON object"),
+        (json.dumps({k: v for k, v in GOOD.items() if k != "text"}), "'text' is missing"),
+        (json.dumps(GOOD | {"duration": "long"}), "not a number"),
+        (json.dumps(GOOD | {"duration": -1}), "seconds above 0"),
+        (json.dumps(GOOD | {"duration": True}), "not a number"),
+        (json.dumps(GOOD | {"split": "validation"}), "none of train, dev, test"),
+        (json.dumps(GOOD | {"audio": 3}), "not text"),
+    ],
+)
+def test_a_bad_line_is_named_with_file_and_line(tmp_path, line, says):
+    path = tmp_path / "m.jsonl"
+    path.write_text(json.dumps(GOOD) + "\n" + line + "\n")
+    with pytest.raises(InputError, match=says) as caught:
+        read_manifest(path)
+    assert str(caught.value).startswith(f"{path}:2: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_file_no_clip_no_text(tmp_path):
+    path = tmp_path / "m.jsonl"
+    with pytest.raises(InputError, match="cannot read"):
+        read_manifest(path)
+    path.write_text(json.dumps(GOOD))
+    with pytest.raises(InputError, match=r"no clip of split test in it \(it holds train\)"):
+        read_manifest(path, "test")
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="UTF-8"):
+        read_manifest(path)

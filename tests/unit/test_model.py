@@ -1,0 +1,102 @@
+"""The model: one chunk after another says what the whole sequence says, for every cell, and padding changes nothing."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from support import jolt
+
+from ds2edge.train.cells import CELLS
+from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.recipe import Convolution, ModelSettings
+
+BINS, SYMBOLS = 41, 7
+SHAPES = {
+    "two convolutions": ((Convolution(4, (5, 11), (2, 2)), Convolution(3, (3, 6), (1, 3))), 4),
+    "kernel as long as its stride": ((Convolution(4, (3, 5), (3, 2)),), 2),
+    "no lookahead": ((Convolution(4, (4, 5), (2, 2)),), 0),
+    "lookahead longer than a chunk": ((Convolution(4, (4, 5), (2, 2)),), 9),
+}
+
+
+def build(cell: str, shape: str) -> DeepSpeech2:
+    convolutions, lookahead = SHAPES[shape]
+    keras.utils.set_random_seed(0)
+    model = DeepSpeech2(ModelSettings(convolutions, cell, 12, 2, lookahead), BINS, SYMBOLS)
+    jolt(model)
+    return model
+
+
+def whole(model: DeepSpeech2, features: np.ndarray) -> np.ndarray:
+    lengths = np.full(len(features), features.shape[1], np.int32)
+    return np.asarray(model({"features": features, "lengths": lengths}, training=False))
+
+
+def stepped(model: DeepSpeech2, features: np.ndarray, chunk_steps: int) -> np.ndarray:
+    states = {name: np.zeros(shape, np.float32) for name, shape in model.state_shapes().items()}
+    size = chunk_steps * model.settings.time_stride
+    logits = []
+    for first in range(0, features.shape[1], size):
+        chunk, states = model.step(ops.convert_to_tensor(features[:, first : first + size]), states)
+        logits.append(np.asarray(chunk))
+    return np.concatenate(logits, 1)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_steps_say_what_the_whole_sequence_says(cell, shape):
+    model = build(cell, shape)
+    features = np.random.default_rng(1).standard_normal((1, 36 * model.settings.time_stride, BINS)).astype(np.float32)
+    expected = whole(model, features)
+    assert expected.std() > 0.05  # or agreement would mean nothing
+    for chunk_steps in (1, 4, 9, 36):
+        np.testing.assert_allclose(stepped(model, features, chunk_steps), expected, atol=1e-4)
+
+
+def test_padding_changes_neither_logits_nor_statistics():
+    model = build("gru", "two convolutions")
+    features = np.random.default_rng(1).standard_normal((2, 40, BINS)).astype(np.float32)
+    inputs = {"features": features, "lengths": np.array([40, 40], np.int32)}
+    padded = {
+        "features": np.pad(features, ((0, 0), (0, 24), (0, 0)), constant_values=9.0),
+        "lengths": inputs["lengths"],
+    }
+    np.testing.assert_allclose(np.asarray(model(padded))[:, :20], np.asarray(model(inputs)), atol=1e-5)
+    for given in (inputs, padded):  # in training the batch's own statistics count
+        jolt_free = build("gru", "two convolutions")
+        given["logits"] = np.asarray(jolt_free(given, training=True))[:, :20]
+        given["moving"] = np.asarray(jolt_free.recurrences[0].norm.moving_variance)
+    np.testing.assert_allclose(padded["logits"], inputs["logits"], atol=1e-4)
+    np.testing.assert_allclose(padded["moving"], inputs["moving"], rtol=1e-5)
+
+
+def test_nothing_is_heard_before_it_is_said():
+    model = build("gru", "two convolutions")
+    features = np.random.default_rng(1).standard_normal((1, 40, BINS)).astype(np.float32)
+    changed = features.copy()
+    changed[:, 20:] += 1
+    np.testing.assert_allclose(whole(model, changed)[:, :10], whole(model, features)[:, :10], atol=1e-5)
+    assert np.abs(whole(model, changed)[:, 10:] - whole(model, features)[:, 10:]).max() > 0.01
+
+
+def test_the_loss_takes_the_true_lengths():
+    model = build("gru", "no lookahead")
+    random = np.random.default_rng(2)
+    features = random.standard_normal((1, 20, BINS)).astype(np.float32)
+    targets = {"labels": np.array([[2, 3, 0]], np.int32), "label_lengths": np.array([2], np.int32)}
+    inputs = {"features": features, "lengths": np.array([20], np.int32)}
+    padded = {"features": np.pad(features, ((0, 0), (0, 30), (0, 0))), "lengths": inputs["lengths"]}
+    losses = [float(model.compute_loss(x, targets, model(x))) for x in (inputs, padded)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] > 0
+
+
+def test_a_saved_model_comes_back_the_same(tmp_path):
+    model = build("lstm", "two convolutions")
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    features = np.random.default_rng(1).standard_normal((1, 20, BINS)).astype(np.float32)
+    np.testing.assert_array_equal(whole(again, features), whole(model, features))
+    assert dataclasses.asdict(again.settings) == dataclasses.asdict(model.settings)

@@ -1,0 +1,239 @@
+"""Batches, augmentation, survey, scoring, joining, recipes: what goes into a training and what comes out in figures."""
+
+import dataclasses
+import json
+import logging
+
+import jiwer
+import numpy as np
+import pytest
+import soundfile
+from support import RATE, babble
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.features import Features
+from ds2edge.train.augmentation import augment_samples, draw_noise, mask_frames
+from ds2edge.train.batches import Batches
+from ds2edge.train.joining import join_clips
+from ds2edge.train.manifest import Clip, read_manifest, write_manifest
+from ds2edge.train.recipe import Augmentation, read_recipe
+from ds2edge.train.scoring import bootstrap_interval, score
+from ds2edge.train.survey import survey
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Twelve clips of babble: ten to train on, of different lengths, and two to judge by."""
+    made = []
+    for i in range(12):
+        path = tmp_path / f"{i}.wav"
+        soundfile.write(path, babble(0.6 + 0.1 * i, seed=i), RATE)
+        made.append(Clip(path, f"word {'abcdefghijkl'[i]}", 0.6 + 0.1 * i, "train" if i < 10 else "dev", "x"))
+    return made
+
+
+def test_the_survey_measures_the_training_split(clips, tiny_recipe):
+    found = survey(clips, tiny_recipe)
+    assert {split: len(examples) for split, examples in found.examples.items()} == {"train": 10, "dev": 2, "test": 0}
+    features = Features(tiny_recipe.features)
+    levels = np.concatenate([features(soundfile.read(c.audio, dtype="float32")[0]) for c in clips[:10]])
+    np.testing.assert_allclose(found.mean, levels.mean(0), atol=0.01)
+    np.testing.assert_allclose(found.deviation, np.maximum(levels.std(0), 8), atol=0.01)
+
+
+def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, caplog, tmp_path):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    many = clips[:10] * 20 + clips[10:]
+    with caplog.at_level(logging.WARNING, "ds2edge"):
+        found = survey([*many, dataclasses.replace(clips[0], audio=bad)], tiny_recipe)
+    assert len(found.examples["train"]) == 200
+    assert str(bad) in caplog.text
+    assert "skipped 1 of 203 clips" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"audio": "none.wav"}, "none.wav: no such file"),
+        ({"text": "far too many letters " * 20}, "its text needs 4\\d\\d steps"),
+        ({"text": "!?"}, "no letter is left"),
+    ],
+)
+def test_past_one_in_a_hundred_the_survey_stops(clips, tiny_recipe, change, says):
+    with pytest.raises(InputError, match=f"1 of 12 clips cannot be used, more than 1 %.*{says}"):
+        survey([dataclasses.replace(clips[0], **change), *clips[1:]], tiny_recipe)
+
+
+def test_there_must_be_something_to_learn_from_and_to_judge_by(clips, tiny_recipe):
+    with pytest.raises(InputError, match="'dev' to judge by"):
+        survey(clips[:10], tiny_recipe)
+    with pytest.raises(InputError, match="'train' to learn from"):
+        survey(clips[10:], tiny_recipe)
+
+
+def make_batches(clips, recipe, **options):
+    found = survey(clips, recipe)
+    return Batches(found.examples["train"], recipe, Features(recipe.features, found.mean, found.deviation), **options)
+
+
+def test_batches_hold_every_clip_once_sorted_by_length_and_padded_alike(clips, tiny_recipe):
+    recipe = dataclasses.replace(tiny_recipe, training=dataclasses.replace(tiny_recipe.training, batch_size=3))
+    batches = make_batches(clips, recipe, augment=True)
+    assert len(batches) == 4
+    texts = [text for i in range(len(batches)) for text in batches.texts(i)]
+    assert sorted(texts) == sorted(clip.text for clip in clips[:10])
+    for i in range(len(batches)):
+        inputs, targets = batches[i]
+        assert inputs["features"].shape[1] % (16 * recipe.model.time_stride) == 0
+        assert (inputs["lengths"] % recipe.model.time_stride == 0).all()
+        for frames, length in zip(inputs["features"], inputs["lengths"], strict=True):
+            assert not frames[length:].any()
+        assert targets["label_lengths"].tolist() == [len(text) for text in batches.texts(i)]
+    assert batches[0][0]["lengths"].max() > batches[1][0]["lengths"].max()  # longest first, shortest second
+
+
+def test_an_epoch_is_drawn_from_its_number_and_the_seed(clips, tiny_recipe):
+    recipe = dataclasses.replace(tiny_recipe, training=dataclasses.replace(tiny_recipe.training, batch_size=3))
+    straight, resumed = (make_batches(clips, recipe, augment=True, epoch=epoch) for epoch in (0, 1))
+    first = [straight[i][0]["features"] for i in range(len(straight))]
+    straight.on_epoch_end()
+    for i in range(len(straight)):
+        np.testing.assert_array_equal(straight[i][0]["features"], resumed[i][0]["features"])
+        assert straight.texts(i) == resumed.texts(i)
+    assert any(a.shape != b[0]["features"].shape or (a != b[0]["features"]).any() for a, b in zip(first, straight))  # noqa: B905
+
+
+def test_noise_comes_at_the_drawn_level():
+    settings = Augmentation(speed=(1, 1), gain_db=(0, 0), noise_probability=1, noise_snr_db=(10, 10))
+    clean = babble(2.0)
+    noisy = augment_samples(clean, RATE, settings, np.random.default_rng(0))
+    ratio = 10 * np.log10(np.mean(clean**2) / np.mean((noisy - clean) ** 2))
+    assert ratio == pytest.approx(10, abs=0.1)
+
+
+def test_speed_and_gain():
+    settings = Augmentation(speed=(1.1, 1.1), gain_db=(-6.0206, -6.0206), noise_probability=0)
+    out = augment_samples(babble(2.0), RATE, settings, np.random.default_rng(0))
+    assert len(out) == pytest.approx(2.0 * RATE / 1.1, abs=3)
+    assert np.abs(out).max() == pytest.approx(np.abs(babble(2.0)).max() / 2, rel=0.1)
+    loud = Augmentation(gain_db=(40, 40))
+    assert np.abs(augment_samples(babble(1.0), RATE, loud, np.random.default_rng(0))).max() == 1.0
+
+
+def test_noise_comes_from_the_folder(tmp_path):
+    soundfile.write(tmp_path / "n.wav", np.full(RATE, 0.25, np.float32), RATE, subtype="FLOAT")
+    settings = Augmentation(noise_folder=str(tmp_path))
+    assert draw_noise(3 * RATE, RATE, settings, np.random.default_rng(0)).tolist() == [0.25] * 3 * RATE
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no sound file"):
+        draw_noise(5, RATE, Augmentation(noise_folder=str(tmp_path / "empty")), np.random.default_rng(0))
+
+
+def test_masks_are_zero_and_within_their_bounds():
+    frames = np.ones((200, 80), np.float32)
+    settings = Augmentation(frequency_masks=1, frequency_mask_bins=20, time_masks=1, time_mask_share=0.1)
+    seen = []
+    for seed in range(50):
+        masked = mask_frames(frames, settings, np.random.default_rng(seed))
+        seen.append((int((masked.sum(0) == 0).sum()), int((masked.sum(1) == 0).sum())))
+    assert max(bins for bins, _ in seen) in range(15, 21)
+    assert max(rows for _, rows in seen) in range(15, 21)
+    assert frames.all()
+
+
+def test_scores_agree_with_jiwer_over_the_whole_set():
+    said = ["turn on the light", "stop", "one two three"]
+    heard = ["turn off light", "", "one two two three"]
+    result = score(said, heard)
+    assert result.wer == pytest.approx(100 * jiwer.wer(said, heard))
+    assert result.cer == pytest.approx(100 * jiwer.cer(said, heard))
+    assert result.word_errors.tolist() == [2, 1, 1]
+    low, high = result.wer_interval()
+    assert low < result.wer < high
+
+
+def test_the_interval_narrows_with_more_clips_and_is_a_point_where_all_are_alike():
+    errors, words = np.array([0, 1, 0, 2]), np.array([4, 4, 4, 4])
+    few, many = bootstrap_interval(errors, words), bootstrap_interval(np.tile(errors, 50), np.tile(words, 50))
+    assert many[1] - many[0] < few[1] - few[0]
+    assert bootstrap_interval(np.ones(9, int), np.full(9, 4)) == (25.0, 25.0)
+
+
+def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
+    clips = []
+    for speaker in "ab":
+        for split in ("train", "test"):
+            for i, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]):
+                path = tmp_path / f"{speaker}{split}{i}.wav"
+                soundfile.write(path, babble(0.2, seed=i), RATE)
+                clips.append(Clip(path, f"{word} {speaker} {split}", 0.2, split, speaker))
+    write_manifest(tmp_path / "m.jsonl", clips)
+    join_clips(tmp_path / "m.jsonl", tmp_path / "out", uses=2, lengths=(2, 4), dev_share=0.3, seed=1)
+    joined = read_manifest(tmp_path / "out" / "manifest.jsonl")
+    words = {split: [] for split in ("train", "dev", "test")}
+    for clip in joined:
+        assert f" {clip.speaker} " in clip.text
+        assert soundfile.info(clip.audio).duration == pytest.approx(clip.duration, abs=0.001)
+        words[clip.split] += [
+            (clip.speaker, word) for word in clip.text.split() if len(word) > 2 and word not in ("train", "test")
+        ]
+    assert len(words["test"]) == 40
+    assert (len(set(words["train"])), len(set(words["dev"]))) == (14, 6)
+    assert not set(words["train"]) & set(words["dev"])
+    with pytest.raises(InputError, match="--words 5 2"):
+        join_clips(tmp_path / "m.jsonl", tmp_path / "x", uses=1, lengths=(5, 2), dev_share=0, seed=1)
+
+
+@pytest.mark.parametrize("name", ["mini", "digits"])
+def test_the_kits_recipes_are_whole(name):
+    assert read_recipe(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name = ", "not TOML"),
+        ('name = "x"', "'model' is missing"),
+        ('name = "x"\n[model]\nconvolutions = []', "needs a convolution"),
+        ('name = "x"\n[model]\nwidht = 3\nconvolutions = []', "unknown setting 'widht'"),
+        (
+            'name = "x"\n[model]\ncell = "tanh"\nconvolutions = [{channels=1, kernel=[3,3], stride=[1,1]}]',
+            "cell 'tanh'",
+        ),
+        ('name = "x"\n[model]\nconvolutions = [{channels=1, kernel=[1,3], stride=[2,1]}]', "skips frames"),
+        ('name = "x"\n[model]\nconvolutions = [{channels=1, kernel=[3], stride=[1,1]}]', "expected 2 values"),
+        ('name = "x"\n[model]\nwidth = "9"\nconvolutions = []', "width: expected int, got '9'"),
+    ],
+)
+def test_a_recipe_with_a_fault_is_refused_by_name(tmp_path, text, says):
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says) as caught:
+        read_recipe(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_recipe_that_is_not_there_is_answered_with_those_that_are():
+    with pytest.raises(InputError, match="digits, mini"):
+        read_recipe("nonsense")
+
+
+def test_own_epochs_and_batch_size():
+    recipe = read_recipe("mini").with_training(3, None)
+    assert (recipe.training.epochs, recipe.training.batch_size) == (3, read_recipe("mini").training.batch_size)
+
+
+def test_the_embedded_corpus_is_what_its_page_says(mini_clips):
+    speakers = {split: {c.speaker for c in mini_clips if c.split == split} for split in ("train", "dev", "test")}
+    texts = {split: {c.text for c in mini_clips if c.split == split} for split in ("train", "dev", "test")}
+    assert len(mini_clips) >= 400
+    assert len(speakers["train"]) >= 8
+    assert len(speakers["test"] - speakers["train"] - speakers["dev"]) == 2
+    assert len(texts["test"] - texts["train"]) >= 10
+    assert {w for t in texts["test"] for w in t.split()} <= {w for t in texts["train"] for w in t.split()}
+    folder = mini_clips[0].audio.parent.parent
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 3_000_000
+    for clip in mini_clips:
+        assert soundfile.info(clip.audio).duration == pytest.approx(clip.duration, abs=0.01)
+        assert json.dumps(clip.text).strip('"') == clip.text
