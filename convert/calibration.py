@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 
 from ds2edge.convert.export import FloatNetwork
 from ds2edge.runtime.audio import read_audio
@@ -16,6 +15,7 @@ from ds2edge.runtime.specification import Specification
 from ds2edge.train.augmentation import augment_samples
 from ds2edge.train.manifest import Clip
 from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.progress import track
 from ds2edge.train.recipe import Augmentation
 
 CLIPS = 100  # drawn from the manifest; more widens no range that matters and takes as long as it takes
@@ -43,7 +43,7 @@ def calibration_inputs(
     network = _Recorder(model, specification)
     random = np.random.default_rng(SEED)
     rate = specification.features.sample_rate
-    for number, clip in enumerate(track(clips, f"calibrating on {len(clips)} clips", transient=True)):
+    for number, clip in enumerate(track(clips, f"calibrating on {len(clips)} clips", len(clips))):
         samples = read_audio(clip.audio, rate)
         if number % 2:
             samples = augment_samples(samples, rate, augmentation, random)

@@ -38,17 +38,20 @@ def convert(run: Path, mode: str, calibration: list[Clip], output: Path, chunk_s
 
 
 def _build(folder: Path, mode: str, calibration: list[Clip], path: Path, chunk_steps: int) -> Inspection:
-    from ds2edge.convert.calibration import calibration_inputs
+    from ds2edge.convert.calibration import calibration_inputs, choose_clips
     from ds2edge.convert.export import export, step_graph
     from ds2edge.convert.quantizer import quantize
     from ds2edge.train.run import Run
 
     run = Run.open(folder)
     model = run.best_model()
-    specification = dataclasses.replace(run.specification, graph=step_graph(model, mode, chunk_steps))
+    clips = choose_clips(calibration)
+    graph = step_graph(model, mode, chunk_steps, len(clips))
+    facts = run.specification.training | run.best_figures()
+    specification = dataclasses.replace(run.specification, graph=graph, training=facts)
     with tempfile.TemporaryDirectory() as saved_model:
-        export(model, specification.graph, Path(saved_model))
-        inputs = calibration_inputs(model, specification, calibration, run.recipe.augmentation)
+        export(model, graph, Path(saved_model))
+        inputs = calibration_inputs(model, specification, clips, run.recipe.augmentation)
         path.write_bytes(quantize(Path(saved_model), mode, inputs))
     inspection = inspect_model(path)
     if mode == "int8":

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 
 from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Logits, Network, States
 from ds2edge.runtime.recognizer import Stream
 from ds2edge.train.manifest import Clip
+from ds2edge.train.progress import track
 from ds2edge.train.scoring import bootstrap_interval, score
 from ds2edge.train.text import normalise
 
@@ -80,9 +82,15 @@ def measure(reference: Path, candidate: Path, clips: list[Clip]) -> Parity:
     """Transcribes `clips` with both models (.tflite, the first one float32), in turn and on one thread.
 
     Each model carries its own states, as it would on a device: the noise of a stage is what has built up by then.
-    InputError for a clip or a model that cannot be read.
+    InputError for a clip or a model that cannot be read, and for a model that is of another epoch or run.
     """
     models = [_Tap(Network(path)) for path in (reference, candidate)]
+    same = [dataclasses.replace(model.specification, graph=None) for model in models]
+    if same[0] != same[1]:
+        epochs = [specification.training.get("best_epoch") for specification in same]
+        raise InputError(
+            f"{candidate}: of epoch {epochs[1]} or another run, the run's best is {epochs[0]}: convert it again"
+        )
     rate = models[0].specification.features.sample_rate
     references: list[str] = []
     texts: tuple[list[str], list[str]] = ([], [])
@@ -90,7 +98,7 @@ def measure(reference: Path, candidate: Path, clips: list[Clip]) -> Parity:
     ratios, agreed, steps, seconds = [], 0, 0, 0.0
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
-    for clip in track(clips, f"comparing on {len(clips)} clips", transient=True):
+    for clip in track(clips, f"comparing on {len(clips)} clips", len(clips)):
         samples = read_audio(clip.audio, rate)
         seconds += len(samples) / rate
         references.append(normalise(clip.text).text)

@@ -78,7 +78,7 @@ def info(model: Path, as_json: bool) -> None:
         click.echo(specification.to_json())
         return
     for label, value in _card(specification, model):
-        click.echo(f"{label:<12} {value}")
+        click.echo(f"{label:<15} {value}")
 
 
 def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
@@ -103,7 +103,9 @@ def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
             ("latency", f"at most {latency:g} ms from a sound to its letter, computing aside"),
             ("states", ", ".join(f"{s.name} {'x'.join(map(str, s.shape))}" for s in graph.states)),
         ]
-    rows += [(key.replace("_", " "), str(value)) for key, value in specification.training.items()]
+        if graph.calibration_clips:
+            rows.append(("calibration", f"{graph.calibration_clips} clips"))
+    rows += [(key.replace("_", " "), str(value)) for key, value in specification.training.items() if value != ""]
     try:
         rows.append(("interpreter", f"{find_interpreter()[1]} (on this machine)"))
     except InputError as error:

@@ -34,11 +34,10 @@ class _Symbol:
 class GreedyDecoder:
     """Best symbol of every step, repeats merged, blanks dropped, words split at spaces. Any chunking gives the same."""
 
-    def __init__(self, alphabet: Sequence[str], step_seconds: float, delay_steps: int = 0) -> None:
-        """`step_seconds`: audio per step; `delay_steps`: by how many steps logits come late (the model's lookahead)."""
+    def __init__(self, alphabet: Sequence[str], step_seconds: float) -> None:
+        """`step_seconds`: audio per step."""
         self._alphabet = alphabet
         self._step_seconds = step_seconds
-        self._delay = delay_steps
         self._words: list[Word] = []
         self._symbols: list[_Symbol] = []  # of the word that is still open
         self._previous = BLANK
@@ -80,7 +79,7 @@ class GreedyDecoder:
         first, last = self._symbols[0], self._symbols[-1]
         return Word(
             text="".join(symbol.text for symbol in self._symbols),
-            start=round(max(0, first.first - self._delay) * self._step_seconds, 3),
-            end=round(max(0, last.last + 1 - self._delay) * self._step_seconds, 3),
+            start=round(first.first * self._step_seconds, 3),
+            end=round((last.last + 1) * self._step_seconds, 3),
             confidence=round(sum(symbol.probability for symbol in self._symbols) / len(self._symbols), 4),
         )

@@ -72,7 +72,8 @@ class Stream:
         self._settings = specification.features
         self._features = Features(specification.features, specification.mean, specification.deviation)
         step_seconds = self._graph.time_stride * self._settings.hop / self._settings.sample_rate
-        self._decoder = GreedyDecoder(specification.alphabet, step_seconds, self._graph.lookahead)
+        self._decoder = GreedyDecoder(specification.alphabet, step_seconds)
+        self._early = self._graph.lookahead  # outputs still to come that are meant for times before the start
         self._states = network.initial_states()
         self._frames = np.zeros((0, self._settings.bins), np.float32)  # heard, but less than a chunk
         self._resampler: soxr.ResampleStream | None = None
@@ -133,4 +134,6 @@ class Stream:
 
     def _run(self, frames: npt.NDArray[np.float32], steps: int) -> None:
         logits, self._states = self._network.step(frames, self._states)
-        self._decoder.accept(logits[:steps])
+        early = min(self._early, steps)
+        self._early -= early
+        self._decoder.accept(logits[early:steps])

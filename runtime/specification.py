@@ -38,8 +38,9 @@ class Graph:
     mode: str  # float32, float16, dynamic or int8
     chunk_steps: int
     time_stride: int  # feature frames per output step
-    lookahead: int  # steps by which outputs come late; as much silence must follow the last frame
+    lookahead: int  # steps by which outputs come late: so many are dropped at first, so much silence follows the end
     states: tuple[State, ...]
+    calibration_clips: int = 0  # that the int8 ranges were chosen by
 
     @property
     def chunk_frames(self) -> int:

@@ -18,9 +18,10 @@ SOUNDS = frozenset(f".{name.lower()}" for name in soundfile.available_formats())
 
 
 def augment_samples(samples: Samples, rate: int, settings: Augmentation, random: np.random.Generator) -> Samples:
-    """Speed, then noise, then gain (clipped as a converter would). float32 [n] -> float32 [m]."""
+    """Speed, silence before it, noise, gain (clipped as a converter would). float32 [n] -> float32 [m]."""
     speed = random.uniform(*settings.speed)
     samples = np.asarray(soxr.resample(samples, rate * speed, rate, quality="LQ"), np.float32)
+    samples = np.pad(samples, (int(random.uniform(*settings.leading_silence) * rate), 0))
     if random.random() < settings.noise_probability:
         noise = draw_noise(len(samples), rate, settings, random)
         power = float(np.mean(samples**2)) / max(float(np.mean(noise**2)), 1e-12)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from rich.progress import track
 
 from ds2edge.runtime.audio import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.manifest import Clip, read_manifest, write_manifest
+from ds2edge.train.progress import track
 
 RATE = 16000
 PAUSE = (0.02, 0.25)  # seconds of silence around each clip, drawn uniformly
@@ -46,7 +46,7 @@ def join_clips(manifest: Path, folder: Path, uses: int, lengths: tuple[int, int]
             del sequence[:size]
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     joined = []
-    for number, (split, speaker, clips) in enumerate(track(rows, f"joining into {len(rows)} clips", transient=True)):
+    for number, (split, speaker, clips) in enumerate(track(rows, f"joining into {len(rows)} clips", len(rows))):
         pauses = random.uniform(*PAUSE, size=len(clips) + 1)
         pieces = [np.zeros(int(pauses[0] * RATE), np.float32)]
         for clip, pause in zip(clips, pauses[1:], strict=True):

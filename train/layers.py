@@ -24,6 +24,9 @@ Shapes = dict[str, tuple[int, ...]]
 class SequenceNorm(keras.layers.BatchNormalization):
     """Batch norm over all real steps of a batch: padding stays out of the statistics."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(momentum=0.95, **kwargs)  # Keras's 0.99 trails a short training by epochs
+
     def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
         """`valid`: bool, shape of `x` without its channels (or ones). Were it called `mask`, Keras would hand it on to
         the recurrence, at the cost of the cuDNN kernel."""
@@ -120,8 +123,8 @@ class RecurrentLayer(keras.layers.Layer):
 class LookaheadLayer(keras.layers.Layer):
     """Row convolution (arXiv 1512.02595, section 3.7): each unit sees its own next steps.
 
-    It is written as a causal convolution over the past whose output is simply late: what comes out at step t is meant
-    for step t - lookahead. CTC does not mind, and stream and batch are the same thing.
+    A whole sequence loses its last `lookahead` steps, of which too little follows. A stream is late instead: `step`
+    emits at t what is meant for t - lookahead, so its first `lookahead` outputs mean nothing and are to be dropped.
     """
 
     def __init__(self, lookahead: int, **kwargs: Any) -> None:
@@ -140,8 +143,8 @@ class LookaheadLayer(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Tensor) -> Tensor:
-        """[batch, time, units] -> the same shape."""
-        return self.convolution(ops.pad(x, ((0, 0), (self.lookahead, 0), (0, 0))))
+        """[batch, time, units] -> [batch, time - lookahead, units]."""
+        return self.convolution(x)
 
     def state_shapes(self) -> Shapes:
         """The last inputs."""

@@ -22,7 +22,8 @@ class DeepSpeech2(keras.Model):
     """Convolutions over the spectrogram, recurrent layers, a row convolution, a dense layer; trained with CTC.
 
     `call` takes {"features": float32 [batch, frames, bins], "lengths": int32 [batch]} and returns logits
-    [batch, frames // time_stride, symbols]; `step` says the same of one chunk of a stream.
+    [batch, frames // time_stride - lookahead, symbols]; `step` says the same, `lookahead` steps late, of one chunk of a
+    stream.
     """
 
     def __init__(self, settings: ModelSettings, bins: int, symbols: int, **kwargs: Any) -> None:
@@ -38,7 +39,8 @@ class DeepSpeech2(keras.Model):
         self.lookaheads = [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
         self.norm = SequenceNorm(name="norm")
         self.dense = keras.layers.Dense(symbols, name="dense")
-        self({"features": ops.zeros((1, 2 * settings.time_stride, bins)), "lengths": ops.ones((1,), "int32")})
+        frames = (settings.lookahead + 1) * settings.time_stride
+        self({"features": ops.zeros((1, frames, bins)), "lengths": ops.full((1,), frames, "int32")})
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs to make this model again."""
@@ -62,12 +64,16 @@ class DeepSpeech2(keras.Model):
             x = layer(x, valid=valid, training=training)
         for layer in self.lookaheads:
             x = layer(x)
-        return self.dense(self.norm(x, valid=valid, training=training))
+        return self.dense(self.norm(x, valid=valid[:, self.settings.lookahead :], training=training))
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Steps of logits that count, for so many frames each."""
+        return lengths // self.settings.time_stride - self.settings.lookahead
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
                      training: bool = True) -> Tensor:  # fmt: skip
         """Mean CTC loss of the batch, with the true lengths: `keras.losses.CTC` would take the padded one for all."""
-        steps = ops.cast(x["lengths"], "int32") // self.settings.time_stride
+        steps = self.output_lengths(ops.cast(x["lengths"], "int32"))
         loss = ops.ctc_loss(y["labels"], y_pred, y["label_lengths"], steps, mask_index=BLANK)
         return ops.mean(loss)
 

@@ -64,6 +64,7 @@ class Augmentation:
     """What happens to a training clip; ranges are drawn from uniformly, anew in every epoch."""
 
     speed: tuple[float, float] = (0.9, 1.1)  # factor of tempo and pitch (Ko et al. 2015)
+    leading_silence: tuple[float, float] = (0.0, 0.3)  # seconds; or the start of a clip announces its first word
     gain_db: tuple[float, float] = (-10.0, 6.0)
     noise_probability: float = 0.5
     noise_snr_db: tuple[float, float] = (10.0, 40.0)
@@ -97,6 +98,7 @@ class Recipe:
 
     name: str
     model: ModelSettings
+    licence: str = ""  # of the data and so of what is trained on it; for the model card
     features: FeatureSettings = field(default_factory=FeatureSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: TrainingSettings = field(default_factory=TrainingSettings)

@@ -18,7 +18,7 @@ from ds2edge.runtime.specification import Specification
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
 
-HISTORY = "ds2edge_history.json"  # inside last.keras: figures of every epoch so far, so that one rename saves all
+HISTORY = "ds2edge_history.json"  # inside a checkpoint: figures of every epoch so far, so that one rename saves all
 
 
 class Run:
@@ -59,6 +59,12 @@ class Run:
     def best_model(self) -> DeepSpeech2:
         """Model of the best epoch. InputError if training has not come that far."""
         return self._load(self.best)
+
+    def best_figures(self) -> dict[str, Any]:
+        """Which epoch `best_model` is of, and its WER and CER on dev."""
+        with zipfile.ZipFile(self.best) as archive:
+            figures = json.loads(archive.read(HISTORY))[-1]
+        return {"best_epoch": figures["epoch"], "dev_wer": figures["dev_wer"], "dev_cer": figures["dev_cer"]}
 
     def last_model(self) -> tuple[DeepSpeech2, list[dict[str, Any]]]:
         """Model of the newest epoch, compiled with its optimizer's state, and the figures of all epochs so far."""

@@ -10,12 +10,12 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 
 from ds2edge.runtime.audio import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
 from ds2edge.train.manifest import Clip
+from ds2edge.train.progress import track
 from ds2edge.train.recipe import Recipe
 from ds2edge.train.text import encode, normalise
 
@@ -63,7 +63,7 @@ def survey(clips: list[Clip], recipe: Recipe) -> Survey:
     features = Features(recipe.features)
     with ThreadPoolExecutor() as pool:
         findings = pool.map(partial(_inspect, features=features, recipe=recipe), clips)
-        results = list(track(findings, f"reading {len(clips)} clips", len(clips), transient=True))
+        results = list(track(findings, f"reading {len(clips)} clips", len(clips)))
     skipped = [result.problem for result in results if result.example is None]
     for problem in skipped[:NAMED]:
         log.warning("skipped: %s", problem)

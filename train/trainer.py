@@ -67,7 +67,7 @@ def transcribe_batches(model: DeepSpeech2, batches: Batches) -> tuple[list[str],
         inputs, _ = batches[index]
         logits = np.asarray(model.predict_on_batch(inputs))
         references += batches.texts(index)
-        for row, length in zip(logits, inputs["lengths"] // model.settings.time_stride, strict=True):
+        for row, length in zip(logits, model.output_lengths(inputs["lengths"]), strict=True):
             decoder = GreedyDecoder(ALPHABET, step_seconds=1.0)
             decoder.accept(row[:length])
             hypotheses.append(decoder.text())
@@ -129,6 +129,7 @@ def _begin(recipe: Recipe, manifests: list[Path], folder: Path) -> Beginning:
         "data": ", ".join(path.resolve().parent.name for path in manifests),
         "training_clips": len(found.examples["train"]),
         "training_hours": round(hours, 3),
+        "licence": recipe.licence,
         "epochs": recipe.training.epochs,
     }
     run = Run.create(folder, recipe, Specification(recipe.name, ALPHABET, recipe.features, found.mean, found.deviation,

@@ -32,12 +32,12 @@ def test_text_is_the_collapsed_path_however_it_is_cut(path, cuts):
     assert decoder.words() == whole.words()
 
 
-def test_words_carry_the_time_of_their_symbols_less_the_delay():
-    decoder = GreedyDecoder(ALPHABET, step_seconds=0.1, delay_steps=2)
+def test_words_carry_the_time_of_their_symbols():
+    decoder = GreedyDecoder(ALPHABET, step_seconds=0.1)
     decoder.accept(logits_of([0, 0, 0, 2, 2, 0, 3, 1, 0, 2]))
     ab, a = decoder.words()
-    assert (ab.text, ab.start, ab.end) == ("ab", 0.1, 0.5)
-    assert (a.text, a.start, a.end) == ("a", 0.7, 0.8)
+    assert (ab.text, ab.start, ab.end) == ("ab", 0.3, 0.7)
+    assert (a.text, a.start, a.end) == ("a", 0.9, 1.0)
 
 
 def test_confidence_is_the_softmax_of_the_symbols():

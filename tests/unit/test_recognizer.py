@@ -48,7 +48,8 @@ def test_the_stream_gives_the_logits_of_the_keras_model_on_the_whole_clip(recogn
     )
     expected = np.asarray(model({"features": frames[None], "lengths": np.array([len(frames)], np.int32)}))[0]
     assert expected.std() > 0.1
-    np.testing.assert_allclose(np.concatenate(listener.logits)[: len(expected)], expected, atol=1e-4)
+    heard = np.concatenate(listener.logits)[lookahead:]
+    np.testing.assert_allclose(heard[: len(expected)], expected, atol=1e-4)
 
 
 @settings(max_examples=25, deadline=None)

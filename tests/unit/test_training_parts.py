@@ -105,7 +105,8 @@ def test_an_epoch_is_drawn_from_its_number_and_the_seed(clips, tiny_recipe):
 
 
 def test_noise_comes_at_the_drawn_level():
-    settings = Augmentation(speed=(1, 1), gain_db=(0, 0), noise_probability=1, noise_snr_db=(10, 10))
+    plain = {"speed": (1, 1), "leading_silence": (0, 0), "gain_db": (0, 0)}
+    settings = Augmentation(**plain, noise_probability=1, noise_snr_db=(10, 10))
     clean = babble(2.0)
     noisy = augment_samples(clean, RATE, settings, np.random.default_rng(0))
     ratio = 10 * np.log10(np.mean(clean**2) / np.mean((noisy - clean) ** 2))
@@ -113,7 +114,7 @@ def test_noise_comes_at_the_drawn_level():
 
 
 def test_speed_and_gain():
-    settings = Augmentation(speed=(1.1, 1.1), gain_db=(-6.0206, -6.0206), noise_probability=0)
+    settings = Augmentation(speed=(1.1, 1.1), leading_silence=(0, 0), gain_db=(-6.0206, -6.0206), noise_probability=0)
     out = augment_samples(babble(2.0), RATE, settings, np.random.default_rng(0))
     assert len(out) == pytest.approx(2.0 * RATE / 1.1, abs=3)
     assert np.abs(out).max() == pytest.approx(np.abs(babble(2.0)).max() / 2, rel=0.1)
