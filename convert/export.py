@@ -18,8 +18,8 @@ from ds2edge.train.model import DeepSpeech2
 def step_graph(model: DeepSpeech2, mode: str, chunk_steps: int, calibration_clips: int = 0) -> Graph:
     """Shape of the graph that `model` becomes when it is unrolled over `chunk_steps` output steps."""
     states = tuple(State(name, shape) for name, shape in model.state_shapes().items())
-    stride, lookahead = model.settings.time_stride, model.settings.lookahead
-    return Graph(mode, chunk_steps, stride, lookahead, states, calibration_clips)
+    shape = model.settings
+    return Graph(mode, chunk_steps, shape.time_stride, shape.warmup, shape.lookahead, states, calibration_clips)
 
 
 class FloatNetwork:

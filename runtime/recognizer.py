@@ -73,11 +73,13 @@ class Stream:
         self._features = Features(specification.features, specification.mean, specification.deviation)
         step_seconds = self._graph.time_stride * self._settings.hop / self._settings.sample_rate
         self._decoder = GreedyDecoder(specification.alphabet, step_seconds)
-        self._early = self._graph.lookahead  # outputs still to come that are meant for times before the start
+        # Outputs still to come that are meant for times before the start.
+        self._early = self._graph.warmup + self._graph.lookahead
         self._states = network.initial_states()
         self._frames = np.zeros((0, self._settings.bins), np.float32)  # heard, but less than a chunk
         self._resampler: soxr.ResampleStream | None = None
         self._rate: int | None = None
+        self._hear(np.zeros(self._graph.warmup * self._graph.time_stride * self._settings.hop, np.float32))
         self._samples = 0  # at the model's rate
         self._finished = False
 
@@ -92,7 +94,7 @@ class Stream:
         elif rate != self._rate:
             raise ValueError(f"the stream began at {self._rate} Hz and now gets {rate} Hz: begin a new one")
         mono = to_mono(samples)
-        self._hear(mono if self._resampler is None else self._resampler.resample_chunk(mono))
+        self._hear_sound(mono if self._resampler is None else self._resampler.resample_chunk(mono))
 
     def partial(self) -> str:
         """Text of what has been heard so far; the last word may still grow."""
@@ -102,7 +104,7 @@ class Stream:
         """Says the rest (the model's lookahead needs silence after the last sample) and closes the stream."""
         if not self._finished:
             if self._resampler is not None:
-                self._hear(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+                self._hear_sound(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
             self._finished = True
             seconds = self._samples / self._settings.sample_rate
             if self._samples:
@@ -110,6 +112,10 @@ class Stream:
             words = self._decoder.words()
             self._result = Result(" ".join(word.text for word in words), words, round(seconds, 3))
         return self._result
+
+    def _hear_sound(self, samples: Samples) -> None:
+        self._samples += len(samples)
+        self._hear(samples)
 
     def _hear_silence(self) -> None:
         graph = self._graph
@@ -122,7 +128,6 @@ class Stream:
             self._run(filled, rest // graph.time_stride)
 
     def _hear(self, samples: Samples) -> None:
-        self._samples += len(samples)
         for start in range(0, len(samples), BLOCK):
             frames = self._features.accept(samples[start : start + BLOCK])
             frames = np.concatenate([self._frames, frames])

@@ -38,7 +38,8 @@ class Graph:
     mode: str  # float32, float16, dynamic or int8
     chunk_steps: int
     time_stride: int  # feature frames per output step
-    lookahead: int  # steps by which outputs come late: so many are dropped at first, so much silence follows the end
+    warmup: int  # steps of silence to hear before the first sample, whose outputs are dropped
+    lookahead: int  # steps by which outputs come late: so many more are dropped, so much silence follows the end
     states: tuple[State, ...]
     calibration_clips: int = 0  # that the int8 ranges were chosen by
 

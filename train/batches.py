@@ -84,5 +84,6 @@ class Batches(keras.utils.PyDataset):
         if self.augment:
             samples = augment_samples(samples, settings.sample_rate, self.recipe.augmentation, random)
         silence = silence_after(len(samples), settings, model.time_stride, model.lookahead)
-        frames = self.features(np.pad(samples, (0, silence)))
+        warmup = model.warmup * model.time_stride * settings.hop
+        frames = self.features(np.pad(samples, (warmup, silence)))
         return mask_frames(frames, self.recipe.augmentation, random) if self.augment else frames

@@ -32,7 +32,7 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
     """
     path = Path(path)
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")  # splitlines would also cut at U+0085 within a text
     except OSError as error:
         raise InputError(f"{path}: cannot read the manifest ({error.strerror})") from None
     except UnicodeDecodeError:

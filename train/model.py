@@ -22,8 +22,11 @@ class DeepSpeech2(keras.Model):
     """Convolutions over the spectrogram, recurrent layers, a row convolution, a dense layer; trained with CTC.
 
     `call` takes {"features": float32 [batch, frames, bins], "lengths": int32 [batch]} and returns logits
-    [batch, frames // time_stride - lookahead, symbols]; `step` says the same, `lookahead` steps late, of one chunk of a
-    stream.
+    [batch, frames // time_stride - warmup - lookahead, symbols]; `step` says the same of one chunk of a stream, but its
+    outputs are `lookahead` steps late and begin with the warm-up.
+
+    The warm-up is silence that every clip begins with and whose outputs are dropped. Without it, states that are still
+    zero mark the first steps, CTC learns to guess the first word there, unheard, and does not unlearn it.
     """
 
     def __init__(self, settings: ModelSettings, bins: int, symbols: int, **kwargs: Any) -> None:
@@ -39,7 +42,7 @@ class DeepSpeech2(keras.Model):
         self.lookaheads = [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
         self.norm = SequenceNorm(name="norm")
         self.dense = keras.layers.Dense(symbols, name="dense")
-        frames = (settings.lookahead + 1) * settings.time_stride
+        frames = (settings.warmup + settings.lookahead + 1) * settings.time_stride
         self({"features": ops.zeros((1, frames, bins)), "lengths": ops.full((1,), frames, "int32")})
 
     def get_config(self) -> dict[str, Any]:
@@ -64,11 +67,13 @@ class DeepSpeech2(keras.Model):
             x = layer(x, valid=valid, training=training)
         for layer in self.lookaheads:
             x = layer(x)
-        return self.dense(self.norm(x, valid=valid[:, self.settings.lookahead :], training=training))
+        warmup = self.settings.warmup
+        valid = valid[:, self.settings.lookahead + warmup :]
+        return self.dense(self.norm(x[:, warmup:], valid=valid, training=training))
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Steps of logits that count, for so many frames each."""
-        return lengths // self.settings.time_stride - self.settings.lookahead
+        return lengths // self.settings.time_stride - self.settings.warmup - self.settings.lookahead
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
                      training: bool = True) -> Tensor:  # fmt: skip

@@ -43,12 +43,15 @@ class ModelSettings:
     width: int = 256  # units of each recurrent layer
     depth: int = 3  # recurrent layers
     lookahead: int = 8  # steps of future context in the row convolution
+    warmup: int = 8  # steps of silence that are heard before every clip, and whose outputs do not count
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
             raise ValueError(f"cell '{self.cell}' is none of {', '.join(CELLS)}")
-        if not self.convolutions or min(self.width, self.depth) < 1 or self.lookahead < 0:
-            raise ValueError("a model needs a convolution, a recurrent layer, a width, and a lookahead of 0 or more")
+        if not self.convolutions or min(self.width, self.depth) < 1 or min(self.lookahead, self.warmup) < 0:
+            raise ValueError(
+                "a model needs a convolution, a recurrent layer, a width, and no negative lookahead or warmup"
+            )
 
     @property
     def time_stride(self) -> int:
@@ -64,7 +67,7 @@ class Augmentation:
     """What happens to a training clip; ranges are drawn from uniformly, anew in every epoch."""
 
     speed: tuple[float, float] = (0.9, 1.1)  # factor of tempo and pitch (Ko et al. 2015)
-    leading_silence: tuple[float, float] = (0.0, 0.3)  # seconds; or the start of a clip announces its first word
+    leading_silence: tuple[float, float] = (0.0, 0.2)  # seconds
     gain_db: tuple[float, float] = (-10.0, 6.0)
     noise_probability: float = 0.5
     noise_snr_db: tuple[float, float] = (10.0, 40.0)

@@ -48,6 +48,12 @@ def test_a_bad_line_is_named_with_file_and_line(tmp_path, line, says):
     assert "\n" not in str(caught.value)
 
 
+def test_a_line_ends_where_json_lines_end(tmp_path):
+    """U+0085 and U+2028 may stand inside a text; str.splitlines would cut there."""
+    (tmp_path / "m.jsonl").write_text(json.dumps(GOOD | {"text": "a\x85b\u2028c"}, ensure_ascii=False) + "\n", "utf-8")
+    assert [clip.text for clip in read_manifest(tmp_path / "m.jsonl")] == ["a\x85b\u2028c"]
+
+
 def test_no_file_no_clip_no_text(tmp_path):
     path = tmp_path / "m.jsonl"
     with pytest.raises(InputError, match="cannot read"):

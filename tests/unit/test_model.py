@@ -24,7 +24,7 @@ SHAPES = {
 def build(cell: str, shape: str) -> DeepSpeech2:
     convolutions, lookahead = SHAPES[shape]
     keras.utils.set_random_seed(0)
-    model = DeepSpeech2(ModelSettings(convolutions, cell, 12, 2, lookahead), BINS, SYMBOLS)
+    model = DeepSpeech2(ModelSettings(convolutions, cell, 12, 2, lookahead, warmup=1), BINS, SYMBOLS)
     jolt(model)
     return model
 
@@ -41,7 +41,7 @@ def stepped(model: DeepSpeech2, features: np.ndarray, chunk_steps: int) -> np.nd
     for first in range(0, features.shape[1], size):
         chunk, states = model.step(ops.convert_to_tensor(features[:, first : first + size]), states)
         logits.append(np.asarray(chunk))
-    return np.concatenate(logits, 1)[:, model.settings.lookahead :]
+    return np.concatenate(logits, 1)[:, model.settings.warmup + model.settings.lookahead :]
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -63,10 +63,10 @@ def test_padding_changes_neither_logits_nor_statistics():
         "features": np.pad(features, ((0, 0), (0, 24), (0, 0)), constant_values=9.0),
         "lengths": inputs["lengths"],
     }
-    np.testing.assert_allclose(np.asarray(model(padded))[:, :16], np.asarray(model(inputs)), atol=1e-5)
+    np.testing.assert_allclose(np.asarray(model(padded))[:, :15], np.asarray(model(inputs)), atol=1e-5)
     for given in (inputs, padded):  # in training the batch's own statistics count
         jolt_free = build("gru", "two convolutions")
-        given["logits"] = np.asarray(jolt_free(given, training=True))[:, :16]
+        given["logits"] = np.asarray(jolt_free(given, training=True))[:, :15]
         given["moving"] = np.asarray(jolt_free.recurrences[0].norm.moving_variance)
     np.testing.assert_allclose(padded["logits"], inputs["logits"], atol=1e-4)
     np.testing.assert_allclose(padded["moving"], inputs["moving"], rtol=1e-5)
@@ -77,7 +77,9 @@ def test_nothing_is_heard_before_it_is_said():
     features = np.random.default_rng(1).standard_normal((1, 40, BINS)).astype(np.float32)
     changed = features.copy()
     changed[:, 20:] += 1
-    first = 20 // model.settings.time_stride - model.settings.lookahead  # whose lookahead reaches the change
+    first = (
+        20 // model.settings.time_stride - model.settings.lookahead - model.settings.warmup
+    )  # whose lookahead reaches the change
     np.testing.assert_allclose(whole(model, changed)[:, :first], whole(model, features)[:, :first], atol=1e-5)
     assert np.abs(whole(model, changed)[:, first] - whole(model, features)[:, first]).max() > 1e-3
 

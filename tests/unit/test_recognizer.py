@@ -42,13 +42,14 @@ def test_the_stream_gives_the_logits_of_the_keras_model_on_the_whole_clip(recogn
     stream.finish()
     specification, model = tiny_run.specification, tiny_run.best_model()
     stride, lookahead = model.settings.time_stride, model.settings.lookahead
+    warmup = model.settings.warmup * stride * specification.features.hop
     silence = silence_after(len(samples), specification.features, stride, lookahead)
     frames = Features(specification.features, specification.mean, specification.deviation)(
-        np.pad(samples, (0, silence))
+        np.pad(samples, (warmup, silence))
     )
     expected = np.asarray(model({"features": frames[None], "lengths": np.array([len(frames)], np.int32)}))[0]
     assert expected.std() > 0.1
-    heard = np.concatenate(listener.logits)[lookahead:]
+    heard = np.concatenate(listener.logits)[model.settings.warmup + lookahead :]
     np.testing.assert_allclose(heard[: len(expected)], expected, atol=1e-4)
 
 

@@ -14,7 +14,7 @@ SPECIFICATION = Specification(
     features=FeatureSettings(mel_bands=3),
     mean=(-50.0, -51.5, -52.0),
     deviation=(10.0, 11.0, 12.0),
-    graph=Graph("int8", 16, 2, 5, (State("conv0", (1, 3, 161, 1)), State("gru0_h", (1, 8)))),
+    graph=Graph("int8", 16, 2, 8, 5, (State("conv0", (1, 3, 161, 1)), State("gru0_h", (1, 8)))),
     training={"training_hours": 1.5},
 )
 
