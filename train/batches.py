@@ -24,13 +24,14 @@ class Batches(keras.utils.PyDataset):
     What epoch e makes of clip i depends on (seed, e, i) alone: a resumed training sees what an unbroken one would have.
     """
 
-    def __init__(self, examples: list[Example], recipe: Recipe, features: Features, augment: bool, epoch: int = 0,
-                 **workers: Any) -> None:  # fmt: skip
-        """`epoch` is the one to begin with; `augment` also draws the order; `workers` as for keras.utils.PyDataset."""
+    def __init__(
+        self, examples: list[Example], recipe: Recipe, features: Features, augment: bool, **workers: Any
+    ) -> None:
+        """`augment` also draws the order; `workers` as for keras.utils.PyDataset. Begins with epoch 0."""
         super().__init__(**workers)
         self.examples, self.recipe, self.features, self.augment = examples, recipe, features, augment
         self.longest_text = max(len(example.labels) for example in examples)
-        self._begin(epoch)
+        self.begin(0)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -53,15 +54,12 @@ class Batches(keras.utils.PyDataset):
         }
         return inputs, targets
 
-    def on_epoch_end(self) -> None:
-        """Called by Keras: prepares the next epoch."""
-        self._begin(self.epoch + 1)
-
     def texts(self, index: int) -> list[str]:
         """Reference texts of one batch."""
         return [self.examples[i].text for i in self.order[index]]
 
-    def _begin(self, epoch: int) -> None:
+    def begin(self, epoch: int) -> None:
+        """Draws what epoch number `epoch` (from 0) is made of."""
         self.epoch = epoch
         random = np.random.default_rng((self.recipe.training.seed, epoch))
         durations = np.array([example.clip.duration for example in self.examples])

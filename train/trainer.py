@@ -42,8 +42,7 @@ def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = Fa
         log.info("%s: all %d epochs are done", folder, len(history))
         return run
     features = Features(recipe.features, run.specification.mean, run.specification.deviation)
-    batches = Batches(found.examples["train"], recipe, features, augment=True, epoch=len(history),
-                      workers=1, max_queue_size=8)  # fmt: skip
+    batches = Batches(found.examples["train"], recipe, features, augment=True, workers=1, max_queue_size=8)
     model.fit(
         batches,
         epochs=recipe.training.epochs,
@@ -51,6 +50,8 @@ def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = Fa
         shuffle=False,  # Batches draws its own order, from the seed
         verbose="auto" if sys.stdout.isatty() else 2,
         callbacks=[
+            # Keras's own on_epoch_end of a dataset is also called before the first epoch, but not on resuming.
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch)),
             StopAtNan(),
             Evaluate(Batches(found.examples["dev"], recipe, features, augment=False)),
             Checkpoint(run, history),
