@@ -147,7 +147,7 @@ def _begin(recipe: Recipe, manifests: list[Path], folder: Path) -> Beginning:
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=recipe.training.weight_decay, global_clipnorm=recipe.training.clip_norm
     )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    # No variable is excluded from the decay: Keras does not save such an exclusion, so it would be lost on resuming.
     # XLA gains on jax; under tensorflow on a CPU it recompiles for every length and then runs slower.
     model.compile(optimizer, jit_compile=keras.backend.backend() == "jax")
     return run, found, model, []
