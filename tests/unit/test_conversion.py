@@ -12,9 +12,10 @@ from ds2edge.convert.conversion import convert
 from ds2edge.convert.inspection import Inspection, inspect_model
 from ds2edge.convert.parity import measure
 from ds2edge.convert.report import markdown, write_report
-from ds2edge.runtime.errors import GateNotMet
+from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.runtime.network import Network
-from ds2edge.train.manifest import Clip
+from ds2edge.runtime.specification import attach_specification
+from ds2edge.train.manifest import Clip, write_manifest
 
 
 def crash(*_: object) -> Inspection:
@@ -121,3 +122,28 @@ def test_noise_on_the_weights_shows_in_the_parity(tiny_run, int8_model, mini_cli
     parity = measure(tmp_path / "o.tflite", int8_model[0], mini_clips[:5])
     assert min(parity.signal_to_noise.values()) < 10
     assert parity.changed
+
+
+def test_a_model_of_another_epoch_is_not_compared(tiny_model, int8_model, mini_clips, tmp_path):
+    facts = Network(tiny_model).specification
+    stale = dataclasses.replace(facts, training=facts.training | {"best_epoch": 7})
+    flatbuffer = tiny_model.read_bytes()
+    path = tmp_path / "stale.tflite"
+    path.write_bytes(flatbuffer[: flatbuffer.rindex(b"PK\x03\x04")])
+    attach_specification(path, stale)
+    with pytest.raises(InputError, match="of epoch 7 or another run, the run's best is 1: convert it again"):
+        measure(tiny_model, path, mini_clips[:1])
+
+
+def test_the_parity_command_ends_with_1_past_the_gate_and_still_reports(
+    ds2edge, tiny_run, int8_model, mini_clips, tmp_path
+):
+    write_manifest(tmp_path / "m.jsonl", [clip for clip in mini_clips if clip.split == "test"][:3])
+    common = ("parity", tiny_run.folder, int8_model[0], tmp_path / "m.jsonl", "--report", tmp_path / "report")
+    failed = ds2edge(*common, "--max-wer-increase", -1000)
+    assert failed.returncode == 1
+    assert "more than --max-wer-increase -1000" in failed.stderr.splitlines()[-1]
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["parity.json", "parity.md"]
+    passed = ds2edge(*common, "--max-wer-increase", 1000)
+    assert passed.returncode == 0, passed.stderr
+    assert "| int8 |" in passed.stdout
