@@ -15,10 +15,8 @@ from ds2edge.runtime.errors import GateNotMet
 from ds2edge.runtime.specification import attach_specification
 from ds2edge.train.manifest import Clip
 
-CHUNK_STEPS = 16
 
-
-def convert(run: Path, mode: str, calibration: list[Clip], output: Path, chunk_steps: int = CHUNK_STEPS) -> Inspection:
+def convert(run: Path, mode: str, calibration: list[Clip], output: Path, chunk_steps: int) -> Inspection:
     """Converts the best epoch of `run` and writes `output`, whole or not at all.
 
     The work is done in a process of its own, since the converter has been seen to crash (tensorflow#76672): a crash

@@ -9,8 +9,6 @@ import tensorflow as tf
 
 from ds2edge.convert.calibration import Inputs
 
-MODES = ("int8", "dynamic", "float16", "float32")
-
 
 def quantize(saved_model: Path, mode: str, calibration: Iterable[Inputs]) -> bytes:
     """Converts the endpoint `step`; `calibration` is read in mode int8 only.

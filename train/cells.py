@@ -15,7 +15,16 @@ from keras import ops
 Tensor = Any
 
 
-class GRU:
+class Cell:
+    """What the cells share."""
+
+    @staticmethod
+    def biases(bias: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
+        """All of the bias is added to the input projection."""
+        return bias, None
+
+
+class GRU(Cell):
     """Gated recurrent unit in the reset-after form (cuDNN's): one recurrent product for all three gates (z, r, h)."""
 
     states = ("h",)
@@ -43,7 +52,7 @@ class GRU:
         return {"h": candidate + update * (states["h"] - candidate)}
 
 
-class LSTM:
+class LSTM(Cell):
     """Long short-term memory; gates in Keras order (i, f, c, o)."""
 
     states = ("h", "c")
@@ -52,11 +61,6 @@ class LSTM:
     def layer(units: int) -> keras.layers.Layer:
         """Whole sequences; the fused cuDNN kernel where the backend has it."""
         return keras.layers.LSTM(units, return_sequences=True, name="cell")
-
-    @staticmethod
-    def biases(bias: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
-        """All of the bias is added to the input projection."""
-        return bias, None
 
     @staticmethod
     def step(
@@ -70,7 +74,7 @@ class LSTM:
         return {"h": show * ops.tanh(memory), "c": memory}
 
 
-class RNN:
+class RNN(Cell):
     """The paper's simple recurrence with a clipped ReLU."""
 
     states = ("h",)
@@ -79,11 +83,6 @@ class RNN:
     def layer(units: int) -> keras.layers.Layer:
         """Whole sequences."""
         return keras.layers.SimpleRNN(units, activation="relu6", return_sequences=True, name="cell")
-
-    @staticmethod
-    def biases(bias: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
-        """All of the bias is added to the input projection."""
-        return bias, None
 
     @staticmethod
     def step(

@@ -18,6 +18,7 @@ from ds2edge.runtime.specification import Specification
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
 
+LAST = "last.keras"
 HISTORY = "ds2edge_history.json"  # inside a checkpoint: figures of every epoch so far, so that one rename saves all
 
 
@@ -26,7 +27,7 @@ class Run:
 
     def __init__(self, folder: Path, recipe: Recipe, specification: Specification) -> None:
         self.folder, self.recipe, self.specification = folder, recipe, specification
-        self.last = folder / "last.keras"  # newest epoch, with the optimizer's state
+        self.last = folder / LAST  # newest epoch, with the optimizer's state
         self.best = folder / "best.keras"  # epoch of the lowest WER on dev
         self.tensorboard = folder / "tensorboard"
 
@@ -93,7 +94,7 @@ class Run:
 
     def _load(self, path: Path) -> DeepSpeech2:
         if not path.is_file():
-            raise InputError(f"{self.folder}: no finished epoch yet: train it (again, or with --resume)")
+            raise InputError(f"{self.folder}: no epoch of it was finished: train it again, without --resume")
         try:
             model: DeepSpeech2 = keras.saving.load_model(path)
         except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:

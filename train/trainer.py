@@ -20,7 +20,7 @@ from ds2edge.train.batches import Batches
 from ds2edge.train.manifest import read_manifest
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
-from ds2edge.train.run import Run
+from ds2edge.train.run import LAST, Run
 from ds2edge.train.scoring import Score, score
 from ds2edge.train.survey import Survey, survey
 from ds2edge.train.text import ALPHABET
@@ -122,7 +122,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _begin(recipe: Recipe, manifests: list[Path], folder: Path) -> Beginning:
-    if (folder / "recipe.json").exists():
+    if (folder / LAST).exists():
         raise InputError(f"{folder}: holds a run already: add --resume to go on with it, or choose another folder")
     found = _survey(recipe, manifests)
     hours = sum(example.clip.duration for example in found.examples["train"]) / 3600

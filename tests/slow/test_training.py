@@ -89,5 +89,8 @@ def test_a_loss_that_is_not_a_number_stops_it_in_one_line(manifest, tiny_recipe,
     monkeypatch.setattr(DeepSpeech2, "compute_loss", nan_loss)
     with pytest.raises(InputError, match="the loss is nan at batch 1"):
         train(tiny_recipe, [manifest], tmp_path / "run")
-    with pytest.raises(InputError, match="no finished epoch yet"):
-        Run.open(tmp_path / "run").best_model()
+    with pytest.raises(InputError, match="no epoch of it was finished: train it again, without --resume"):
+        train(tiny_recipe, [manifest], tmp_path / "run", resume=True)
+    monkeypatch.undo()
+    once = tiny_recipe.with_training(1, None)
+    assert len(train(once, [manifest], tmp_path / "run").last_model()[1]) == 1  # nothing was in the way

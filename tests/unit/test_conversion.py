@@ -70,7 +70,7 @@ def test_other_modes_run_and_stay_close_to_float(tiny_run, tiny_model, tmp_path,
 def test_a_converter_that_crashes_is_a_message_and_no_file(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(conversion, "_build", crash)
     with pytest.raises(GateNotMet, match="the converter crashed in mode int8; nothing was written"):
-        convert(tiny_run.folder, "int8", [], tmp_path / "m.tflite")
+        convert(tiny_run.folder, "int8", [], tmp_path / "m.tflite", chunk_steps=4)
     assert not list(tmp_path.iterdir())
 
 
@@ -79,7 +79,7 @@ def test_a_failing_conversion_keeps_the_file_that_was_there(tiny_run, tmp_path, 
     path.write_bytes(b"the old model")
     monkeypatch.setattr(conversion, "_build", crash)
     with pytest.raises(GateNotMet):
-        convert(tiny_run.folder, "int8", [], path)
+        convert(tiny_run.folder, "int8", [], path, chunk_steps=4)
     assert path.read_bytes() == b"the old model"
 
 
