@@ -1,8 +1,9 @@
 """The recurrent cells: for each, the Keras layer that trains it and one step of it in plain, quantizable operations.
 
-Weights are the Keras layer's own. A step takes the input projection x W + b, which is computed for a whole chunk in one
-matrix product, and the recurrent product h U; all tensors have shape [1, units or gates x units]. The recurrent product
-has no bias: every step's would be quantized to a scale of its own, and a copy of it kept in the file.
+Weights are the Keras layer's own. A step takes two products, x W + b of the input, which is computed for a whole chunk
+at once, and h U of the state, each in parts by groups of gates: a part is a tensor [1, gates x units] and gets an int8
+scale of its own, which the wide range of a candidate would otherwise set for its gates too. The product h U has no
+bias: every step's would be quantized to another scale, and a copy of it kept in the file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import keras
 from keras import ops
 
 Tensor = Any
+States = dict[str, Tensor]
 
 
 class Cell:
@@ -25,9 +27,10 @@ class Cell:
 
 
 class GRU(Cell):
-    """Gated recurrent unit in the reset-after form (cuDNN's): one recurrent product for all three gates (z, r, h)."""
+    """Gated recurrent unit in the reset-after form (cuDNN's); gates in Keras order (z, r, h)."""
 
     states = ("h",)
+    groups = (2, 1)
 
     @staticmethod
     def layer(units: int) -> keras.layers.Layer:
@@ -41,14 +44,10 @@ class GRU(Cell):
         return bias[0] + ops.pad(bias[1, : 2 * units], ((0, units),)), inside
 
     @staticmethod
-    def step(
-        projected: Tensor, recurrent: Tensor, inside: Tensor | None, states: dict[str, Tensor], units: int
-    ) -> dict[str, Tensor]:
+    def step(projected: list[Tensor], recurrent: list[Tensor], inside: Tensor | None, states: States) -> States:
         """h' = z h + (1 - z) tanh(x_h + r (u_h + b_h)), written as candidate + z (h - candidate): one product less."""
-        gates = ops.sigmoid(_part(projected, 0, 2 * units) + _part(recurrent, 0, 2 * units))
-        update, reset = _part(gates, 0, units), _part(gates, units, units)
-        remembered = reset * (_part(recurrent, 2 * units, units) + inside)
-        candidate = ops.tanh(_part(projected, 2 * units, units) + remembered)
+        update, reset = _halves(ops.sigmoid(projected[0] + recurrent[0]))
+        candidate = ops.tanh(projected[1] + reset * (recurrent[1] + inside))
         return {"h": candidate + update * (states["h"] - candidate)}
 
 
@@ -56,6 +55,7 @@ class LSTM(Cell):
     """Long short-term memory; gates in Keras order (i, f, c, o)."""
 
     states = ("h", "c")
+    groups = (2, 1, 1)
 
     @staticmethod
     def layer(units: int) -> keras.layers.Layer:
@@ -63,13 +63,10 @@ class LSTM(Cell):
         return keras.layers.LSTM(units, return_sequences=True, name="cell")
 
     @staticmethod
-    def step(
-        projected: Tensor, recurrent: Tensor, inside: Tensor | None, states: dict[str, Tensor], units: int
-    ) -> dict[str, Tensor]:
+    def step(projected: list[Tensor], recurrent: list[Tensor], inside: Tensor | None, states: States) -> States:
         """c' = f c + i tanh(g), h' = o tanh(c')."""
-        both = projected + recurrent
-        take, forget = ops.sigmoid(_part(both, 0, units)), ops.sigmoid(_part(both, units, units))
-        candidate, show = ops.tanh(_part(both, 2 * units, units)), ops.sigmoid(_part(both, 3 * units, units))
+        take, forget = _halves(ops.sigmoid(projected[0] + recurrent[0]))
+        candidate, show = ops.tanh(projected[1] + recurrent[1]), ops.sigmoid(projected[2] + recurrent[2])
         memory = forget * states["c"] + take * candidate
         return {"h": show * ops.tanh(memory), "c": memory}
 
@@ -78,6 +75,7 @@ class RNN(Cell):
     """The paper's simple recurrence with a clipped ReLU."""
 
     states = ("h",)
+    groups = (1,)
 
     @staticmethod
     def layer(units: int) -> keras.layers.Layer:
@@ -85,16 +83,15 @@ class RNN(Cell):
         return keras.layers.SimpleRNN(units, activation="relu6", return_sequences=True, name="cell")
 
     @staticmethod
-    def step(
-        projected: Tensor, recurrent: Tensor, inside: Tensor | None, states: dict[str, Tensor], units: int
-    ) -> dict[str, Tensor]:
+    def step(projected: list[Tensor], recurrent: list[Tensor], inside: Tensor | None, states: States) -> States:
         """h' = min(max(x + u, 0), 6)."""
-        return {"h": ops.relu6(projected + recurrent)}
+        return {"h": ops.relu6(projected[0] + recurrent[0])}
 
 
 CELLS = {"gru": GRU, "lstm": LSTM, "rnn": RNN}
 
 
-def _part(tensor: Tensor, first: int, size: int) -> Tensor:
-    """Columns of a [1, n] tensor by SLICE, which int8 delegates run; indexing would make a STRIDED_SLICE."""
-    return ops.slice(tensor, (0, first), (1, size))
+def _halves(tensor: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tensors [1, n] of one [1, 2n] by SLICE, which int8 delegates run; indexing would make a STRIDED_SLICE."""
+    size = tensor.shape[1] // 2
+    return ops.slice(tensor, (0, 0), (1, size)), ops.slice(tensor, (0, size), (1, size))

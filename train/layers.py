@@ -9,6 +9,7 @@ All layers are causal, so padding on the right never reaches a frame that counts
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import Any
 
 import keras
@@ -110,12 +111,16 @@ class RecurrentLayer(keras.layers.Layer):
         scale, shift = self.norm.affine()
         bias, inside = self.cell.biases(weights.bias, self.units)
         bias = bias + ops.matmul(ops.expand_dims(shift, 0), weights.kernel)[0]
-        projected = ops.matmul(x, ops.expand_dims(scale, 1) * weights.kernel) + bias
+        kernel = ops.expand_dims(scale, 1) * weights.kernel
+        ends = list(accumulate((0, *self.cell.groups)))
+        columns = [slice(first * self.units, last * self.units) for first, last in pairwise(ends)]
+        projected = [ops.matmul(x, kernel[:, part]) + bias[part] for part in columns]
+        recurrent_kernels = [weights.recurrent_kernel[:, part] for part in columns]
         outputs = []
         for t in range(x.shape[0]):
-            row = ops.slice(projected, (t, 0), (1, projected.shape[1]))
-            recurrent = ops.matmul(states["h"], weights.recurrent_kernel)
-            states = self.cell.step(row, recurrent, inside, states, self.units)
+            rows = [ops.slice(part, (t, 0), (1, part.shape[1])) for part in projected]
+            recurrent = [ops.matmul(states["h"], part) for part in recurrent_kernels]
+            states = self.cell.step(rows, recurrent, inside, states)
             outputs.append(states["h"])
         return concatenate_steps(outputs), states
 
