@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,5 +25,7 @@ def quantize(saved_model: Path, mode: str, calibration: Iterable[Inputs]) -> byt
     if mode == "int8":
         converter.representative_dataset = lambda: iter(calibration)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    flatbuffer: bytes = converter.convert()
+    with warnings.catch_warnings():  # the converter calibrates with its own interpreter, which it calls deprecated
+        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
+        flatbuffer: bytes = converter.convert()
     return flatbuffer
