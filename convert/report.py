@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from ds2edge.convert.parity import ModelFigures, Parity
+from ds2edge.train.files import write_whole
 
 MOST_CHANGED = 20  # clips shown in the Markdown; the JSON has all
 
@@ -45,9 +46,7 @@ def write_report(parity: Parity, folder: Path) -> None:
         "parity.md": "# Parity\n\n" + markdown(parity),
         "parity.json": json.dumps(dataclasses.asdict(parity), indent=1) + "\n",
     }.items():
-        beside = folder / (name + ".part")
-        beside.write_text(text, "utf-8")
-        beside.replace(folder / name)
+        write_whole(folder / name, text)
 
 
 def _row(model: ModelFigures) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -90,9 +89,3 @@ def mini_clips():
     from ds2edge.train.manifest import read_manifest
 
     return read_manifest(MINI)
-
-
-@pytest.fixture(scope="session")
-def short_recipe(tiny_recipe):
-    """The tiny recipe on log-mel features: the other front end."""
-    return dataclasses.replace(tiny_recipe, features=dataclasses.replace(tiny_recipe.features, mel_bands=40))

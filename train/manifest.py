@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.train.files import write_whole
 
 SPLITS = ("train", "dev", "test")
 
@@ -57,9 +58,7 @@ def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
         }
         for clip in clips
     ]
-    beside = path.with_name(path.name + ".part")
-    beside.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    beside.replace(path)
+    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _clip(line: str, path: Path, number: int) -> Clip:

@@ -15,6 +15,7 @@ import keras
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.records import from_dict
 from ds2edge.runtime.specification import Specification
+from ds2edge.train.files import write_whole
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
 
@@ -35,10 +36,9 @@ class Run:
     def create(cls, folder: Path, recipe: Recipe, specification: Specification) -> Run:
         """Makes the folder and writes what will not change during training."""
         folder.mkdir(parents=True, exist_ok=True)
-        run = cls(folder, recipe, specification)
-        _write(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=1))
-        run.save_specification(specification)
-        return run
+        write_whole(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=1))
+        write_whole(folder / "specification.json", specification.to_json())
+        return cls(folder, recipe, specification)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
@@ -51,11 +51,6 @@ class Run:
             raise InputError(f"{folder}: not a run of `ds2edge train` ({error})") from None
         return cls(folder, from_dict(Recipe, recipe, f"{folder}/recipe.json"),
                    Specification.from_json(specification, f"{folder}/specification.json"))  # fmt: skip
-
-    def save_specification(self, specification: Specification) -> None:
-        """Replaces the specification."""
-        self.specification = specification
-        _write(self.folder / "specification.json", specification.to_json())
 
     def best_model(self) -> DeepSpeech2:
         """Model of the best epoch. InputError if training has not come that far."""
@@ -100,9 +95,3 @@ class Run:
         except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0]})") from None
         return model
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, "utf-8")
-    beside.replace(path)
