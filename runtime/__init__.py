@@ -10,20 +10,25 @@ print(stream.finish().text)
 """
 
 from ds2edge.runtime.ctc import Word
+from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.runtime.features import Features, FeatureSettings
+from ds2edge.runtime.listener import Listener, Utterance
 from ds2edge.runtime.recognizer import Recognizer, Result, Stream
 from ds2edge.runtime.specification import Specification, read_specification
 
 __all__ = [
+    "EndpointRules",
     "FeatureSettings",
     "Features",
     "GateNotMet",
     "InputError",
+    "Listener",
     "Recognizer",
     "Result",
     "Specification",
     "Stream",
+    "Utterance",
     "Word",
     "read_specification",
 ]

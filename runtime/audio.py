@@ -1,4 +1,4 @@
-"""Sound from files (libsndfile reads, soxr resamples), a block at a time, so that length costs no memory."""
+"""Sound of any form to mono at the model's rate, a block at a time: libsndfile reads files, soxr resamples."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
@@ -84,10 +84,50 @@ def to_mono(samples: npt.NDArray[np.generic]) -> Samples:
     return mono if np.isfinite(mono).all() else np.nan_to_num(mono, posinf=0.0, neginf=0.0)
 
 
+class Resampler:
+    """A stream of sound as mono float32 at one rate. How it is cut into calls changes nothing."""
+
+    def __init__(self, rate: int) -> None:
+        """`rate`: what comes out, in Hz."""
+        self.rate = rate
+        self._heard_rate: int | None = None
+        self._stream: Any = None  # soxr.ResampleStream, where rates differ
+
+    def accept(self, samples: npt.NDArray[np.generic], rate: int) -> Samples:
+        """Next samples, as `to_mono` takes them, at `rate` Hz -> [m] at the stream's rate.
+
+        Another rate than before (another microphone) ends what came at the old one. InputError if soxr is needed and
+        not installed: it has no wheel for 32-bit Arm, where sound at the model's rate does without.
+        """
+        ended = self.finish() if rate != self._heard_rate else np.zeros(0, np.float32)
+        if rate != self._heard_rate:
+            self._heard_rate = rate
+            self._stream = None if rate == self.rate else _resample_stream(rate, self.rate)
+        mono = to_mono(samples)
+        heard = mono if self._stream is None else self._stream.resample_chunk(mono)
+        return np.concatenate([ended, heard]) if len(ended) else heard
+
+    def finish(self) -> Samples:
+        """What the filter still holds; the next sound is a new one."""
+        rest = np.zeros(0, np.float32)
+        if self._stream is not None:
+            rest = self._stream.resample_chunk(rest, last=True)
+        self._heard_rate = self._stream = None
+        return rest
+
+
+def _resample_stream(heard: int, wanted: int) -> Any:
+    try:
+        import soxr  # here, since 32-bit Arm does without
+    except ModuleNotFoundError:
+        raise InputError(
+            f"sound at {heard} Hz needs the package soxr to become {wanted} Hz: pip install soxr, or give {wanted} Hz"
+        ) from None
+    return soxr.ResampleStream(heard, wanted, 1, dtype="float32")
+
+
 def read_audio(path: str | os.PathLike[str], rate: int) -> Samples:
     """A whole clip as float32 mono at `rate` Hz. For training; a device reads `AudioFile.blocks`."""
-    audio = AudioFile(path)
-    samples = np.concatenate(list(audio.blocks()))
-    if audio.rate == rate:
-        return samples
-    return np.asarray(soxr.resample(samples, audio.rate, rate), np.float32)
+    audio, resampler = AudioFile(path), Resampler(rate)
+    blocks = [resampler.accept(block, audio.rate) for block in audio.blocks()]
+    return np.concatenate([*blocks, resampler.finish()])

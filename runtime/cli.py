@@ -20,7 +20,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of a first use: train, convert, compare, run."""
-        order = ["data", "train", "convert", "parity", "info", "transcribe"]
+        order = ["data", "train", "convert", "parity", "info", "transcribe", "listen"]
         names = {entry.name for entry in entry_points(group=COMMANDS)}
         return [name for name in order if name in names] + sorted(names - set(order))
 
@@ -59,6 +59,8 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        if sys.stderr.isatty():
+            prefix = "\r\x1b[K" + prefix  # `listen` may have drawn there
         click.echo(prefix + record.getMessage(), err=True)
 
 

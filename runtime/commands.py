@@ -58,14 +58,11 @@ def transcribe(audio: tuple[Path, ...], model: Path, as_json: bool, threads: int
 
 
 def _transcribe_with_progress(recognizer: Recognizer, path: Path) -> Result:
-    if not sys.stderr.isatty() or (audio := AudioFile(path)).seconds < 60:
-        return recognizer.transcribe(path)
-    stream = recognizer.stream()
+    audio = AudioFile(path)
+    if not sys.stderr.isatty() or audio.seconds < 60:
+        return recognizer.transcribe(audio)
     with click.progressbar(length=int(audio.seconds), label=path.name, file=sys.stderr) as bar:
-        for block in audio.blocks():
-            stream.accept(block, audio.rate)
-            bar.update(1)
-    return stream.finish()
+        return recognizer.transcribe(audio, lambda seconds: bar.update(round(seconds)))
 
 
 @click.command()
@@ -93,7 +90,7 @@ def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
         ("features", f"{kind}, {window:g} ms window, {hop:g} ms hop, {features.sample_rate} Hz"),
     ]
     if graph is not None:
-        step = graph.time_stride * features.hop * milliseconds
+        step = 1000 * specification.step_seconds
         latency = (graph.chunk_steps + graph.lookahead) * step + window - hop
         rows += [
             (

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 BLANK = 0  # index of the blank in every alphabet of the kit
+PAUSE = 0.8  # seconds without a letter that end a word: networks trained on single phrases say no space after a pause
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class _Symbol:
 
 
 class GreedyDecoder:
-    """Best symbol of every step, repeats merged, blanks dropped, words split at spaces. Any chunking gives the same."""
+    """Best symbol of every step, repeats merged, blanks dropped, split at spaces and pauses. Chunking changes nothing."""
 
     def __init__(self, alphabet: Sequence[str], step_seconds: float) -> None:
         """`step_seconds`: audio per step."""
@@ -42,6 +43,17 @@ class GreedyDecoder:
         self._symbols: list[_Symbol] = []  # of the word that is still open
         self._previous = BLANK
         self._steps = 0
+        self._letter = -1  # the last step that had one
+
+    @property
+    def seconds(self) -> float:
+        """Audio decoded so far."""
+        return self._steps * self._step_seconds
+
+    @property
+    def blank_seconds(self) -> float:
+        """Audio since the last letter; since the start if there was none."""
+        return (self._steps - 1 - self._letter) * self._step_seconds
 
     def accept(self, logits: npt.NDArray[np.float32]) -> None:
         """Next logits, float [steps, symbols]."""
@@ -49,6 +61,10 @@ class GreedyDecoder:
         # Softmax at the best symbol alone: 1 / sum(exp(x - max)).
         probability = 1 / np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
         for index, p in zip(best.tolist(), probability.tolist(), strict=True):
+            if self._alphabet[index].strip():
+                if self.blank_seconds >= PAUSE:
+                    self._close_word()
+                self._letter = self._steps
             if index == self._previous:
                 if index != BLANK and self._symbols:
                     run = self._symbols[-1]
@@ -62,6 +78,11 @@ class GreedyDecoder:
             self._previous = index
             self._steps += 1
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no word, not even an open one."""
+        return not (self._words or self._symbols)
+
     def words(self) -> list[Word]:
         """All words so far, the one still open included."""
         return self._words + ([self._open_word()] if self._symbols else [])
@@ -69,6 +90,13 @@ class GreedyDecoder:
     def text(self) -> str:
         """The words so far, one space between them."""
         return " ".join(word.text for word in self.words())
+
+    def take(self, open_word: bool = True) -> list[Word]:
+        """The words so far, which the decoder forgets: a stream without end must. `open_word`: the last one too."""
+        if open_word:
+            self._close_word()
+        words, self._words = self._words, []
+        return words
 
     def _close_word(self) -> None:
         if self._symbols:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.quiet import quiet
 from ds2edge.runtime.specification import Graph, Specification, read_specification
 
 Logits = npt.NDArray[np.float32]
@@ -48,9 +49,11 @@ class Network:
         self.graph: Graph = self.specification.graph
         interpreter_class, self.interpreter = find_interpreter()
         try:
-            self._interpreter = interpreter_class(model_path=str(path), num_threads=threads)
-            # Inputs and outputs go by name: their indexes change from one conversion to the next.
-            self._run = self._interpreter.get_signature_runner("step")
+            with quiet():
+                self._interpreter = interpreter_class(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
+                # Inputs and outputs go by name: their indexes change from one conversion to the next.
+                self._run = self._interpreter.get_signature_runner("step")
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{path}: {self.interpreter} cannot load this model ({reason})") from None

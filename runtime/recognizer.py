@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
-from ds2edge.runtime.audio import AudioFile, to_mono
+from ds2edge.runtime.audio import AudioFile, Resampler
 from ds2edge.runtime.ctc import GreedyDecoder, Word
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.network import Logits, Network, States
@@ -40,11 +40,18 @@ class Recognizer:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
         return Stream(self.network)
 
-    def transcribe(self, path: str | os.PathLike[str]) -> Result:
-        """A whole sound file of any length, in constant memory. InputError if it cannot be read."""
-        audio, stream = AudioFile(path), self.stream()
+    def transcribe(
+        self, audio: AudioFile | str | os.PathLike[str], heard: Callable[[float], object] | None = None
+    ) -> Result:
+        """A whole sound file of any length, in constant memory. InputError if it cannot be read.
+
+        `heard` is told the seconds of each block: a progress bar, say.
+        """
+        audio, stream = audio if isinstance(audio, AudioFile) else AudioFile(audio), self.stream()
         for block in audio.blocks():
             stream.accept(block, audio.rate)
+            if heard:
+                heard(len(block) / audio.rate)
         return stream.finish()
 
 
@@ -61,40 +68,44 @@ class StepNetwork(Protocol):
         """One chunk: frames and states in, logits and next states out."""
 
 
+class Decoder(Protocol):
+    """What a stream needs of a decoder."""
+
+    def accept(self, logits: Logits) -> None:
+        """Next logits [steps, symbols]."""
+
+    def words(self) -> list[Word]:
+        """The words so far."""
+
+    def text(self) -> str:
+        """The words so far, one space between them."""
+
+
 class Stream:
     """Samples in, text out, as it is spoken. How the samples are cut into calls changes nothing."""
 
-    def __init__(self, network: StepNetwork) -> None:
-        """Usually made by `Recognizer.stream()`."""
+    def __init__(self, network: StepNetwork, decoder: Decoder | None = None) -> None:
+        """Usually made by `Recognizer.stream()`. `decoder`: greedy by default."""
         specification = network.specification
         self._network = network
         self._graph = network.graph
         self._settings = specification.features
         self._features = Features(specification.features, specification.mean, specification.deviation)
-        step_seconds = self._graph.time_stride * self._settings.hop / self._settings.sample_rate
-        self._decoder = GreedyDecoder(specification.alphabet, step_seconds)
+        self._decoder = decoder or GreedyDecoder(specification.alphabet, specification.step_seconds)
         # Outputs still to come that are meant for times before the start.
         self._early = self._graph.warmup + self._graph.lookahead
         self._states = network.initial_states()
         self._frames = np.zeros((0, self._settings.bins), np.float32)  # heard, but less than a chunk
-        self._resampler: soxr.ResampleStream | None = None
-        self._rate: int | None = None
+        self._resampler = Resampler(self._settings.sample_rate)
         self._hear(np.zeros(self._graph.warmup * self._graph.time_stride * self._settings.hop, np.float32))
         self._samples = 0  # at the model's rate
         self._finished = False
 
     def accept(self, samples: npt.NDArray[np.generic], rate: int) -> None:
-        """Next samples, int16 or float in -1..1, [n] or [n, channels], at any `rate` in Hz (the same in every call)."""
+        """Next samples, int16 or float in -1..1, [n] or [n, channels], at any `rate` in Hz."""
         if self._finished:
             raise ValueError("this stream is finished: begin a new one")
-        if self._rate is None:
-            self._rate = rate
-            if rate != self._settings.sample_rate:
-                self._resampler = soxr.ResampleStream(rate, self._settings.sample_rate, 1, dtype="float32")
-        elif rate != self._rate:
-            raise ValueError(f"the stream began at {self._rate} Hz and now gets {rate} Hz: begin a new one")
-        mono = to_mono(samples)
-        self._hear_sound(mono if self._resampler is None else self._resampler.resample_chunk(mono))
+        self._hear_sound(self._resampler.accept(samples, rate))
 
     def partial(self) -> str:
         """Text of what has been heard so far; the last word may still grow."""
@@ -103,8 +114,7 @@ class Stream:
     def finish(self) -> Result:
         """Says the rest (the model's lookahead needs silence after the last sample) and closes the stream."""
         if not self._finished:
-            if self._resampler is not None:
-                self._hear_sound(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            self._hear_sound(self._resampler.finish())
             self._finished = True
             seconds = self._samples / self._settings.sample_rate
             if self._samples:

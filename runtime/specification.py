@@ -72,6 +72,13 @@ class Specification:
                 f"{len(self.mean)} means and {len(self.deviation)} deviations for {self.features.bins} bins"
             )
 
+    @property
+    def step_seconds(self) -> float:
+        """Audio per output step. ValueError for a specification without a graph."""
+        if self.graph is None:
+            raise ValueError(f"{self.name} is not converted: it has no steps yet")
+        return self.graph.time_stride * self.features.hop / self.features.sample_rate
+
     def to_json(self) -> str:
         """JSON text, readable and in a fixed order."""
         return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)

@@ -8,6 +8,28 @@ import numpy as np
 
 RATE = 16000
 MINI = Path(__file__).parent.parent / "train" / "data" / "mini" / "manifest.jsonl"
+GOLDEN = Path(__file__).parent / "golden" / "mini.tflite"  # trained: it says words
+SPOKEN = {  # clips of the embedded corpus by two voices that it was not trained on
+    "turn down the light": MINI.parent / "audio" / "kokoro-am_michael_018.ogg",
+    "seven one two five": MINI.parent / "audio" / "kokoro-bf_emma_028.ogg",
+    "no stop the music": MINI.parent / "audio" / "kokoro-am_michael_021.ogg",
+}
+
+
+def speech(gap: float = 2.0) -> np.ndarray:
+    """The spoken clips in order, `gap` seconds of a quiet room after each. float32 at RATE."""
+    from ds2edge.runtime.audio import read_audio
+
+    random = np.random.default_rng(0)
+    pieces = []
+    for path in SPOKEN.values():
+        pieces += [read_audio(path, RATE), 3e-4 * random.standard_normal(int(gap * RATE)).astype(np.float32)]
+    return np.concatenate(pieces)
+
+
+def int16(samples: np.ndarray) -> np.ndarray:
+    """Float samples as a sound card gives them."""
+    return np.round(samples * 32767).astype("<i2")
 
 
 def babble(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:

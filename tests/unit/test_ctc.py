@@ -52,3 +52,10 @@ def test_a_repeat_needs_a_blank_between():
     decoder = GreedyDecoder(ALPHABET, 0.02)
     decoder.accept(logits_of([2, 2, 0, 2]))
     assert decoder.text() == "aa"
+
+
+def test_a_pause_ends_a_word():
+    """0.8 s: 8 steps of 0.1 s. A network that was trained on single phrases says no space between two of them."""
+    decoder = GreedyDecoder(("", " ", "a", "b"), 0.1)
+    decoder.accept(np.eye(4, dtype=np.float32)[[2] + [0] * 7 + [3] + [0] * 8 + [2]])
+    assert [(word.text, word.start) for word in decoder.words()] == [("ab", 0.0), ("a", 1.7)]

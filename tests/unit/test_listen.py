@@ -1,0 +1,168 @@
+"""`ds2edge listen` as a command, on standard input and files."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from support import GOLDEN, RATE, SPOKEN, int16, speech
+
+COMMAND = [str(Path(sys.executable).with_name("ds2edge")), "listen", "-m", str(GOLDEN)]
+PCM = int16(speech()).tobytes()
+TEXTS = list(SPOKEN)
+
+
+def listen(samples: bytes, *arguments: object) -> subprocess.CompletedProcess[bytes]:
+    """Runs the command on raw samples."""
+    command = [*COMMAND, "--stdin", *map(str, arguments)]
+    return subprocess.run(command, input=samples, capture_output=True, check=False)
+
+
+def test_plain_output_is_a_line_an_utterance():
+    done = listen(PCM)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().splitlines() == TEXTS
+
+
+def test_json_events_are_partials_that_grow_into_finals():
+    with subprocess.Popen([*COMMAND, "--stdin", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for first in range(0, len(PCM), 3200):
+            process.stdin.write(PCM[first : first + 3200])
+            process.stdin.flush()
+            time.sleep(0.01)
+        process.stdin.close()
+        events = [json.loads(line) for line in process.stdout]
+    finals = [event for event in events if event["event"] == "final"]
+    assert [final["text"] for final in finals] == TEXTS
+    for final in finals:
+        assert final["text"] == " ".join(word["text"] for word in final["words"])
+        assert (final["start"], final["end"]) == (final["words"][0]["start"], final["words"][-1]["end"])
+        assert 0.5 < final["confidence"] <= 1
+        assert 1.2 <= final["latency"] < 3
+    partials = [event["text"] for event in events if event["event"] == "partial"]
+    assert len(partials) >= 6
+    assert all(any(text.startswith(partial) for text in TEXTS) for partial in partials)
+
+
+def test_the_rules_are_options():
+    assert listen(PCM, "--end-silence", 3).stdout.decode().splitlines() == [" ".join(TEXTS)]
+    short = listen(PCM, "--end-length", 1).stdout.decode().splitlines()
+    assert len(short) > 3
+    assert " ".join(short) == " ".join(TEXTS)
+
+
+@pytest.mark.parametrize("option", ["--end-silence", "--end-idle", "--end-length"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "never"])
+def test_a_rule_of_no_time_is_refused(option, value):
+    done = listen(PCM, option, value)
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+
+
+def test_utterances_are_kept_and_logged(tmp_path):
+    for _ in range(2):
+        listen(PCM, "--save", tmp_path / "kept", "--log", tmp_path / "log.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "kept" / "manifest.jsonl").open()]
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").open()]
+    assert [row["text"] for row in rows] == [event["text"] for event in logged] == 2 * TEXTS
+    assert len({row["audio"] for row in rows}) == 6
+
+
+def test_what_is_kept_says_the_same_when_it_is_heard_again(tmp_path, ds2edge):
+    listen(PCM, "--save", tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").open()]
+    again = ds2edge("transcribe", "-m", GOLDEN, *(tmp_path / row["audio"] for row in rows)).stdout
+    assert [line.split(": ")[1] for line in again.splitlines()] == TEXTS
+
+
+@pytest.mark.parametrize(("name", "scale", "kind"), [("S32_LE", 2**31 - 1, "<i4"), ("FLOAT_LE", 1, "<f4")])
+def test_other_sample_formats_and_channels_say_the_same(name, scale, kind):
+    samples = np.repeat(speech().astype(np.float64)[:, None] * scale, 2, 1).astype(kind).tobytes()
+    assert listen(samples, "--format", name, "--channels", 2).stdout.decode().splitlines() == TEXTS
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000, 192000])
+def test_other_rates_are_resampled(rate):
+    samples = soxr.resample(speech(), RATE, rate)
+    texts = listen(int16(samples).tobytes(), "--rate", rate).stdout.decode().splitlines()
+    if rate > RATE:
+        assert texts == TEXTS
+    else:  # half of the spectrum is gone: this model was not trained for that
+        assert len(texts) == len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--stdin", "--file", "a.wav"), "three sources of sound"),
+        (("--stdin", "--device", "USB"), "three sources of sound"),
+        (("--file", "none.wav"), "none.wav: no such file"),
+        (("--stdin", "--log", "/"), "/: cannot be written"),
+        (("--stdin", "--save", "/dev/null"), "/dev/null/manifest.jsonl: cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line(ds2edge, arguments, says):
+    done = ds2edge("listen", "-m", GOLDEN, *arguments, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_wav_on_standard_input_is_refused_with_the_remedy():
+    done = listen(b"RIFF\x24\0\0\0WAVEfmt ")
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"arecord -t raw" in done.stderr
+
+
+def test_an_input_closed_in_the_middle_of_a_sample_loses_that_sample_alone():
+    done = listen(PCM[:-1])
+    assert done.stdout.decode().splitlines() == TEXTS
+    assert done.stderr == b"warning: standard input ended in the middle of a sample: its 1 bytes are dropped\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_last_words(number):
+    """The last clip is still being said when the signal comes."""
+    said = PCM[: -4 * RATE + 3200]
+    with subprocess.Popen([*COMMAND, "--stdin", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(said)
+        process.stdin.flush()
+        heard = [json.loads(process.stdout.readline())]
+        while heard[-1]["event"] != "final" or heard[-1]["text"] != TEXTS[-2]:
+            heard.append(json.loads(process.stdout.readline()))
+        time.sleep(0.3)
+        process.send_signal(number)
+        rest = [json.loads(line) for line in process.stdout]
+        assert process.wait(10) == 0
+    assert rest[-1]["event"] == "final"
+    assert rest[-1]["text"] == TEXTS[-1]
+
+
+def test_a_terminal_shows_a_meter_and_the_words_so_far(tmp_path):
+    """The live line is drawn over, and taken away before a final is printed."""
+    soundfile.write(tmp_path / "a.wav", speech(0.5), RATE)
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, "--file", str(tmp_path / "a.wav"), "--end-silence", "0.4"]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # how a pseudo-terminal ends
+                break
+        assert process.wait(10) == 0
+    os.close(ours)
+    drawn = shown.decode().split("\r\x1b[K")
+    assert len(drawn) > 20
+    assert any("█" in line and line.endswith("turn down t") for line in drawn)
+    assert [line for line in drawn if line.endswith("\r\n")] == [text + "\r\n" for text in TEXTS]

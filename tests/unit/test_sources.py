@@ -1,0 +1,95 @@
+"""Raw samples from a pipe, however they come; files in real time."""
+
+import os
+import threading
+import time
+from threading import Event
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import RATE, babble
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.sources import play, raw_pcm
+
+
+def through_a_pipe(
+    data: bytes, cuts: list[int], *arguments, stop: Event | None = None, keep_open: bool = False
+) -> list:
+    """Blocks of `raw_pcm` when `data` is written in pieces that end at `cuts`."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        for first, last in zip([0, *cuts], [*cuts, len(data)], strict=True):
+            os.write(writing, data[first:last])
+        if not keep_open:
+            os.close(writing)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        return list(raw_pcm(reading, *arguments, stop or Event()))
+    finally:
+        thread.join()
+        os.close(reading)
+        if keep_open:
+            os.close(writing)
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=9), channels=st.integers(1, 3))
+def test_any_cutting_gives_the_same_samples(data, cuts, channels):
+    if data.startswith(b"RIFF"):
+        return
+    blocks = through_a_pipe(data, sorted(min(cut, len(data)) for cut in cuts), 8000, "S16_LE", channels)
+    whole = len(data) - len(data) % (2 * channels)
+    heard = np.concatenate([np.zeros((0, channels), np.int16), *(block.samples for block in blocks)])
+    np.testing.assert_array_equal(heard, np.frombuffer(data[:whole], "<i2").reshape(-1, channels))
+    assert all(block.rate == 8000 and len(block.samples) for block in blocks)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("S16_LE", "<i2"), ("S32_LE", "<i4"), ("FLOAT_LE", "<f4")])
+def test_formats_are_those_of_arecord(name, kind):
+    samples = np.array([1, -2, 3], kind)
+    (block,) = through_a_pipe(samples.tobytes(), [], RATE, name, 1)
+    assert block.samples.dtype == np.dtype(kind)
+    assert block.samples[:, 0].tolist() == [1, -2, 3]
+
+
+def test_an_end_in_the_middle_of_a_sample_is_said(caplog):
+    (block,) = through_a_pipe(b"\1\0\2\0\3", [], RATE, "S16_LE", 1)
+    assert block.samples[:, 0].tolist() == [1, 2]
+    assert "in the middle of a sample: its 1 bytes are dropped" in caplog.text
+
+
+def test_a_wav_is_refused_even_when_its_name_comes_in_pieces():
+    with pytest.raises(InputError, match="arecord -t raw"):
+        through_a_pipe(b"RIFF\0\0\0\0WAVE", [1, 3], RATE, "S16_LE", 1)
+
+
+def test_stop_ends_a_silent_pipe():
+    stop = Event()
+    threading.Timer(0.1, stop.set).start()
+    assert through_a_pipe(b"", [], RATE, "S16_LE", 1, stop=stop, keep_open=True) == []
+
+
+def test_a_file_is_played_in_real_time(wav):
+    path = wav("a.wav", seconds=0.5)
+    started = time.monotonic()
+    blocks, late = [], []
+    for block in play(path, Event(), seconds=0.1):
+        blocks.append(block.samples)
+        late.append(time.monotonic() - started - 0.1 * len(blocks))
+    assert min(late) >= -0.001
+    assert time.monotonic() - started >= 0.5
+    np.testing.assert_allclose(np.concatenate(blocks), babble(0.5), atol=1e-4)
+
+
+def test_stop_ends_a_file(wav):
+    stop = Event()
+    blocks = play(wav("a.wav", seconds=60), stop)
+    next(blocks)
+    stop.set()
+    assert list(blocks) == []

@@ -1,0 +1,88 @@
+"""What is kept of an utterance, and what is drawn of the sound."""
+
+import errno
+import json
+import os
+
+import numpy as np
+import pytest
+import soundfile
+from support import RATE, babble
+
+from ds2edge.runtime.ctc import Word
+from ds2edge.runtime.display import decibels, meter
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.listener import Utterance
+from ds2edge.runtime.transcript import JsonLines, Recordings, final_event
+from ds2edge.train.manifest import read_manifest
+
+UTTERANCE = Utterance([Word("naïve", 1.0, 1.5, 0.9), Word("words", 1.6, 2.0, 0.8)], babble(0.5))
+
+
+def test_a_final_event_says_all_of_an_utterance():
+    event = final_event(UTTERANCE, latency=1.23456)
+    assert {key: event[key] for key in ("event", "text", "start", "end", "confidence", "latency")} == {
+        "event": "final", "text": "naïve words", "start": 1.0, "end": 2.0, "confidence": 0.85, "latency": 1.235,
+    }  # fmt: skip
+    assert event["words"][1] == {"text": "words", "start": 1.6, "end": 2.0, "confidence": 0.8}
+
+
+def test_a_log_grows_by_lines_and_closes_a_half_one(tmp_path):
+    path = tmp_path / "deep" / "log.jsonl"
+    for _ in range(2):
+        log = JsonLines(path)
+        log.append({"text": "naïve\nwords"})
+        log.close()
+    with path.open("ab") as file:
+        file.write(b'{"text": "cut by a power fai')
+    log = JsonLines(path)
+    log.append({"text": "after"})
+    log.close()
+    lines = path.read_text("utf-8").split("\n")
+    assert [json.loads(line)["text"] for line in (lines[0], lines[1], lines[3])] == ["naïve\nwords"] * 2 + ["after"]
+    assert lines[2].endswith("fai")
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
+    log = JsonLines(tmp_path / "log.jsonl")
+    log.append({"text": "before"})
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda file, data: write(file, data[:5]))
+        with pytest.raises(OSError, match="No space") as caught:
+            log.append({"text": "lost"})
+    assert caught.value.errno == errno.ENOSPC
+    log.append({"text": "after"})
+    log.close()
+    assert [json.loads(line)["text"] for line in (tmp_path / "log.jsonl").open()] == ["before", "after"]
+
+
+def test_a_log_that_cannot_be_opened_is_named(tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        JsonLines(tmp_path)
+
+
+def test_recordings_are_a_manifest_to_train_on(tmp_path):
+    recordings = Recordings(tmp_path / "kept", RATE)
+    recordings.add(UTTERANCE)
+    recordings.add(UTTERANCE)
+    recordings.close()
+    clips = read_manifest(tmp_path / "kept" / "manifest.jsonl")
+    assert [(clip.text, clip.duration) for clip in clips] == [("naïve words", 0.5)] * 2
+    assert clips[0].audio != clips[1].audio
+    sound, rate = soundfile.read(clips[0].audio, dtype="float32")
+    assert rate == RATE
+    np.testing.assert_allclose(sound, UTTERANCE.sound, atol=1e-4)
+    assert len(list((tmp_path / "kept").iterdir())) == 3
+
+
+def test_the_level_is_of_full_scale():
+    tone = np.sin(np.arange(16000) * 0.3)
+    assert decibels(tone.astype(np.float32)) == pytest.approx(-3.0, abs=0.1)
+    assert decibels((tone * 327.67).astype(np.int16)) == pytest.approx(-43, abs=0.1)
+    assert decibels(np.zeros(10, np.int16)) == decibels(np.zeros(0, np.int16)) == -60
+
+
+def test_the_meter_fills_with_the_level():
+    assert [meter(level).count("█") for level in (-100, -60, -30, 0, 3)] == [0, 0, 5, 10, 10]
+    assert {len(meter(level)) for level in (-100, -30, 3)} == {10}
