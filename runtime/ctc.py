@@ -33,7 +33,7 @@ class _Symbol:
 
 
 class GreedyDecoder:
-    """Best symbol of every step, repeats merged, blanks dropped, split at spaces and pauses. Chunking changes nothing."""
+    """Best symbol of every step, repeats merged, blanks dropped, split at spaces and pauses, however it is chunked."""
 
     def __init__(self, alphabet: Sequence[str], step_seconds: float) -> None:
         """`step_seconds`: audio per step."""

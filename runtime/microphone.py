@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ log = logging.getLogger("ds2edge")
 CAPACITY = 10.0  # seconds of sound that may wait for the recogniser
 BUFFER = 0.05  # seconds in one callback
 SILENT = 3.0  # seconds without a callback after which a microphone counts as lost
+REPORT = 10.0  # seconds between two reports of dropped sound
 RETRY = (0.5, 30.0)  # seconds before the first try to open it again, and at most; doubled from try to try
 INVALID_RATE, INVALID_CHANNELS = -9997, -9998  # PortAudio's error numbers
 
@@ -47,6 +49,8 @@ class Microphone:
         """
         self._name, self._rate, self._wait = name, rate, wait
         self._queue = AudioQueue(CAPACITY)
+        self._dropped = self._reported = 0.0  # seconds, in all
+        self._next_report = 0.0
         self._audio: Any = None  # pyaudio.PyAudio
         self._stream: Any = None
         self._quiet = contextlib.ExitStack()
@@ -66,6 +70,7 @@ class Microphone:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._report_dropped(math.inf)
         self._close()
         self._quiet.close()
 
@@ -79,12 +84,17 @@ class Microphone:
                 last = time.monotonic()
             if block := self._queue.get(WAIT):
                 last = time.monotonic()
-                if dropped := self._queue.take_dropped():
-                    log.warning("the recogniser is too slow: %.1f s of sound dropped", dropped)
+                self._report_dropped(last)
                 yield block
             elif not self._stream.is_active() or time.monotonic() - last > SILENT:
                 log.warning("the microphone is gone; trying to open it again")
                 self._close()
+
+    def _report_dropped(self, now: float) -> None:
+        self._dropped += self._queue.take_dropped()
+        if self._dropped > self._reported and now >= self._next_report:
+            log.warning("the recogniser is too slow: %.1f s of sound dropped so far", self._dropped)
+            self._reported, self._next_report = self._dropped, now + REPORT
 
     def _reopen(self, stop: Event) -> bool:
         delay, longest = RETRY

@@ -1,0 +1,119 @@
+"""Real PyAudio on real ALSA and PulseAudio, whose microphone is a known clip."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+from sound_system import PulsePipe, alsa_file
+from support import GOLDEN, RATE, SPOKEN, int16, speech
+
+from ds2edge.runtime import Listener, Recognizer, microphone
+
+pytestmark = pytest.mark.slow
+
+COMMAND = [str(Path(sys.executable).with_name("ds2edge")), "listen", "-m", str(GOLDEN), "--json"]
+TEXTS = list(SPOKEN)
+
+
+def test_alsa_gives_the_exact_samples_and_the_exact_text(tmp_path, monkeypatch):
+    """The device has no clock and floods the queue, which is made large enough for all of it."""
+    samples = speech()
+    for name, value in alsa_file(tmp_path, samples).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(microphone, "CAPACITY", float("inf"))
+    heard: list[np.ndarray] = []
+    with microphone.Microphone(None, RATE) as opened:
+        for block in opened.blocks(Event()):
+            assert block.rate == RATE
+            heard.append(block.samples[:, 0])
+            if sum(map(len, heard)) >= len(samples):
+                break
+    exact = np.concatenate(heard)[: len(samples)]
+    np.testing.assert_array_equal(exact, int16(samples))
+    listener = Listener(Recognizer(GOLDEN))
+    assert [utterance.text for utterance in listener.accept(exact, RATE) + listener.finish()] == TEXTS
+
+
+def test_a_flood_is_dropped_and_reported_without_chatter(tmp_path):
+    """ALSA looks for cards that are not there, JACK for a server: none of that is seen."""
+    environment = alsa_file(tmp_path, speech())
+    with subprocess.Popen(
+        COMMAND, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        lines = [process.stderr.readline(), process.stderr.readline()]
+        process.send_signal(signal.SIGINT)
+        lines += process.stderr.read().splitlines(keepends=True)
+        assert process.wait(10) == 0
+    assert lines[0] == "listening to default at 16000 Hz\n"
+    assert len(lines) >= 2
+    assert all(line.startswith("warning: the recogniser is too slow: ") for line in lines[1:])
+
+
+def test_devices_are_listed_by_name_without_chatter(ds2edge, tmp_path):
+    done = ds2edge("listen", "--list-devices", env=alsa_file(tmp_path, speech()))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "default: " in done.stdout
+    assert "(default)" in done.stdout
+
+
+def test_a_device_that_is_not_there_is_one_line(ds2edge, tmp_path):
+    done = ds2edge("listen", "-m", GOLDEN, "--device", "none", env=alsa_file(tmp_path, speech()))
+    assert done.returncode == 2
+    assert done.stderr == "error: no microphone 'none' (there are: 'default')\n"
+
+
+@pytest.fixture
+def pulse(tmp_path):
+    return PulsePipe(tmp_path)
+
+
+def final_texts(lines) -> list[str]:
+    events = [json.loads(line) for line in lines]
+    return [event["text"] for event in events if event["event"] == "final"]
+
+
+def test_pulseaudio_in_real_time(pulse):
+    """Heard as it is spoken: each final comes between 1.2 s (the endpoint rule) and 3 s after its last word."""
+    with (
+        pulse.plugged_in(),
+        subprocess.Popen(
+            COMMAND, env=pulse.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stderr.readline() == "listening to default at 16000 Hz\n"
+        pulse.say(speech(gap=1.8))
+        pulse.wait_until_said()
+        process.send_signal(signal.SIGINT)
+        events = [json.loads(line) for line in process.stdout]
+        assert process.wait(10) == 0
+        assert process.stderr.read() == ""
+    finals = [event for event in events if event["event"] == "final"]
+    assert [final["text"] for final in finals] == TEXTS
+    assert all(1.2 <= final["latency"] < 3 for final in finals), [final["latency"] for final in finals]
+
+
+def test_an_unplugged_microphone_is_heard_again_when_it_is_back(pulse):
+    """The sound server is killed, and started again some seconds later."""
+    with subprocess.Popen(
+        [*COMMAND, "--wait"], env=pulse.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        said = [process.stderr.readline()]
+        for _ in range(2):
+            with pulse.plugged_in():
+                while not said[-1].startswith("listening"):
+                    said.append(process.stderr.readline())
+                pulse.say(speech(gap=1.8))
+                pulse.wait_until_said()
+            said.append(process.stderr.readline())
+        process.send_signal(signal.SIGTERM)
+        texts = final_texts(process.stdout)
+        assert process.wait(10) == 0
+    assert texts == 2 * TEXTS
+    assert said[0].startswith("warning: ")
+    assert said[0].endswith("; waiting for it\n")
+    assert said.count("warning: the microphone is gone; trying to open it again\n") == 2
