@@ -70,14 +70,18 @@ class PulsePipe:
             yield
         finally:
             self._done.set()
-            feeder.join()
-            server.kill()
+            server.kill()  # before the join: the feeder may be waiting for it to read
             server.wait()
+            feeder.join()
 
     def say(self, samples: np.ndarray) -> None:
         """Queues sound to be heard after what is already queued."""
         data = int16(samples).tobytes()
         self._waiting += [data[first : first + 2 * BLOCK] for first in range(0, len(data), 2 * BLOCK)]
+
+    def hush(self) -> None:
+        """Forgets what is queued."""
+        self._waiting.clear()
 
     def wait_until_said(self) -> None:
         """Returns when all that was queued has been heard."""
