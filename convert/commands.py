@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
+from ds2edge.convert import INT8_MODES, MODES
 from ds2edge.runtime.errors import GateNotMet, InputError
-
-MODES = ("int8", "dynamic", "float16", "float32")
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--mode", type=click.Choice(MODES), default="int8", show_default=True,
-              help="Weights and activations, weights alone, half-size floats, or as trained.")  # fmt: skip
-@click.option("--calibration", type=click.Path(path_type=Path), help="Manifest of representative speech, for int8.")
+              help="Weights and activations, both for 32-bit Arm, weights alone, half floats, as trained.")  # fmt: skip
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="Manifest of representative speech, for int8 and armv7."
+)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .tflite file to write.")
 @click.option("--chunk-steps", default=16, show_default=True, type=click.IntRange(1, 256),
               help="Output steps in one run of the graph: more is faster, fewer answers sooner.")  # fmt: skip
@@ -25,9 +26,9 @@ def convert(run: Path, mode: str, calibration: Path | None, output: Path, chunk_
     from ds2edge.convert.conversion import convert as run_conversion
     from ds2edge.train.manifest import read_manifest
 
-    if mode == "int8" and calibration is None:
-        raise InputError("--mode int8 needs --calibration MANIFEST: real speech, of which no text is used")
-    clips = read_manifest(calibration) if mode == "int8" and calibration else []
+    if mode in INT8_MODES and calibration is None:
+        raise InputError(f"--mode {mode} needs --calibration MANIFEST: real speech, of which no text is used")
+    clips = read_manifest(calibration) if mode in INT8_MODES and calibration else []
     inspection = run_conversion(run, mode, clips, output, chunk_steps)
     click.echo(f"{output}: {mode}, {output.stat().st_size / 1e6:.2f} MB, {inspection.summary()}")
 

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from ds2edge.convert import INT8_MODES
 from ds2edge.convert.inspection import Inspection, inspect_model
 from ds2edge.runtime.errors import GateNotMet
 from ds2edge.runtime.specification import attach_specification
@@ -20,7 +21,8 @@ def convert(run: Path, mode: str, calibration: list[Clip], output: Path, chunk_s
     """Converts the best epoch of `run` and writes `output`, whole or not at all.
 
     The work is done in a process of its own, since the converter has been seen to crash (tensorflow#76672): a crash
-    becomes a GateNotMet, as does an int8 model that is not int8 throughout. `calibration` is needed for int8 only.
+    becomes a GateNotMet, as does an int8 model that is not int8 throughout. `calibration` is needed in the int8 modes
+    only.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     beside = output.with_name(output.name + ".part")
@@ -52,7 +54,7 @@ def _build(folder: Path, mode: str, calibration: list[Clip], path: Path, chunk_s
         inputs = calibration_inputs(model, specification, clips, run.recipe.augmentation)
         path.write_bytes(quantize(Path(saved_model), mode, inputs))
     inspection = inspect_model(path)
-    if mode == "int8":
+    if mode in INT8_MODES:
         inspection.require_int8()
     attach_specification(path, specification)
     return inspection

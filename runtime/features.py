@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,8 +90,11 @@ class Features:
             # One frame at a time: a matrix product may sum in another order for another number of rows.
             power = np.stack([self._bands @ row for row in power])
         level = 10 * np.log10(np.maximum(power, 10 ** (s.floor_db / 10)))
-        level = np.minimum(level, s.ceiling_db)
-        frames: Frames = ((level - self._mean) / self._deviation).astype(np.float32)
+        return self.normalise(np.minimum(level, s.ceiling_db))
+
+    def normalise(self, levels: npt.NDArray[np.floating[Any]]) -> Frames:
+        """Levels in dB [frames, bins], as they are without statistics -> float32 frames, as they are with them."""
+        frames: Frames = ((levels - self._mean) / self._deviation).astype(np.float32)
         return frames
 
 

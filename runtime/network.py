@@ -24,6 +24,9 @@ INTERPRETERS = [
     ("tflite-runtime", "tflite_runtime.interpreter"),
     ("tensorflow", "tensorflow.lite"),
 ]
+# Modes with dense weights quantized per channel. tflite-runtime 2.14.0, the last one, has no such operation of dynamic
+# models, and its int8 one can end the whole process with a segmentation fault on 32-bit Arm.
+PER_CHANNEL = ("int8", "dynamic")
 
 
 def find_interpreter() -> tuple[type[Any], str]:
@@ -48,6 +51,11 @@ class Network:
             raise InputError(f"{path}: the specification inside describes no graph: convert the run again")
         self.graph: Graph = self.specification.graph
         interpreter_class, self.interpreter = find_interpreter()
+        if self.interpreter.startswith("tflite-runtime") and self.graph.mode in PER_CHANNEL:
+            raise InputError(
+                f"{path}: {self.interpreter} cannot run a model of mode {self.graph.mode}: "
+                "make one with `ds2edge convert --mode armv7`"
+            )
         try:
             with quiet():
                 self._interpreter = interpreter_class(model_path=str(path), num_threads=threads)

@@ -35,7 +35,7 @@ class State:
 class Graph:
     """The step graph: `features` [1, chunk_frames, bins] and states in, `logits` [1, chunk_steps, symbols] out."""
 
-    mode: str  # float32, float16, dynamic or int8
+    mode: str  # float32, float16, dynamic, int8 or armv7 (int8 for the interpreter of 32-bit Arm)
     chunk_steps: int
     time_stride: int  # feature frames per output step
     warmup: int  # steps of silence to hear before the first sample, whose outputs are dropped

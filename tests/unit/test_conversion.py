@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ds2edge.convert import conversion
 from ds2edge.convert.calibration import choose_clips
@@ -31,6 +32,14 @@ def int8_model(tiny_run, mini_clips, tmp_path_factory):
     return path, inspection
 
 
+def scales_of_dense_weights(path):
+    """Numbers of scales that weights of dense layers have: 1, or that of the layer's channels."""
+    interpreter = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    weights = [o["inputs"][1] for o in interpreter._get_ops_details() if o["op_name"] == "FULLY_CONNECTED"]
+    return {len(details[index]["quantization_parameters"]["scales"]) for index in weights}
+
+
 def test_int8_is_int8_throughout_and_one_partition(int8_model):
     path, inspection = int8_model
     assert inspection.float_tensors == 0
@@ -38,6 +47,22 @@ def test_int8_is_int8_throughout_and_one_partition(int8_model):
     assert not set(inspection.operations) & {"WHILE", "UNPACK", "PACK", "STRIDED_SLICE", "CUSTOM"}
     assert Network(path).graph.mode == "int8"
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_armv7_is_int8_too_with_one_scale_for_a_dense_layer(tiny_run, int8_model, mini_clips, tmp_path):
+    path = tmp_path / "m.tflite"
+    inspection = convert(tiny_run.folder, "armv7", mini_clips[:6], path, chunk_steps=4)
+    assert inspection == int8_model[1]
+    assert scales_of_dense_weights(path) == {1}
+    assert scales_of_dense_weights(int8_model[0]) == {2 * 24, 24, 29}  # channels of gates, candidate, letters
+    assert Network(path).graph.mode == "armv7"
+    assert Network(path).graph.calibration_clips == 6
+
+
+def test_armv7_too_asks_for_speech_to_calibrate_on(ds2edge, tiny_run, tmp_path):
+    done = ds2edge("convert", tiny_run.folder, "--mode", "armv7", "-o", tmp_path / "m.tflite")
+    assert done.returncode == 2
+    assert "--mode armv7 needs --calibration MANIFEST" in done.stderr
 
 
 def test_a_float_model_is_not_taken_for_int8(tiny_model):

@@ -1,0 +1,40 @@
+"""The logits of sound files: imported here, run on an emulated board as `record_logits.py MODEL LOGITS.npz CLIP...`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ds2edge.runtime.audio import AudioFile
+from ds2edge.runtime.network import Logits, Network, States
+from ds2edge.runtime.recognizer import Stream
+
+
+class Recorder(Network):
+    """A network that keeps what it says."""
+
+    said: list[Logits]
+
+    def step(self, frames: np.ndarray, states: States) -> tuple[Logits, States]:
+        logits, following = super().step(frames, states)
+        self.said.append(logits)
+        return logits, following
+
+
+def record(model: str | Path, clips: list[str] | list[Path]) -> dict[str, Logits]:
+    """Logits [steps, symbols] by name of sound file."""
+    network = Recorder(model)
+    logits = {}
+    for clip in clips:
+        network.said, audio, stream = [], AudioFile(clip), Stream(network)
+        for block in audio.blocks():
+            stream.accept(block, audio.rate)
+        stream.finish()
+        logits[Path(clip).name] = np.concatenate(network.said)
+    return logits
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[2], **record(sys.argv[1], sys.argv[3:]))

@@ -1,0 +1,68 @@
+"""Which models an interpreter is given, and which would end the process."""
+
+import pytest
+
+from ds2edge.runtime import network
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.features import FeatureSettings
+from ds2edge.runtime.network import Network
+from ds2edge.runtime.specification import Graph, Specification, attach_specification
+
+
+class FakeInterpreter:
+    """Loads anything."""
+
+    def __init__(self, model_path: str, num_threads: int) -> None:
+        self.model_path = model_path
+
+    def allocate_tensors(self) -> None:
+        pass
+
+    def get_signature_runner(self, name: str) -> None:
+        pass
+
+
+def model(path, mode):
+    """A file of that mode, as far as its specification goes."""
+    features = FeatureSettings(mel_bands=1)
+    attach_specification(path, Specification("x", ("", "a"), features, (0.0,), (1.0,), Graph(mode, 4, 2, 0, 0, ())))
+    return path
+
+
+@pytest.fixture
+def interpreter(monkeypatch):
+    """Sets the interpreter that is found."""
+
+    def install(name, interpreter_class=FakeInterpreter):
+        monkeypatch.setattr(network, "find_interpreter", lambda: (interpreter_class, name))
+
+    return install
+
+
+def crash(**_: object) -> None:
+    raise AssertionError("loaded")
+
+
+@pytest.mark.parametrize("mode", ["int8", "dynamic"])
+def test_tflite_runtime_is_never_given_dense_weights_per_channel(interpreter, tmp_path, mode):
+    interpreter("tflite-runtime 2.14.0", crash)
+    with pytest.raises(InputError) as problem:
+        Network(model(tmp_path / "m.tflite", mode))
+    remedy = "make one with `ds2edge convert --mode armv7`"
+    assert (
+        str(problem.value)
+        == f"{tmp_path / 'm.tflite'}: tflite-runtime 2.14.0 cannot run a model of mode {mode}: {remedy}"
+    )
+
+
+@pytest.mark.parametrize("mode", ["armv7", "float16", "float32"])
+def test_tflite_runtime_runs_the_other_modes(interpreter, tmp_path, mode):
+    interpreter("tflite-runtime 2.14.0")
+    assert Network(model(tmp_path / "m.tflite", mode)).interpreter == "tflite-runtime 2.14.0"
+
+
+@pytest.mark.parametrize("name", ["ai-edge-litert 2.3.0", "tensorflow 2.21.0"])
+def test_the_other_interpreters_run_every_mode(interpreter, tmp_path, name):
+    interpreter(name)
+    for mode in ("int8", "dynamic", "armv7"):
+        assert Network(model(tmp_path / f"{mode}.tflite", mode)).graph.mode == mode
