@@ -32,7 +32,7 @@ test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -rs
 
 .venv/train: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
@@ -43,6 +43,8 @@ test: .venv/dev
 
 .venv/dev: .venv/train
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[mic]' >/dev/null 2>&1 || \
+	  echo "no PyAudio, so no tests with microphones: apt-get install portaudio19-dev gcc, then make clean test"
 	touch $@
 
 clean:

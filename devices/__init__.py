@@ -1,1 +1,1 @@
-"""What is particular to a device. So far: how a model gets onto a Raspberry Pi by hand (raspberrypi/README.md)."""
+"""What is particular to a device: how the kit and a model get onto it, and how they run there."""

@@ -1,0 +1,227 @@
+"""`ds2edge deploy` to this very machine: a real sshd, real keys, a real installation, in a home that is thrown away."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import soundfile
+from support import GOLDEN, RATE, SPOKEN
+
+from ds2edge.devices.deploy import build_wheel
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+INSTALLER = Path("devices/raspberrypi/install.sh")
+TEXT, CLIP = next(iter(SPOKEN.items()))
+
+# The board's own folder for programs stands first on its PATH. This systemctl knows users' services alone.
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>"$HOME/systemctl"
+test "$1" = --user
+"""
+
+
+def missing() -> str:
+    """Why a board cannot be played here, if so."""
+    if not SSHD:
+        return "sshd is not installed (openssh-server)"
+    for program in ("ssh", "scp", "ssh-keygen"):
+        if not shutil.which(program):
+            return f"{program} is not installed (openssh-client)"
+    # A wheel of any content, as nothing is installed.
+    check = subprocess.run(
+        ["sh", INSTALLER, "--check", "--wheel", INSTALLER], capture_output=True, text=True, check=False
+    )
+    if check.returncode:
+        return f"this machine would be refused: {check.stderr.strip()}"
+    if "packages to add: none" not in check.stdout:
+        return "Debian packages are missing: " + check.stdout.split("to add: ")[1].splitlines()[0]
+    return ""
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
+
+
+class Board:
+    """An sshd of this user, and the home that it gives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.programs, self.temporary = folder / "home", folder / "programs", folder / "temporary"
+        for path in (self.home, self.programs, self.temporary):
+            path.mkdir()
+        for name in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+        for name, script in (("systemctl", SYSTEMCTL), ("loginctl", "#!/bin/sh\n")):
+            self.put_program(name, script)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        # pip must find its index there as it does here.
+        kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()}
+        self.environment = {
+            **kept, "HOME": str(self.home), "PATH": f"{self.programs}:/usr/bin:/bin", "TMPDIR": str(self.temporary),
+        }  # fmt: skip
+        settings = {
+            "ListenAddress": f"127.0.0.1:{port}", "HostKey": folder / "host", "PidFile": "none",
+            "AuthorizedKeysFile": folder / "user.pub", "StrictModes": "no", "UsePAM": "no",
+            "PasswordAuthentication": "no", "KbdInteractiveAuthentication": "no", "PermitRootLogin": "yes",
+            "SetEnv": " ".join(f'"{name}={value}"' for name, value in self.environment.items()),
+            "Subsystem": "sftp internal-sftp",
+        }  # fmt: skip
+        (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # where sshd of root locks itself up; made by its service elsewhere
+        self._sshd = subprocess.Popen([SSHD, "-D", "-f", folder / "sshd_config", "-E", folder / "sshd.log"])
+        self.key = f"IdentityFile={folder / 'user'}"
+        self.options = [f"Port={port}", "IdentitiesOnly=yes", "StrictHostKeyChecking=accept-new"]
+        self.options += [f"UserKnownHostsFile={folder / 'known'}"]
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise RuntimeError((folder / "sshd.log").read_text())
+
+    def put_program(self, name: str, script: str) -> Path:
+        path = self.programs / name
+        path.write_text(script)
+        path.chmod(0o755)
+        return path
+
+    def close(self) -> None:
+        self._sshd.terminate()
+        self._sshd.wait()
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    board = Board(tmp_path_factory.mktemp("board"))
+    yield board
+    board.close()
+
+
+@pytest.fixture(scope="module")
+def deploy(board, ds2edge):
+    """Runs the command against the board."""
+
+    def run(
+        *words: object, options: tuple[str, ...] = (), own_key: bool = True, host: str = "127.0.0.1"
+    ) -> subprocess.CompletedProcess[str]:
+        options = (*options, *board.options, *([board.key] if own_key else []))
+        chosen = [word for option in options for word in ("-o", option)]
+        return ds2edge("deploy", host, "--model", GOLDEN, *chosen, *words, stdin=subprocess.DEVNULL)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of this checkout."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def changed_wheel(wheel, tmp_path_factory):
+    """One of the same version that writes something else."""
+    path = tmp_path_factory.mktemp("changed") / wheel.name
+    with zipfile.ZipFile(wheel) as original, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as changed:
+        for member in original.infolist():
+            content = original.read(member)
+            if member.filename == "ds2edge/runtime/recognizer.py":
+                content += b"\n\nimport dataclasses\n_transcribe = Recognizer.transcribe\n"
+                content += (
+                    b"Recognizer.transcribe = lambda *a: dataclasses.replace(_transcribe(*a), text='what else')\n"
+                )
+            changed.writestr(member, content)
+    return path
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of bad input."""
+    lines = done.stderr.splitlines()
+    assert (done.returncode, len(lines)) == (2, 1), (done.stdout, done.stderr)
+    return lines[0]
+
+
+def test_deployed_and_verified_then_a_changed_program_is_found_out_then_upgraded_then_taken_away(
+    deploy, board, changed_wheel
+):
+    done = deploy("--clip", CLIP, "--service", "user")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    here, there, speed = done.stdout.splitlines()[-3:]
+    assert (here, there) == (f"here:  {TEXT}", f"there: {TEXT}")
+    assert re.fullmatch(r"127\.0\.0\.1: real-time factor 0\.\d+, one thread", speed)
+    prefix = board.home / ".local/share/ds2edge"
+    assert (prefix / "model.tflite").read_bytes() == GOLDEN.read_bytes()
+    unit = (board.home / ".config/systemd/user/ds2edge.service").read_text()
+    assert f"ExecStart={prefix}/venv/bin/ds2edge listen --wait --model {prefix}/model.tflite" in unit
+    assert "--user restart ds2edge" in (board.home / "systemctl").read_text()
+
+    done = deploy("--clip", CLIP, "--wheel", changed_wheel)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    assert f"here:  {TEXT}\nthere: what else\n" in done.stdout
+    assert done.stderr.startswith("error: 127.0.0.1: hears another text")
+
+    done = deploy("--clip", CLIP)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert not any(board.temporary.iterdir())
+
+    done = subprocess.run(["sh", prefix / "install.sh", "--uninstall"], env=board.environment, check=True)
+    assert [path for path in board.home.rglob("*") if not path.is_dir()] == [board.home / "systemctl"]
+
+
+def test_a_board_that_cannot_be_reached_is_one_line(deploy, wheel, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    says = error_of(deploy("--wheel", wheel, options=(f"Port={port}",)))
+    assert says.startswith("error: 127.0.0.1: cannot log in (")
+    assert says.endswith("Connection refused): make `ssh 127.0.0.1` work first")
+    assert "cannot log in (ssh: Could not resolve" in error_of(deploy("--wheel", wheel, host="nowhere.invalid"))
+
+
+def test_a_key_that_is_refused_is_one_line(deploy, wheel, tmp_path):
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
+    says = error_of(deploy("--wheel", wheel, options=(f"IdentityFile={tmp_path / 'other'}",), own_key=False))
+    assert "cannot log in (" in says
+    assert "Permission denied (publickey)" in says
+
+
+@pytest.mark.parametrize("option", ["--model", "--clip", "--wheel"])
+def test_a_missing_file_is_named_before_anything_is_sent(deploy, board, wheel, option):
+    said = error_of(deploy("--wheel", wheel, option, "none/there"))
+    assert said.startswith("error: none/there: no such ")
+    assert not any(board.temporary.iterdir())
+
+
+def test_a_clip_in_which_nothing_is_said_is_refused(deploy, wheel, tmp_path):
+    soundfile.write(tmp_path / "silence.wav", [0.0] * RATE, RATE)
+    assert "hears nothing in it" in error_of(deploy("--wheel", wheel, "--clip", tmp_path / "silence.wav"))
+
+
+def test_what_the_installer_refuses_is_shown_and_the_board_left_clean(deploy, board, wheel):
+    done = deploy("--wheel", wheel, "--service", "system")
+    assert done.returncode == 2
+    refusal = "127.0.0.1: not installed: no answer from systemctl --system"
+    assert done.stderr.startswith(f"error: {refusal}")
+    assert not any(board.temporary.iterdir())
+
+
+def test_a_32_bit_board_is_not_given_a_model_that_crashes_its_interpreter(deploy, board, wheel):
+    fake = board.put_program("dpkg", "#!/bin/sh\necho armhf\n")
+    try:
+        assert "`ds2edge convert --mode armv7`" in error_of(deploy("--wheel", wheel))
+    finally:
+        fake.unlink()
+    assert not any(board.temporary.iterdir())
+
+
+def test_a_wheel_that_is_none_is_refused_by_the_board(deploy, tmp_path):
+    wheel = tmp_path / "deepspeech2_edge-9.9.9-py3-none-any.whl"
+    wheel.write_text("not a wheel")
+    done = deploy("--wheel", wheel)
+    assert done.returncode == 2
+    assert "127.0.0.1: not installed: pip could not install" in done.stderr

@@ -1,0 +1,249 @@
+"""install.sh on boards made of fake programs, and the units that it installs."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from fake_board import FOLDER, WHEEL, Board
+
+
+@pytest.fixture
+def board(tmp_path):
+    return lambda **facts: Board(tmp_path / "board", **facts)
+
+
+ARMHF = {"architecture": "armhf", "kernel": "armv7l"}
+TRIXIE = {"python": "3.13", "glibc": "2.41"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({}, "board: arm64, glibc 2.36, 900 MB"),
+        (TRIXIE, "3.13: the system's own, which Debian's PyAudio is built for\n"),
+        ({"memory": 415}, "415 MB of memory"),  # a Zero 2 W
+        ({"architecture": "amd64", "kernel": "x86_64"}, "board: amd64"),
+        (ARMHF, "the only one that tflite-runtime has a 32-bit wheel for"),
+        ({**ARMHF, "kernel": "aarch64"}, "board: armhf"),
+        ({"lacking": "python3-venv python3-pyaudio"}, "to add: python3-venv python3-pyaudio\n"),
+        ({"lacking": "python3-numpy"}, "to add: none"),
+        ({**ARMHF, "lacking": "python3-numpy"}, "to add: python3-numpy\n"),
+    ],
+)
+def test_a_board_that_can_be_served_is_told_what_would_be_done(board, facts, says):
+    machine = board(**facts)
+    done = machine.install("--check", "--model", machine.model, "--service", "user")
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
+    assert f"install: {WHEEL} into {machine.prefix}/venv" in done.stdout
+    assert not machine.files
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({**ARMHF, "kernel": "armv6l"}, "no LiteRT interpreter is built for it; take a Zero 2 W"),
+        ({**ARMHF, **TRIXIE}, "Python 3.13, 32-bit: tflite-runtime is for 3.11; take the 64-bit system, or 32-bit"),
+        ({**ARMHF, **TRIXIE, "kernel": "aarch64"}, "Python 3.13, 32-bit"),
+        ({"python": "3.9", "glibc": "2.31"}, "glibc 2.31: LiteRT interpreters need 2.34; take Debian 12"),
+        ({"python": "3.15", "glibc": "2.43"}, "Python 3.15: ai-edge-litert is built for 3.10 to 3.14"),
+        ({"python": "3.9"}, "Python 3.9: ai-edge-litert is built for 3.10 to 3.14"),
+        ({"architecture": "i386", "kernel": "x86_64"}, "a system for i386"),
+        ({"architecture": "armel", "kernel": "armv7l"}, "a system for armel"),
+        ({"memory": 200}, "200 MB of memory: 320 are needed"),
+        ({"free": 300}, "300 MB free in"),
+        ({"systemd": 1}, "no answer from systemctl --user"),
+    ],
+)
+def test_a_board_that_cannot_be_served_is_refused_in_one_line_and_left_as_it_is(board, facts, says):
+    machine = board(**facts)
+    done = machine.install("--model", machine.model, "--service", "user")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert says in done.stderr
+    assert not machine.files
+    assert {call.split()[0] for call in machine.calls} <= {"python3", "systemctl"}
+
+
+def test_a_system_without_dpkg_is_refused(board):
+    machine = board()
+    (machine.bin / "dpkg").unlink()
+    done = machine.install()
+    assert (done.returncode, done.stderr) == (2, "error: not a Debian system: pip install the wheel in a venv\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--model", "none.tflite"], "none.tflite: no such model"),
+        (["--model"], "--model needs a value"),
+        (["--wheel", "none.whl"], "none.whl: no such wheel"),
+        (["--service", "user"], "--service needs --model FILE"),
+        (["--service", "both"], "--service both: user or system"),
+        (["--prefix", "here"], "here: the prefix must be a full path"),
+        (["--prefix", "/a b"], "/a b: the prefix must be a full path, without spaces"),
+        (["--frobnicate"], "--frobnicate: no such option"),
+    ],
+)
+def test_bad_words_are_named_in_one_line(board, words, says):
+    done = board().install(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {says}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_a_wheel_it_says_where_it_looked(board):
+    machine = board()
+    (machine.kit / WHEEL).unlink()
+    assert f"no deepspeech2_edge-*.whl in {machine.kit}" in machine.install().stderr
+
+
+def test_of_several_wheels_the_newest_version_is_taken(board):
+    machine = board()
+    for version in ("0.9.0", "0.10.0"):
+        (machine.kit / f"deepspeech2_edge-{version}-py3-none-any.whl").touch()
+    assert "install: deepspeech2_edge-0.10.0-py3-none-any.whl" in machine.install("--check").stdout
+
+
+def test_the_variable_python_names_another_interpreter(board):
+    machine = board()
+    other = machine.bin / "python3.12"
+    other.write_text("#!/bin/sh\necho 3.12\n")
+    other.chmod(0o755)
+    assert f"python: {other}, 3.12: named by PYTHON" in machine.install("--check", PYTHON=other).stdout
+    assert "there is no python3.99" in machine.install("--check", PYTHON="python3.99").stderr
+
+
+def test_an_installation_does_nothing_as_root_when_no_package_is_missing(board):
+    machine = board()
+    done = machine.install("--model", machine.model)
+    assert done.returncode == 0, done.stderr
+    assert "ds2edge --version" in done.stdout
+    assert f"ds2edge info {machine.model}" in done.stdout
+    assert {call.split()[0] for call in machine.calls} == {"python3", "pip"}
+    assert (machine.home / ".local/bin/ds2edge").resolve() == machine.prefix / "venv/bin/ds2edge"
+    assert (machine.prefix / "model.tflite").read_text() == "a model"
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_missing_packages_alone_are_added(board, user):
+    machine = board(user=user, lacking="python3-pyaudio")
+    assert machine.install().returncode == 0
+    assert [call for call in machine.calls if call.startswith("apt-get install") and call.endswith("s python3-pyaudio")]
+    assert any(call.startswith("sudo apt-get install") for call in machine.calls) == (user != 0)
+
+
+@pytest.mark.parametrize(("kernel", "asked"), [("aarch64", True), ("armv7l", False)])
+def test_a_32_bit_system_has_pip_choose_32_bit_packages_under_either_kernel(board, kernel, asked):
+    machine = board(architecture="armhf", kernel=kernel)
+    assert machine.install().returncode == 0
+    pip = [i for i, call in enumerate(machine.calls) if call.startswith("pip")]
+    assert machine.calls[pip[0]].endswith("--upgrade pip>=24")
+    wheels = [i for i in pip if machine.calls[i].endswith(".whl")]
+    assert len(wheels) == 2
+    assert [machine.calls[i - 1].startswith("setarch linux32") for i in wheels] == [asked, asked]
+
+
+@pytest.mark.parametrize("soxr", [0, 1])
+def test_a_32_bit_system_goes_on_without_soxr_and_says_what_is_lost(board, soxr):
+    done = board(**ARMHF, soxr=soxr).install()
+    assert done.returncode == 0
+    assert ("warning: no soxr for this board: only 16 kHz sound is taken" in done.stdout) == bool(soxr)
+
+
+def test_an_installation_that_pip_breaks_off_says_so_and_can_be_run_again(board, tmp_path):
+    machine = board(pip=1)
+    done = machine.install()
+    assert done.returncode == 1
+    assert done.stderr.endswith("is the board online? Then run this again\n")
+    assert not (machine.home / ".local/bin/ds2edge").exists()
+    again = Board(tmp_path / "again")
+    shutil.copytree(machine.home, again.home, dirs_exist_ok=True)
+    assert again.install().returncode == 0
+    assert (again.home / ".local/bin/ds2edge").exists()
+
+
+def test_the_venv_is_kept_for_the_same_python_and_made_anew_for_another(board):
+    machine = board()
+    machine.install()
+    machine.install()
+    (machine.prefix / "venv/lib/python3.11").rename(machine.prefix / "venv/lib/python3.9")
+    machine.install()
+    assert ["--clear" in call for call in machine.calls if "-m venv" in call] == [True, False, True]
+
+
+def test_the_service_is_installed_for_the_user_and_kept_by_an_upgrade(board):
+    machine = board()
+    done = machine.install("--model", machine.model, "--service", "user")
+    assert done.returncode == 0, done.stderr
+    unit = machine.unit.read_text()
+    assert f"\nExecStart={machine.prefix}/venv/bin/ds2edge listen --wait --model {machine.prefix}/model.tflite" in unit
+    assert "@PREFIX@" not in unit
+    assert [call for call in machine.calls if call.startswith(("systemctl", "loginctl"))] == [
+        "systemctl --user show-environment",
+        "loginctl enable-linger",
+        "systemctl --user daemon-reload",
+        "systemctl --user enable --quiet ds2edge",
+        "systemctl --user restart ds2edge",
+        "systemctl --user is-active --quiet ds2edge",
+    ]
+    machine.unit.write_text("of an older version")
+    assert machine.install().returncode == 0
+    assert machine.unit.read_text() == unit
+    assert machine.calls.count("systemctl --user restart ds2edge") == 2
+
+
+def test_the_system_service_is_installed_by_root_away_from_home(board):
+    machine = board()
+    words = ["--service", "system", "--model", machine.model]
+    done = machine.install(*words)
+    assert done.returncode == 0, done.stderr
+    assert machine.calls[0] == f"sudo sh {machine.kit}/install.sh --service system --model {machine.model}"
+    unit = machine.root / "etc/systemd/system/ds2edge.service"
+    assert f"\nExecStart={machine.root}/opt/ds2edge/venv/bin/ds2edge listen" in unit.read_text()
+    assert not any(machine.home.iterdir())
+    assert machine.install("--uninstall", "--service", "system").returncode == 0
+    assert not machine.files
+
+
+def test_uninstalling_takes_all_away_but_the_transcript(board):
+    machine = board()
+    machine.install("--model", machine.model, "--service", "user")
+    (machine.prefix / "transcript.jsonl").write_text("{}\n")
+    done = machine.install("--uninstall")
+    assert done.returncode == 0, done.stderr
+    assert machine.files == [machine.prefix / "transcript.jsonl"]
+    assert f"kept: {machine.prefix}/transcript.jsonl" in done.stdout
+    assert "systemctl --user disable --quiet --now ds2edge" in machine.calls
+
+
+def test_uninstalling_leaves_a_command_of_another_installation(board):
+    machine = board()
+    other = machine.home / ".local/bin/ds2edge"
+    other.parent.mkdir(parents=True)
+    other.write_text("another")
+    assert machine.install("--uninstall").returncode == 0
+    assert other.read_text() == "another"
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_shellcheck_finds_nothing():
+    done = subprocess.run(["shellcheck", FOLDER / "install.sh"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.parametrize(("template", "manager"), [("ds2edge", "--user"), ("ds2edge-system", "--system")])
+def test_systemd_takes_the_units(tmp_path, template, manager):
+    program = tmp_path / "venv/bin/ds2edge"
+    program.parent.mkdir(parents=True)
+    program.symlink_to("/bin/true")  # it looks whether the program is there
+    unit = tmp_path / "ds2edge.service"
+    unit.write_text((FOLDER / f"{template}.service").read_text().replace("@PREFIX@", str(tmp_path)))
+    done = subprocess.run(
+        ["systemd-analyze", manager, "verify", unit], capture_output=True, text=True, check=False,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
