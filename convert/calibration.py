@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +42,10 @@ def calibration_inputs(
 
     Every other clip goes through the training's own changes of speed, gain and noise: a device hears those too.
     """
+    # A run may be converted on another machine than it was trained on; noise and rooms are synthesised there.
+    folders = {"noise_folder": augmentation.noise_folder, "room_folder": augmentation.room_folder}
+    gone = {name: None for name, folder in folders.items() if folder and not Path(folder).is_dir()}
+    augmentation = dataclasses.replace(augmentation, **gone)
     network = _Recorder(model, specification)
     random = np.random.default_rng(SEED)
     rate = specification.features.sample_rate

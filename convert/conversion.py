@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ds2edge.convert import INT8_MODES
 from ds2edge.convert.inspection import Inspection, inspect_model
-from ds2edge.runtime.errors import GateNotMet
+from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.runtime.specification import attach_specification
 from ds2edge.train.manifest import Clip
 
@@ -44,6 +44,8 @@ def _build(folder: Path, mode: str, calibration: list[Clip], path: Path, chunk_s
     from ds2edge.train.run import Run
 
     run = Run.open(folder)
+    if run.recipe.model.direction != "forward":
+        raise InputError(f"{folder}: a {run.recipe.model.direction} model cannot be converted yet, only evaluated")
     model = run.best_model()
     clips = choose_clips(calibration)
     graph = step_graph(model, mode, chunk_steps, len(clips))

@@ -12,7 +12,11 @@ import click
 from ds2edge.runtime.errors import GateNotMet, InputError
 
 COMMANDS = "ds2edge.commands"  # entry-point group, see pyproject.toml
-TRAIN_EXTRA = {"tensorflow", "keras", "jiwer", "num2words", "rich"}  # modules that the base install lacks
+# Modules that the base install lacks.
+TRAIN_EXTRA = {
+    *("tensorflow", "keras", "jiwer", "num2words", "rich", "requests", "joblib", "tensorboardX"),
+    *("matplotlib", "jinja2", "scipy", "pyroomacoustics"),
+}
 
 
 class Commands(click.Group):
@@ -20,7 +24,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of a first use: train, convert, compare, run."""
-        order = ["data", "train", "convert", "parity", "info", "transcribe", "listen", "bench", "deploy"]
+        order = ["data", "train", "evaluate", "convert", "parity", "info", "transcribe", "listen", "bench", "deploy"]
         names = {entry.name for entry in entry_points(group=COMMANDS)}
         return [name for name in order if name in names] + sorted(names - set(order))
 

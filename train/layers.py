@@ -33,6 +33,17 @@ class SequenceNorm(keras.layers.BatchNormalization):
         the recurrence, at the cost of the cuDNN kernel."""
         return super().call(x, training=training, mask=valid)
 
+    def _moments(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.synchronized:
+            return super()._moments(x, valid)
+        # Keras synchronises no masked statistics. The share of real steps makes means over all into means over those.
+        weights = ops.broadcast_to(ops.expand_dims(ops.cast(valid, x.dtype), -1), ops.shape(x))
+        share, _ = ops.moments(weights, self._reduction_axes, synchronized=True)
+        mean, _ = ops.moments(x * weights, self._reduction_axes, synchronized=True)
+        mean = mean / (share + keras.config.epsilon())
+        variance, _ = ops.moments((x - mean) ** 2 * weights, self._reduction_axes, synchronized=True)
+        return mean, variance / (share + keras.config.epsilon())
+
     def affine(self) -> tuple[Tensor, Tensor]:
         """Scale and shift, each [channels], that the moving statistics amount to."""
         scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
@@ -83,30 +94,47 @@ class ConvolutionLayer(keras.layers.Layer):
 
 
 class RecurrentLayer(keras.layers.Layer):
-    """Sequence-wise batch norm on the input, then a recurrence forward in time."""
+    """Sequence-wise batch norm on the input, then a recurrence forward in time, or the sum of one each way."""
 
-    def __init__(self, cell: str, units: int, **kwargs: Any) -> None:
+    def __init__(self, cell: str, units: int, direction: str = "forward", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cell, self.units = CELLS[cell], units
         self.norm = SequenceNorm(name="norm")
         self.recurrence = self.cell.layer(units)
+        self.backward = self.cell.layer(units) if direction == "bidirectional" else None
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """`input_shape`: [batch, time, features]."""
         self.norm.build(input_shape)
         self.recurrence.build(input_shape)
+        if self.backward:
+            self.backward.build(input_shape)
         self.built = True
 
     def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
         """[batch, time, features] -> [batch, time, units]; `valid` [batch, time] marks the real steps."""
-        return self.recurrence(self.norm(x, valid=valid, training=training))
+        x = self.norm(x, valid=valid, training=training)
+        if not self.backward:
+            return self.recurrence(x)
+        # Each clip is turned about its own end, so that the padding still comes last: Keras's Bidirectional would begin
+        # in it, and a mask against that costs the cuDNN kernel.
+        steps = ops.arange(ops.shape(x)[1])
+        lengths = ops.sum(ops.cast(valid, "int32"), axis=1, keepdims=True)
+        turned = ops.expand_dims(ops.where(steps < lengths, lengths - 1 - steps, steps), -1)
+        backward = self.backward(ops.take_along_axis(x, turned, axis=1))
+        return self.recurrence(x) + ops.take_along_axis(backward, turned, axis=1)
 
     def state_shapes(self) -> Shapes:
         """Hidden state, and the memory of an LSTM."""
         return dict.fromkeys(self.cell.states, (1, self.units))
 
     def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
-        """[steps, features] -> [steps, units], unrolled: a loop in the graph would not calibrate to int8."""
+        """[steps, features] -> [steps, units], unrolled: a loop in the graph would not calibrate to int8.
+
+        Forward only: ValueError for a bidirectional layer, which cannot answer before the end of the clip.
+        """
+        if self.backward:
+            raise ValueError("a bidirectional layer has no step form")
         weights = self.recurrence.cell
         scale, shift = self.norm.affine()
         bias, inside = self.cell.biases(weights.bias, self.units)

@@ -37,7 +37,8 @@ class DeepSpeech2(keras.Model):
             for i, c in enumerate(settings.convolutions)
         ]
         self.recurrences = [
-            RecurrentLayer(settings.cell, settings.width, name=f"{settings.cell}{i}") for i in range(settings.depth)
+            RecurrentLayer(settings.cell, settings.width, settings.direction, name=f"{settings.cell}{i}")
+            for i in range(settings.depth)
         ]
         self.lookaheads = [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
         self.norm = SequenceNorm(name="norm")
@@ -77,10 +78,13 @@ class DeepSpeech2(keras.Model):
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
                      training: bool = True) -> Tensor:  # fmt: skip
-        """Mean CTC loss of the batch, with the true lengths: `keras.losses.CTC` would take the padded one for all."""
-        steps = self.output_lengths(ops.cast(x["lengths"], "int32"))
-        loss = ops.ctc_loss(y["labels"], y_pred, y["label_lengths"], steps, mask_index=BLANK)
-        return ops.mean(loss)
+        """Mean CTC loss of the batch, with the true lengths: `keras.losses.CTC` would take the padded one for all.
+
+        `sample_weight` [batch]: factor of each clip's loss, 0 for a row without a clip.
+        """
+        steps = ops.maximum(self.output_lengths(ops.cast(x["lengths"], "int32")), 1)  # a row without a clip has none
+        loss = ctc_loss(y["labels"], y_pred, y["label_lengths"], steps)
+        return _Mean("mean")(loss, loss, sample_weight)
 
     def _stages(self) -> Iterator[keras.layers.Layer]:
         yield from (*self.convolutions, *self.recurrences, *self.lookaheads)
@@ -105,6 +109,36 @@ class DeepSpeech2(keras.Model):
         bias = self.dense.bias + ops.matmul(ops.expand_dims(shift, 0), self.dense.kernel)[0]
         logits = ops.matmul(x, ops.expand_dims(scale, 1) * self.dense.kernel) + bias
         return ops.expand_dims(logits, 0), following
+
+
+def ctc_loss(labels: Tensor, logits: Tensor, label_lengths: Tensor, steps: Tensor) -> Tensor:
+    """Loss [batch] of logits [batch, time, symbols] that count for `steps`; labels [batch, n] are padded with blanks.
+
+    The one place that knows a backend: what Keras calls under tensorflow goes through all pairs of letters of a text at
+    every step, and so takes most of the time of training on sentences. tensorflow's kernel for sparse labels does not;
+    it runs on the CPU, whatever runs the rest.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.ctc_loss(labels, logits, label_lengths, steps, mask_index=BLANK)
+    import tensorflow as tf
+
+    # The kernel refuses a text without letters: a row without a clip, whose loss has no weight, gets one.
+    labels = ops.concatenate([ops.maximum(labels[:, :1], 1), labels[:, 1:]], axis=1)
+    sparse = tf.sparse.from_dense(labels)
+    return tf.compat.v1.nn.ctc_loss(
+        sparse.with_values(sparse.values - 1),  # for this kernel the blank comes last
+        ops.roll(ops.cast(logits, "float32"), -1, axis=-1),
+        steps,
+        ignore_longer_outputs_than_inputs=True,  # the survey lets no such clip through
+        time_major=False,
+    )
+
+
+class _Mean(keras.losses.Loss):
+    """Of losses that are known. Keras's own reduction reckons with the devices of MirroredStrategy."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return y_pred
 
 
 def _name(layer: keras.layers.Layer, key: str) -> str:

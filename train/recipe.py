@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
@@ -19,6 +20,8 @@ else:
     import tomli as tomllib
 
 CELLS = ("gru", "lstm", "rnn")
+DIRECTIONS = ("forward", "bidirectional")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,15 @@ class ModelSettings:
     depth: int = 3  # recurrent layers
     lookahead: int = 8  # steps of future context in the row convolution
     warmup: int = 8  # steps of silence that are heard before every clip, and whose outputs do not count
+    direction: str = "forward"  # streams; "bidirectional" hears whole clips, and both directions are added up
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
             raise ValueError(f"cell '{self.cell}' is none of {', '.join(CELLS)}")
+        if self.direction not in DIRECTIONS:
+            raise ValueError(f"direction '{self.direction}' is none of {', '.join(DIRECTIONS)}")
+        if self.direction == "bidirectional" and self.lookahead:
+            raise ValueError("a bidirectional model hears the whole future: its lookahead must be 0")
         if not self.convolutions or min(self.width, self.depth) < 1 or min(self.lookahead, self.warmup) < 0:
             raise ValueError(
                 "a model needs a convolution, a recurrent layer, a width, and no negative lookahead or warmup"
@@ -64,18 +72,41 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to a training clip; ranges are drawn from uniformly, anew in every epoch."""
+    """What happens to a training clip, in this order; ranges are drawn from uniformly, anew in every epoch.
 
+    Each happens with its own probability: 0 is never, 1 always.
+    """
+
+    speed_probability: float = 1.0
     speed: tuple[float, float] = (0.9, 1.1)  # factor of tempo and pitch (Ko et al. 2015)
     leading_silence: tuple[float, float] = (0.0, 0.2)  # seconds
-    gain_db: tuple[float, float] = (-10.0, 6.0)
+    room_probability: float = 0.0
+    room_folder: str | None = None  # impulse responses, a sound file each; without it, rooms are simulated
+    room_rt60: tuple[float, float] = (0.2, 0.5)  # seconds, of simulated rooms
     noise_probability: float = 0.5
     noise_snr_db: tuple[float, float] = (10.0, 40.0)
     noise_folder: str | None = None  # sound files to mix in; without it, coloured noise is synthesised
-    frequency_masks: int = 2  # SpecAugment (arXiv 1904.08779)
+    codec_probability: float = 0.0  # a telephone: 300 to 3400 Hz, then mu-law, A-law or GSM
+    gain_probability: float = 1.0
+    gain_db: tuple[float, float] = (-10.0, 6.0)
+    mask_probability: float = 1.0  # SpecAugment (arXiv 1904.08779)
+    frequency_masks: int = 2
     frequency_mask_bins: int = 20
     time_masks: int = 2
+    time_masks_per_frame: float = 0.0  # their number grows with the clip, instead (arXiv 1912.05533: 0.04); at most 20
     time_mask_share: float = 0.08  # of the clip, each
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name.endswith(("_probability", "_share", "_per_frame")) and not 0 <= value <= 1:
+                raise ValueError(f"{name} ({value}) must be between 0 and 1")
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise ValueError(f"{name} {value} must be from the lower to the higher")
+        if self.speed[0] <= 0 or self.leading_silence[0] < 0:
+            raise ValueError("speed must be above 0, leading_silence not negative")
+        # Below, a large room would have to swallow more than all sound; above, a room takes seconds to simulate.
+        if self.room_rt60[0] < 0.15 or self.room_rt60[1] > 1:
+            raise ValueError(f"room_rt60 {self.room_rt60} must be within 0.15 to 1 s")
 
 
 @dataclass(frozen=True)
@@ -83,7 +114,15 @@ class TrainingSettings:
     """How long and how fast to learn."""
 
     epochs: int = 30
-    batch_size: int = 16
+    batch_size: int = 16  # clips
+    batch_seconds: float = 0.0  # of padded audio, instead: long clips make small batches; 0: batch_size clips
+    accumulate: int = 1  # batches per update of the weights
+    precision: str = "float32"  # of activations; bfloat16 or float16: mixed precision, for GPUs
+    sorted_first_epoch: bool = False  # SortaGrad (arXiv 1512.02595, section 3.3): from short to long
+    variants: int = 0  # augmented versions of each clip, made once and cached; 0: a new one in every epoch
+    ema: float = 0.0  # momentum of the averaged weights that are judged and kept; 0: the weights themselves
+    patience: int = 0  # epochs without a better dev WER after which training stops; 0: never
+    keep: int = 1  # best epochs whose checkpoints are kept
     learning_rate: float = 1e-3  # the peak
     warmup_share: float = 0.1  # of all steps, linear; a half cosine down to zero follows
     weight_decay: float = 1e-2
@@ -91,8 +130,12 @@ class TrainingSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size) < 1 or self.learning_rate <= 0:
-            raise ValueError("epochs, batch_size and learning_rate must be above 0")
+        if min(self.epochs, self.batch_size, self.accumulate, self.keep) < 1 or self.learning_rate <= 0:
+            raise ValueError("epochs, batch_size, accumulate, keep and learning_rate must be above 0")
+        if min(self.batch_seconds, self.variants, self.patience) < 0 or not 0 <= self.ema < 1:
+            raise ValueError("batch_seconds, variants and patience must not be negative, ema at least 0 and below 1")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision '{self.precision}' is none of {', '.join(PRECISIONS)}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +151,9 @@ class Recipe:
 
     def with_training(self, epochs: int | None, batch_size: int | None) -> Recipe:
         """The same recipe with the user's own epochs or batch size."""
-        changes = {k: v for k, v in {"epochs": epochs, "batch_size": batch_size}.items() if v is not None}
+        changes: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+        if batch_size is not None:
+            changes |= {"batch_size": batch_size, "batch_seconds": 0.0}
         return dataclasses.replace(self, training=dataclasses.replace(self.training, **changes))
 
 

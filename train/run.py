@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Run:
 
     def best_model(self) -> DeepSpeech2:
         """Model of the best epoch. InputError if training has not come that far."""
-        return self._load(self.best)
+        return self.load(self.best)
 
     def best_figures(self) -> dict[str, Any]:
         """Which epoch `best_model` is of, and its WER and CER on dev."""
@@ -64,22 +65,39 @@ class Run:
 
     def last_model(self) -> tuple[DeepSpeech2, list[dict[str, Any]]]:
         """Model of the newest epoch, compiled with its optimizer's state, and the figures of all epochs so far."""
-        model = self._load(self.last)
+        model = self.load(self.last)
         with zipfile.ZipFile(self.last) as archive:
             return model, json.loads(archive.read(HISTORY))
 
     def save_epoch(self, model: DeepSpeech2, history: list[dict[str, Any]]) -> None:
-        """Saves the newest epoch, and keeps it as the best if it is; each file appears whole or not at all."""
-        best = min(range(len(history)), key=lambda i: (history[i]["dev_wer"], history[i]["dev_cer"]))
+        """Saves the newest epoch, and keeps it if it is among the best; each file appears whole or not at all.
+
+        InputError if the disk is full: what was saved before is still there to go on from.
+        """
+        try:
+            self._save(model, history)
+        except OSError as error:
+            reason = error.strerror or str(error).splitlines()[0]
+            raise InputError(f"{self.folder}: epoch {len(history)} cannot be saved ({reason}): make room, then go on "
+                             "with --resume") from None  # fmt: skip
+
+    def _save(self, model: DeepSpeech2, history: list[dict[str, Any]]) -> None:
+        ranked = sorted(range(len(history)), key=lambda i: (history[i]["dev_wer"], history[i]["dev_cer"]))
+        kept = {self._epoch(i + 1) for i in ranked[: self.recipe.training.keep]}
         beside = self.folder / "saving.keras"
         model.save(beside)
         with zipfile.ZipFile(beside, "a") as archive:
             archive.writestr(HISTORY, json.dumps(history))
-        if best == len(history) - 1:
+        copies = [self.best] if ranked[0] == len(history) - 1 else []
+        if self.recipe.training.keep > 1 and self._epoch(len(history)) in kept:
+            copies.append(self._epoch(len(history)))
+        for path in copies:
             copy = self.folder / "saving-best.keras"
-            copy.write_bytes(beside.read_bytes())
-            copy.replace(self.best)
+            shutil.copyfile(beside, copy)
+            copy.replace(path)
         beside.replace(self.last)
+        for path in set(self.folder.glob("epoch-*.keras")) - kept:
+            path.unlink()
         rows = self.folder / "log.csv.part"
         with rows.open("w", newline="") as file:
             writer = csv.DictWriter(file, history[0].keys())
@@ -87,7 +105,11 @@ class Run:
             writer.writerows(history)
         rows.replace(self.folder / "log.csv")
 
-    def _load(self, path: Path) -> DeepSpeech2:
+    def _epoch(self, number: int) -> Path:
+        return self.folder / f"epoch-{number:03d}.keras"
+
+    def load(self, path: Path) -> DeepSpeech2:
+        """Model of a checkpoint of this run. InputError if it is missing or cannot be read."""
         if not path.is_file():
             raise InputError(f"{self.folder}: no epoch of it was finished: train it again, without --resume")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import jiwer
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
 RESAMPLES = 2000
+DRAWN = 1_000_000  # clips drawn at once: bounds the memory that the interval of a large corpus takes
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ class Score:
         """95 % bootstrap interval of the WER in percent (Bisani and Ney 2004: whole clips are drawn)."""
         return bootstrap_interval(self.word_errors, self.words)
 
+    def cer_interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of the CER in percent."""
+        return bootstrap_interval(self.character_errors, self.characters)
+
+    def of(self, clips: Sequence[int]) -> Score:
+        """The score on some of the clips, by their numbers."""
+        chosen = np.array(clips)
+        return Score(*(counts[chosen] for counts in vars(self).values()))
+
 
 def score(references: Sequence[str], hypotheses: Sequence[str]) -> Score:
     """Compares normalised texts pair by pair; every reference must hold a word (jiwer raises ValueError otherwise)."""
@@ -57,7 +68,21 @@ def bootstrap_interval(errors: Counts, lengths: Counts) -> tuple[float, float]:
 
     With errors = those of one system less those of another on the same clips: the paired interval of the difference.
     """
-    drawn = np.random.default_rng(0).integers(len(errors), size=(RESAMPLES, len(errors)))
-    rates = 100 * errors[drawn].sum(1) / lengths[drawn].sum(1)
+    random, clips, rates = np.random.default_rng(0), len(errors), np.zeros(RESAMPLES)
+    rows = max(1, DRAWN // clips)
+    for first in range(0, RESAMPLES, rows):
+        drawn = random.integers(clips, size=(min(rows, RESAMPLES - first), clips))
+        rates[first : first + rows] = 100 * errors[drawn].sum(1) / lengths[drawn].sum(1)
     low, high = np.percentile(rates, [2.5, 97.5])
     return float(low), float(high)
+
+
+def align(reference: str, hypothesis: str) -> list[tuple[str, str]]:
+    """Word beside word, by the fewest errors; "" stands in the place of a word that is missing on that side."""
+    output = jiwer.process_words(reference, hypothesis)
+    said, heard = output.references[0], output.hypotheses[0]
+    pairs: list[tuple[str, str]] = []
+    for chunk in output.alignments[0]:
+        words = said[chunk.ref_start_idx : chunk.ref_end_idx], heard[chunk.hyp_start_idx : chunk.hyp_end_idx]
+        pairs += zip_longest(*words, fillvalue="")
+    return pairs

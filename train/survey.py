@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+import zlib
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from joblib import Parallel, delayed
 
-from ds2edge.runtime.audio import read_audio
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.features import Features
+from ds2edge.train.feature_cache import Drawn, FeatureCache, Statistics
 from ds2edge.train.manifest import Clip
 from ds2edge.train.progress import track
 from ds2edge.train.recipe import Recipe
@@ -50,20 +49,18 @@ class Survey:
 class _Finding:
     example: Example | None
     problem: str  # why there is no example
-    sums: npt.NDArray[np.float64] | None  # [2, bins]: of levels and of their squares
-    frames: int
+    statistics: Statistics | None
 
 
-def survey(clips: list[Clip], recipe: Recipe) -> Survey:
-    """Reads every clip once. InputError if there is nothing to train on or more than 1 % cannot be used.
+def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache) -> Survey:
+    """Reads every clip once, in worker processes, unless the cache knows it.
 
-    A clip is skipped, named and counted when it cannot be read, when nothing of its text is left by the normaliser, or
-    when its text needs more steps than the model puts out for it.
+    InputError if there is nothing to train on or more than 1 % cannot be used. A clip is skipped, named and counted
+    when it cannot be read, when nothing of its text is left by the normaliser, or when its text needs more steps than
+    the model puts out for it.
     """
-    features = Features(recipe.features)
-    with ThreadPoolExecutor() as pool:
-        findings = pool.map(partial(_inspect, features=features, recipe=recipe), clips)
-        results = list(track(findings, f"reading {len(clips)} clips", len(clips)))
+    inspected = Parallel(n_jobs=-1, return_as="generator")(delayed(_inspect)(clip, recipe, cache) for clip in clips)
+    results = list(track(inspected, f"reading {len(clips)} clips", len(clips)))
     skipped = [result.problem for result in results if result.example is None]
     for problem in skipped[:NAMED]:
         log.warning("skipped: %s", problem)
@@ -76,30 +73,47 @@ def survey(clips: list[Clip], recipe: Recipe) -> Survey:
     for split in ("train", "dev"):
         if not examples[split]:
             raise InputError(f"no clip of split '{split}' to {'learn from' if split == 'train' else 'judge by'}")
-    training = [r for r in results if r.example and r.example.clip.split == "train"]
-    total = sum(r.frames for r in training)
-    mean, square = sum(r.sums for r in training if r.sums is not None) / total
+    training = [r.statistics for r in results if r.statistics and r.example and r.example.clip.split == "train"]
+    mean, square = sum(s.sums for s in training) / sum(s.frames for s in training)
     deviation = np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), LEAST_DEVIATION)
     return Survey(examples, tuple(mean.round(3).tolist()), tuple(deviation.round(3).tolist()))
 
 
-def _inspect(clip: Clip, features: Features, recipe: Recipe) -> _Finding:
-    def skip(problem: str) -> _Finding:
-        return _Finding(None, problem, None, 0)
+def compute_features(found: Survey, recipe: Recipe, cache: FeatureCache) -> None:
+    """Has worker processes fill the cache with what every epoch will read: dev, and the variants to train on."""
+    wanted: list[tuple[Clip, Drawn | None]] = [(example.clip, None) for example in found.examples["dev"]]
+    for variant in range(recipe.training.variants):
+        wanted += [(example.clip, drawn_variant(example.clip, variant, recipe)) for example in found.examples["train"]]
+    computed = Parallel(n_jobs=-1, return_as="generator")(
+        delayed(_compute)(clip.audio, drawn, cache) for clip, drawn in wanted
+    )
+    for _ in track(computed, f"computing features of {len(wanted)} clips", len(wanted)):
+        pass
 
+
+def drawn_variant(clip: Clip, variant: int, recipe: Recipe) -> Drawn:
+    """The augmented version number `variant` of a clip."""
+    # By the file's name, so that the cache still knows it when other clips have come before it.
+    return Drawn(recipe.augmentation, (recipe.training.seed, variant, zlib.crc32(clip.audio.name.encode())))
+
+
+def _compute(path: Path, drawn: Drawn | None, cache: FeatureCache) -> None:
+    cache.levels(path, drawn)
+
+
+def _inspect(clip: Clip, recipe: Recipe, cache: FeatureCache) -> _Finding:
     text = normalise(clip.text).text
     if not text:
-        return skip(f"{clip.audio}: no letter is left of its text {clip.text!r}")
+        return _Finding(None, f"{clip.audio}: no letter is left of its text {clip.text!r}", None)
     try:
-        samples = read_audio(clip.audio, features.settings.sample_rate)
+        found = cache.statistics(clip.audio)
     except InputError as error:
-        return skip(str(error))
-    levels = features(samples)
+        return _Finding(None, str(error), None)
     labels = encode(text)
     # CTC needs a blank between equal neighbours.
     needed = len(labels) + sum(a == b for a, b in pairwise(labels))
-    have = int(len(levels) / recipe.augmentation.speed[1]) // recipe.model.time_stride  # at its fastest
+    have = int(found.frames / recipe.augmentation.speed[1]) // recipe.model.time_stride  # at its fastest
     if needed > have:
-        return skip(f"{clip.audio}: its text needs {needed} steps, its {clip.duration:g} s of audio give {have}")
-    sums = np.stack([levels.sum(0, np.float64), (levels.astype(np.float64) ** 2).sum(0)])
-    return _Finding(Example(clip, text, labels), "", sums, len(levels))
+        problem = f"{clip.audio}: its text needs {needed} steps, its {clip.duration:g} s of audio give {have}"
+        return _Finding(None, problem, None)
+    return _Finding(Example(clip, text, labels), "", found)

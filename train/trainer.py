@@ -3,164 +3,163 @@
 from __future__ import annotations
 
 import logging
-import math
-import sys
-import time
+import os
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from ds2edge.runtime.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
 from ds2edge.runtime.specification import Specification
-from ds2edge.train.batches import Batches
-from ds2edge.train.manifest import read_manifest
+from ds2edge.train.acceleration import report_devices
+from ds2edge.train.batches import Batches, batch_sizes
+from ds2edge.train.callbacks import Checkpoint, Curves, Evaluate, History, Progress, StopAtNan, StopEarly, stale
+from ds2edge.train.distribution import Group, join_group
+from ds2edge.train.feature_cache import FeatureCache
+from ds2edge.train.initialise import copy_weights
+from ds2edge.train.manifest import Clip, read_manifest
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
 from ds2edge.train.run import LAST, Run
-from ds2edge.train.scoring import Score, score
-from ds2edge.train.survey import Survey, survey
+from ds2edge.train.survey import Survey, compute_features, survey
 from ds2edge.train.text import ALPHABET
 
 log = logging.getLogger("ds2edge")
 
-History = list[dict[str, Any]]  # figures of each epoch
 Beginning = tuple[Run, Survey, DeepSpeech2, History]
 
 
-def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = False) -> Run:
-    """Trains until the recipe's last epoch; `resume` goes on after the newest epoch that the folder holds.
+def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = False, init_from: Path | None = None,
+          cache: Path | None = None) -> Run:  # fmt: skip
+    """Trains on all devices until the recipe's last epoch; `resume` goes on after the newest epoch in the folder.
+
+    `init_from`: a run whose weights, features and statistics this one begins with. `cache`: folder for features; None:
+    nothing is kept.
 
     InputError if the data cannot be used, if the folder already holds a run (or, to resume, none or one of another
-    recipe), or if the loss is no longer a number.
+    recipe), if the other run's model is of another shape, if the disk is full, or if the loss is no longer a number.
     """
-    run, found, model, history = _resume(recipe, manifests, folder) if resume else _begin(recipe, manifests, folder)
-    if len(history) == recipe.training.epochs:
-        log.info("%s: all %d epochs are done", folder, len(history))
-        return run
-    features = Features(recipe.features, run.specification.mean, run.specification.deviation)
-    batches = Batches(found.examples["train"], recipe, features, augment=True, workers=1, max_queue_size=8)
-    model.fit(
-        batches,
-        epochs=recipe.training.epochs,
-        initial_epoch=len(history),
-        shuffle=False,  # Batches draws its own order, from the seed
-        verbose="auto" if sys.stdout.isatty() else 2,
-        callbacks=[
-            # Keras's own on_epoch_end of a dataset is also called before the first epoch, but not on resuming.
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch)),
-            StopAtNan(),
-            Evaluate(Batches(found.examples["dev"], recipe, features, augment=False)),
-            Checkpoint(run, history),
-            keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
-        ],
-    )
+    begun = Run.open(folder) if resume else None
+    clips = [clip for path in manifests for clip in read_manifest(path)]
+    group = join_group(recipe.training.seed)
+    group.agree((recipe, [(clip.audio.name, clip.text, clip.duration, clip.split) for clip in clips]),
+                "recipe, or other manifests,")  # fmt: skip
+    features = FeatureCache(cache, recipe)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.training.precision if recipe.training.precision == "float32"
+                                  else f"mixed_{recipe.training.precision}")  # fmt: skip
+    try:
+        with group.scope():
+            if begun:
+                run, found, model, history = _resume(begun, recipe, clips, features)
+            else:
+                data = ", ".join(path.resolve().parent.name for path in manifests)
+                run, found, model, history = _begin(recipe, clips, data, folder, init_from, features, group)
+            _fit(run, found, model, history, features, group)
+    finally:
+        keras.config.set_dtype_policy(policy)
     return run
 
 
-def transcribe_batches(model: DeepSpeech2, batches: Batches) -> tuple[list[str], list[str]]:
-    """Reference and greedy text of every clip, by the whole-sequence model."""
-    references, hypotheses = [], []
-    for index in range(len(batches)):
-        inputs, _ = batches[index]
-        logits = np.asarray(model.predict_on_batch(inputs))
-        references += batches.texts(index)
-        for row, length in zip(logits, model.output_lengths(inputs["lengths"]), strict=True):
-            decoder = GreedyDecoder(ALPHABET, step_seconds=1.0)
-            decoder.accept(row[:length])
-            hypotheses.append(decoder.text())
-    return references, hypotheses
+def _fit(run: Run, found: Survey, model: DeepSpeech2, history: History, cache: FeatureCache, group: Group) -> None:
+    recipe, settings = run.recipe, run.recipe.training
+    if len(history) == settings.epochs or (settings.patience and stale(history) >= settings.patience):
+        log.info("%s: all %d epochs are done", run.folder, len(history))
+        return
+    compute_features(found, recipe, cache)
+    features = Features(recipe.features, run.specification.mean, run.specification.deviation)
+    threads = min(8, os.cpu_count() or 1)
+    batches = Batches(
+        found.examples["train"], recipe, features, cache, augment=True, group=group,
+        workers=threads, max_queue_size=4 * threads,
+    )  # fmt: skip
+    report_devices(model, recipe)
+    group.synchronise(model)
+    evaluate = Evaluate(Batches(found.examples["dev"], recipe, features, cache, augment=False), group)
+    callbacks = [
+        # Keras's own on_epoch_end of a dataset is also called before the first epoch, but not on resuming.
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch)),
+        StopAtNan(),
+        evaluate,
+        *([Progress(batches, history), Curves(run, evaluate)] if group.leads else []),
+        Checkpoint(run, history, group),
+    ]
+    if settings.ema:
+        # First, so that evaluation and checkpoints see the averages: a checkpoint holds them as weights, and the
+        # weights themselves where the optimizer keeps the averages.
+        swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+        swap._ema_weights_in_model = bool(history)
+        callbacks.insert(0, swap)
+    if settings.patience:
+        callbacks.append(StopEarly(history, settings.patience))
+    model.fit(
+        batches,
+        epochs=settings.epochs,
+        initial_epoch=len(history),
+        shuffle=False,  # Batches draws its own order, from the seed
+        verbose=0,
+        callbacks=callbacks,
+    )
 
 
-class StopAtNan(keras.callbacks.Callback):
-    """Ends the training when the loss is no longer a number; the checkpoint of the epoch before stays."""
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keras calls this with the mean loss of the epoch so far."""
-        loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            raise InputError(
-                f"the loss is {loss} at batch {batch + 1}: lower the learning rate, or look at the newest clips"
-            )
-
-
-class Evaluate(keras.callbacks.Callback):
-    """Adds greedy WER and CER on the dev split to the figures of each epoch."""
-
-    def __init__(self, batches: Batches) -> None:
-        super().__init__()
-        self.batches = batches
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keras calls this; callbacks after this one see the figures."""
-        result: Score = score(*transcribe_batches(self.model, self.batches))
-        if logs is not None:
-            logs.update(dev_wer=round(result.wer, 3), dev_cer=round(result.cer, 3))
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Saves every epoch, with the figures of all so far."""
-
-    def __init__(self, run: Run, history: list[dict[str, Any]]) -> None:
-        super().__init__()
-        self.run, self.history = run, history
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keras calls this."""
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keras calls this."""
-        logs = logs or {}
-        figures = {"epoch": epoch + 1, "loss": round(float(logs["loss"]), 5)}
-        figures |= {key: logs[key] for key in ("dev_wer", "dev_cer")}
-        self.history.append({**figures, "seconds": round(time.monotonic() - self.started, 1)})
-        self.run.save_epoch(self.model, self.history)
-
-
-def _begin(recipe: Recipe, manifests: list[Path], folder: Path) -> Beginning:
+def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from: Path | None,
+           cache: FeatureCache, group: Group) -> Beginning:  # fmt: skip
     if (folder / LAST).exists():
         raise InputError(f"{folder}: holds a run already: add --resume to go on with it, or choose another folder")
-    found = _survey(recipe, manifests)
+    parent = Run.open(init_from) if init_from else None
+    if parent and parent.recipe.features != recipe.features:
+        raise InputError(f"{init_from}: was trained on other features: give the recipe the same [features]")
+    found = survey(clips, recipe, cache)
     hours = sum(example.clip.duration for example in found.examples["train"]) / 3600
-    data = {
-        "data": ", ".join(path.resolve().parent.name for path in manifests),
+    facts = {
+        "data": data,
         "training_clips": len(found.examples["train"]),
         "training_hours": round(hours, 3),
         "licence": recipe.licence,
         "epochs": recipe.training.epochs,
     }
-    run = Run.create(folder, recipe, Specification(recipe.name, ALPHABET, recipe.features, found.mean, found.deviation,
-                                                   training=data))  # fmt: skip
+    if parent:
+        facts["initialised_from"] = parent.specification.name
+    statistics = parent.specification if parent else found
+    specification = Specification(
+        recipe.name, ALPHABET, recipe.features, statistics.mean, statistics.deviation, training=facts
+    )
     keras.utils.set_random_seed(recipe.training.seed)
     model = DeepSpeech2(recipe.model, recipe.features.bins, len(ALPHABET))
+    if parent:
+        copy_weights(parent, model, ALPHABET)
+    run = Run.create(folder, recipe, specification) if group.leads else Run(folder, recipe, specification)
     log.info("%s: %d weights, %.2f h of speech in %d clips", recipe.name, model.count_params(), hours,
              len(found.examples["train"]))  # fmt: skip
-    steps = recipe.training.epochs * -(-len(found.examples["train"]) // recipe.training.batch_size)
-    warmup = max(1, round(recipe.training.warmup_share * steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=recipe.training.learning_rate, warmup_steps=warmup
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=recipe.training.weight_decay, global_clipnorm=recipe.training.clip_norm
-    )
-    # No variable is excluded from the decay: Keras does not save such an exclusion, so it would be lost on resuming.
     # XLA gains on jax; under tensorflow on a CPU it recompiles for every length and then runs slower.
-    model.compile(optimizer, jit_compile=keras.backend.backend() == "jax")
+    model.compile(make_optimizer(recipe, found), jit_compile=keras.backend.backend() == "jax")
     return run, found, model, []
 
 
-def _resume(recipe: Recipe, manifests: list[Path], folder: Path) -> Beginning:
-    run = Run.open(folder)
+def make_optimizer(recipe: Recipe, found: Survey) -> keras.optimizers.Optimizer:
+    """AdamW; the learning rate rises linearly and falls as half a cosine."""
+    settings = recipe.training
+    durations = np.array([example.clip.duration for example in found.examples["train"]])
+    steps = settings.epochs * len(batch_sizes(durations, settings))  # batches: that is what the schedule counts
+    warmup = max(1, round(settings.warmup_share * steps))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
+    )
+    # No variable is excluded from the decay: Keras does not save such an exclusion, so it would be lost on resuming.
+    return keras.optimizers.AdamW(
+        schedule,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=settings.clip_norm,
+        gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
+        use_ema=settings.ema > 0,
+        ema_momentum=settings.ema or 0.99,
+    )
+
+
+def _resume(run: Run, recipe: Recipe, clips: list[Clip], cache: FeatureCache) -> Beginning:
     if run.recipe != recipe:
-        raise InputError(f"{folder}: was begun with another recipe: give the same recipe, epochs and batch size")
+        raise InputError(f"{run.folder}: was begun with another recipe: give the same recipe, epochs and batch size")
     model, history = run.last_model()
-    log.info("%s: going on after epoch %d of %d", folder, len(history), recipe.training.epochs)
-    return run, _survey(recipe, manifests), model, history
-
-
-def _survey(recipe: Recipe, manifests: list[Path]) -> Survey:
-    return survey([clip for path in manifests for clip in read_manifest(path)], recipe)
+    log.info("%s: going on after epoch %d of %d", run.folder, len(history), recipe.training.epochs)
+    return run, survey(clips, recipe, cache), model, history

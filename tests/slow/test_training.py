@@ -94,3 +94,77 @@ def test_a_loss_that_is_not_a_number_stops_it_in_one_line(manifest, tiny_recipe,
     monkeypatch.undo()
     once = tiny_recipe.with_training(1, None)
     assert len(train(once, [manifest], tmp_path / "run").last_model()[1]) == 1  # nothing was in the way
+
+
+def test_settings_of_the_loop_are_all_at_once_of_use(manifest, tiny_recipe, tmp_path):
+    """Mixed precision, accumulation, averaged weights, SortaGrad, batches by seconds, cached variants, best three."""
+    training = dataclasses.replace(
+        tiny_recipe.training, epochs=6, learning_rate=1e-2, precision="bfloat16", accumulate=2, ema=0.5,
+        sorted_first_epoch=True, batch_seconds=12.0, variants=2, keep=3,
+    )  # fmt: skip
+    recipe = dataclasses.replace(tiny_recipe, training=training)
+    run = train(recipe, [manifest], tmp_path / "run", cache=tmp_path / "cache")
+    model, history = run.last_model()
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    assert len(list(run.folder.glob("epoch-*.keras"))) == 3
+    assert all(weight.dtype == "float32" for weight in model.weights)
+    averages = [np.asarray(v) for v in model.optimizer.variables if "average" in v.path]
+    assert len(averages) == len(model.trainable_variables)
+
+
+def test_patience_ends_a_training_that_no_longer_gains(manifest, tiny_recipe, tmp_path):
+    training = dataclasses.replace(tiny_recipe.training, epochs=9, learning_rate=1e-9, patience=2)
+    recipe = dataclasses.replace(tiny_recipe, training=training)
+    run = train(recipe, [manifest], tmp_path / "run")
+    assert len(run.last_model()[1]) == 3
+    again = train(recipe, [manifest], tmp_path / "run", resume=True)
+    assert len(again.last_model()[1]) == 3
+
+
+def test_a_run_begins_with_the_weights_of_another(manifest, tiny_recipe, unbroken, tmp_path):
+    """Fine-tuning: with no learning at all the model says what its parent says; statistics are the parent's too."""
+    still = dataclasses.replace(tiny_recipe.training, epochs=1, learning_rate=1e-12, weight_decay=0.0)
+    run = train(
+        dataclasses.replace(tiny_recipe, training=still), [manifest], tmp_path / "run", init_from=unbroken.folder
+    )
+    assert run.specification.mean == unbroken.specification.mean
+    assert run.specification.training["initialised_from"] == "tiny"
+    pairs = zip(run.best_model().trainable_variables, unbroken.best_model().trainable_variables, strict=True)
+    for mine, theirs in pairs:
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+def test_outputs_are_begun_with_by_their_symbol(unbroken, tiny_recipe):
+    from ds2edge.train.initialise import copy_weights
+    from ds2edge.train.model import DeepSpeech2
+
+    alphabet = ("", "b", "é", "a")
+    model = DeepSpeech2(tiny_recipe.model, tiny_recipe.features.bins, len(alphabet))
+    fresh = np.asarray(model.dense.kernel)[:, 2].copy()
+    copy_weights(unbroken, model, alphabet)
+    parent = unbroken.best_model()
+    for index, symbol in ((0, ""), (1, "b"), (3, "a")):
+        column = unbroken.specification.alphabet.index(symbol)
+        np.testing.assert_array_equal(model.dense.kernel[:, index], parent.dense.kernel[:, column])
+    np.testing.assert_array_equal(model.dense.kernel[:, 2], fresh)
+    np.testing.assert_array_equal(
+        model.recurrences[0].recurrence.cell.kernel, parent.recurrences[0].recurrence.cell.kernel
+    )
+
+
+def test_a_parent_of_another_shape_is_refused(manifest, tiny_recipe, unbroken, tmp_path):
+    wider = dataclasses.replace(tiny_recipe, model=dataclasses.replace(tiny_recipe.model, width=25))
+    with pytest.raises(InputError, match=r"another shape .*: give a recipe with the same \[model\]"):
+        train(wider, [manifest], tmp_path / "run", init_from=unbroken.folder)
+    assert not (tmp_path / "run").exists()
+
+
+def test_curves_hold_figures_transcripts_and_spectrograms(unbroken):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(unbroken.tensorboard)).Reload()
+    tags = events.Tags()
+    assert {"loss", "dev_wer", "dev_cer"} <= set(tags["scalars"])
+    assert [event.step for event in events.Scalars("dev_wer")] == [1, 2, 3, 4]
+    assert len(tags["images"]) == 3
+    assert "dev/text_summary" in tags["tensors"]

@@ -8,8 +8,9 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ds2edge.convert import conversion
-from ds2edge.convert.calibration import choose_clips
+from ds2edge.convert.calibration import calibration_inputs, choose_clips
 from ds2edge.convert.conversion import convert
+from ds2edge.convert.export import step_graph
 from ds2edge.convert.inspection import Inspection, inspect_model
 from ds2edge.convert.parity import measure
 from ds2edge.convert.report import markdown, write_report
@@ -17,6 +18,7 @@ from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.specification import attach_specification
 from ds2edge.train.manifest import Clip, write_manifest
+from ds2edge.train.recipe import Augmentation
 
 
 def crash(*_: object) -> Inspection:
@@ -172,3 +174,23 @@ def test_the_parity_command_ends_with_1_past_the_gate_and_still_reports(
     passed = ds2edge(*common, "--max-wer-increase", 1000)
     assert passed.returncode == 0, passed.stderr
     assert "| int8 |" in passed.stdout
+
+
+def test_folders_of_the_training_are_not_needed_to_calibrate(tiny_run, mini_clips):
+    augmentation = Augmentation(noise_folder="/gone/noise", noise_probability=1.0, room_folder="/gone/rooms")
+    specification = dataclasses.replace(
+        tiny_run.specification, graph=step_graph(tiny_run.best_model(), "int8", chunk_steps=4)
+    )
+    inputs = calibration_inputs(tiny_run.best_model(), specification, mini_clips[:2], augmentation)
+    assert sum(1 for _ in inputs) > 10
+
+
+def test_a_bidirectional_run_is_refused_in_one_line(tiny_run, tmp_path):
+    """What cannot stream yet is said before the converter begins."""
+    recipe = dataclasses.replace(
+        tiny_run.recipe, model=dataclasses.replace(tiny_run.recipe.model, direction="bidirectional", lookahead=0)
+    )
+    run = type(tiny_run).create(tmp_path / "run", recipe, tiny_run.specification)
+    with pytest.raises(InputError, match="a bidirectional model cannot be converted yet, only evaluated"):
+        convert(run.folder, "float32", [], tmp_path / "m.tflite", chunk_steps=4)
+    assert not (tmp_path / "m.tflite").exists()

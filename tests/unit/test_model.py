@@ -103,3 +103,41 @@ def test_a_saved_model_comes_back_the_same(tmp_path):
     features = np.random.default_rng(1).standard_normal((1, 20, BINS)).astype(np.float32)
     np.testing.assert_array_equal(whole(again, features), whole(model, features))
     assert dataclasses.asdict(again.settings) == dataclasses.asdict(model.settings)
+
+
+@pytest.fixture(scope="module", params=["gru", "lstm"])
+def bidirectional(request):
+    convolutions, _ = SHAPES["two convolutions"]
+    settings = ModelSettings(convolutions, request.param, 12, 2, 0, 0, "bidirectional")
+    model = DeepSpeech2(settings, BINS, SYMBOLS)
+    jolt(model)
+    return model
+
+
+def test_a_bidirectional_model_hears_the_future_and_no_padding(bidirectional):
+    random = np.random.default_rng(1)
+    features = random.standard_normal((1, 40, BINS)).astype(np.float32)
+    later = features.copy()
+    later[:, 30:] = random.standard_normal((1, 10, BINS))
+    expected = whole(bidirectional, features)
+    assert np.abs(whole(bidirectional, later) - expected)[:, 13].max() > 1e-3  # frames 26 and 27
+    padded = np.concatenate([features, random.standard_normal((1, 24, BINS)).astype(np.float32)], 1)
+    both = {"features": np.concatenate([padded, padded[:, ::-1]]), "lengths": np.array([40, 64], np.int32)}
+    heard = np.asarray(bidirectional(both, training=False))[0, : expected.shape[1]]
+    np.testing.assert_allclose(heard, expected[0], atol=1e-5)
+
+
+def test_a_backward_recurrence_is_a_forward_one_of_the_clip_turned_round(bidirectional):
+    layer = bidirectional.recurrences[0]
+    x = np.random.default_rng(1).standard_normal((1, 9, layer.recurrence.cell.kernel.shape[0])).astype(np.float32)
+    valid = np.ones((1, 9), bool)
+    normed = layer.norm(x, valid=valid, training=False)
+    backward = np.asarray(layer.backward(normed[:, ::-1]))[:, ::-1]
+    np.testing.assert_allclose(layer(x, valid=valid), np.asarray(layer.recurrence(normed)) + backward, atol=1e-5)
+
+
+def test_a_bidirectional_model_has_no_step_form_and_takes_no_lookahead(bidirectional):
+    with pytest.raises(ValueError, match="no step form"):
+        stepped(bidirectional, np.zeros((1, 12, BINS), np.float32), 2)
+    with pytest.raises(ValueError, match="lookahead must be 0"):
+        ModelSettings((Convolution(4, (4, 5), (2, 2)),), lookahead=3, direction="bidirectional")

@@ -12,11 +12,11 @@ from support import RATE, babble
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
-from ds2edge.train.augmentation import augment_samples, draw_noise, mask_frames
 from ds2edge.train.batches import Batches
+from ds2edge.train.feature_cache import FeatureCache
 from ds2edge.train.joining import join_clips
 from ds2edge.train.manifest import Clip, read_manifest, write_manifest
-from ds2edge.train.recipe import Augmentation, read_recipe
+from ds2edge.train.recipe import read_recipe
 from ds2edge.train.scoring import bootstrap_interval, score
 from ds2edge.train.survey import survey
 
@@ -33,7 +33,7 @@ def clips(tmp_path):
 
 
 def test_the_survey_measures_the_training_split(clips, tiny_recipe):
-    found = survey(clips, tiny_recipe)
+    found = survey(clips, tiny_recipe, FeatureCache(None, tiny_recipe))
     assert {split: len(examples) for split, examples in found.examples.items()} == {"train": 10, "dev": 2, "test": 0}
     features = Features(tiny_recipe.features)
     levels = np.concatenate([features(soundfile.read(c.audio, dtype="float32")[0]) for c in clips[:10]])
@@ -46,7 +46,7 @@ def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, cap
     bad.write_text("no sound")
     many = clips[:10] * 20 + clips[10:]
     with caplog.at_level(logging.WARNING, "ds2edge"):
-        found = survey([*many, dataclasses.replace(clips[0], audio=bad)], tiny_recipe)
+        found = survey([*many, dataclasses.replace(clips[0], audio=bad)], tiny_recipe, FeatureCache(None, tiny_recipe))
     assert len(found.examples["train"]) == 200
     assert str(bad) in caplog.text
     assert "skipped 1 of 203 clips" in caplog.text
@@ -62,19 +62,22 @@ def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, cap
 )
 def test_past_one_in_a_hundred_the_survey_stops(clips, tiny_recipe, change, says):
     with pytest.raises(InputError, match=f"1 of 12 clips cannot be used, more than 1 %.*{says}"):
-        survey([dataclasses.replace(clips[0], **change), *clips[1:]], tiny_recipe)
+        survey([dataclasses.replace(clips[0], **change), *clips[1:]], tiny_recipe, FeatureCache(None, tiny_recipe))
 
 
 def test_there_must_be_something_to_learn_from_and_to_judge_by(clips, tiny_recipe):
     with pytest.raises(InputError, match="'dev' to judge by"):
-        survey(clips[:10], tiny_recipe)
+        survey(clips[:10], tiny_recipe, FeatureCache(None, tiny_recipe))
     with pytest.raises(InputError, match="'train' to learn from"):
-        survey(clips[10:], tiny_recipe)
+        survey(clips[10:], tiny_recipe, FeatureCache(None, tiny_recipe))
 
 
 def make_batches(clips, recipe, **options):
-    found = survey(clips, recipe)
-    return Batches(found.examples["train"], recipe, Features(recipe.features, found.mean, found.deviation), **options)
+    cache = FeatureCache(None, recipe)
+    found = survey(clips, recipe, cache)
+    return Batches(
+        found.examples["train"], recipe, Features(recipe.features, found.mean, found.deviation), cache, **options
+    )
 
 
 def test_batches_hold_every_clip_once_sorted_by_length_and_padded_alike(clips, tiny_recipe):
@@ -103,45 +106,6 @@ def test_an_epoch_is_drawn_from_its_number_and_the_seed(clips, tiny_recipe):
         np.testing.assert_array_equal(straight[i][0]["features"], resumed[i][0]["features"])
         assert straight.texts(i) == resumed.texts(i)
     assert any(a.shape != b[0]["features"].shape or (a != b[0]["features"]).any() for a, b in zip(first, straight))  # noqa: B905
-
-
-def test_noise_comes_at_the_drawn_level():
-    plain = {"speed": (1, 1), "leading_silence": (0, 0), "gain_db": (0, 0)}
-    settings = Augmentation(**plain, noise_probability=1, noise_snr_db=(10, 10))
-    clean = babble(2.0)
-    noisy = augment_samples(clean, RATE, settings, np.random.default_rng(0))
-    ratio = 10 * np.log10(np.mean(clean**2) / np.mean((noisy - clean) ** 2))
-    assert ratio == pytest.approx(10, abs=0.1)
-
-
-def test_speed_and_gain():
-    settings = Augmentation(speed=(1.1, 1.1), leading_silence=(0, 0), gain_db=(-6.0206, -6.0206), noise_probability=0)
-    out = augment_samples(babble(2.0), RATE, settings, np.random.default_rng(0))
-    assert len(out) == pytest.approx(2.0 * RATE / 1.1, abs=3)
-    assert np.abs(out).max() == pytest.approx(np.abs(babble(2.0)).max() / 2, rel=0.1)
-    loud = Augmentation(gain_db=(40, 40))
-    assert np.abs(augment_samples(babble(1.0), RATE, loud, np.random.default_rng(0))).max() == 1.0
-
-
-def test_noise_comes_from_the_folder(tmp_path):
-    soundfile.write(tmp_path / "n.wav", np.full(RATE, 0.25, np.float32), RATE, subtype="FLOAT")
-    settings = Augmentation(noise_folder=str(tmp_path))
-    assert draw_noise(3 * RATE, RATE, settings, np.random.default_rng(0)).tolist() == [0.25] * 3 * RATE
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no sound file"):
-        draw_noise(5, RATE, Augmentation(noise_folder=str(tmp_path / "empty")), np.random.default_rng(0))
-
-
-def test_masks_are_zero_and_within_their_bounds():
-    frames = np.ones((200, 80), np.float32)
-    settings = Augmentation(frequency_masks=1, frequency_mask_bins=20, time_masks=1, time_mask_share=0.1)
-    seen = []
-    for seed in range(50):
-        masked = mask_frames(frames, settings, np.random.default_rng(seed))
-        seen.append((int((masked.sum(0) == 0).sum()), int((masked.sum(1) == 0).sum())))
-    assert max(bins for bins, _ in seen) in range(15, 21)
-    assert max(rows for _, rows in seen) in range(15, 21)
-    assert frames.all()
 
 
 def test_scores_agree_with_jiwer_over_the_whole_set():
@@ -187,7 +151,7 @@ def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
         join_clips(tmp_path / "m.jsonl", tmp_path / "x", uses=1, lengths=(5, 2), dev_share=0, seed=1)
 
 
-@pytest.mark.parametrize("name", ["mini", "digits"])
+@pytest.mark.parametrize("name", ["mini", "digits", "edge", "ljspeech", "deepspeech2-bidirectional"])
 def test_the_kits_recipes_are_whole(name):
     assert read_recipe(name).name == name
 
@@ -217,7 +181,7 @@ def test_a_recipe_with_a_fault_is_refused_by_name(tmp_path, text, says):
 
 
 def test_a_recipe_that_is_not_there_is_answered_with_those_that_are():
-    with pytest.raises(InputError, match="digits, mini"):
+    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, ljspeech, mini"):
         read_recipe("nonsense")
 
 

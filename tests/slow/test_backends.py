@@ -1,0 +1,71 @@
+"""The same training under every Keras backend; what it learned is exported under tensorflow and runs on a device."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import MINI, babble
+
+from ds2edge.runtime.network import Network
+from ds2edge.train.run import Run
+
+pytestmark = pytest.mark.slow
+
+TRAIN = """
+import sys
+from pathlib import Path
+from ds2edge.train.manifest import read_manifest, write_manifest
+from ds2edge.train.recipe import read_recipe
+from ds2edge.train.trainer import train
+
+folder = Path(sys.argv[1])
+clips = read_manifest(sys.argv[2])
+chosen = [c for c in clips if c.split == "train"][:24] + [c for c in clips if c.split == "dev"][:4]
+write_manifest(folder / "manifest.jsonl", chosen)
+(folder / "tiny.toml").write_text(sys.argv[3])
+train(read_recipe(folder / "tiny.toml"), [folder / "manifest.jsonl"], folder / "run")
+"""
+RECIPE = """
+name = "tiny"
+[features]
+mel_bands = 32
+[model]
+cell = "{cell}"
+width = 16
+depth = 1
+lookahead = 3
+convolutions = [{{ channels = 4, kernel = [5, 11], stride = [2, 4] }}]
+[training]
+epochs = 3
+batch_size = 8
+learning_rate = 5e-3
+"""
+
+
+@pytest.mark.parametrize(("backend", "cell"), [("tensorflow", "gru"), ("jax", "lstm"), ("torch", "gru")])
+def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backend, cell):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN, str(tmp_path), str(MINI), RECIPE.format(cell=cell)],
+        env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = Run.open(tmp_path / "run")
+    model, history = run.last_model()
+    losses = [row["loss"] for row in history]
+    assert losses[2] < 0.9 * losses[0]
+    converted = ds2edge("convert", run.folder, "--mode", "float32", "-o", tmp_path / "m.tflite")
+    assert converted.returncode == 0, converted.stderr
+    network = Network(tmp_path / "m.tflite")
+    frames = np.resize(babble(1.0), (network.graph.chunk_frames, 32)) * 10
+    logits, _ = network.step(frames, network.initial_states())
+    states = {name: np.zeros(shape, np.float32) for name, shape in run.best_model().state_shapes().items()}
+    expected, _ = run.best_model().step(frames[None], states)
+    np.testing.assert_allclose(logits, np.asarray(expected)[0], atol=1e-4)
+    assert Path(run.folder / "log.csv").exists()
+    assert model.count_params() > 1000

@@ -1,0 +1,213 @@
+"""Downloads from a server that breaks off, and archives that are not what they should be."""
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections import namedtuple
+
+import numpy as np
+import pytest
+from unreliable_server import serve
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.train import archives
+from ds2edge.train.archives import Archive, download, fetch, unpack
+
+CONTENT = np.random.default_rng(0).bytes(1_000_000)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_small_blocks_no_proxy(monkeypatch):
+    monkeypatch.setattr(archives, "WAITS", (0, 0, 0))
+    monkeypatch.setattr(archives, "BLOCK", 100)
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+def archive_of(url: str, content: bytes = CONTENT) -> Archive:
+    return Archive("a.tar.gz", f"{url}/a.tar.gz", len(content), f"md5:{hashlib.md5(content).hexdigest()}")
+
+
+def tar(kind: str, files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f"w:{kind}") as file:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        (),
+        ("break",) * 10,  # more often than it may fail without a byte
+        ("500", "503", "429"),
+        ("break", "500", "500", "break", "502", "break"),
+        ("break", "whole"),
+        ("unlimited", "unlimited"),
+    ],
+)
+def test_all_bytes_come_in_the_end(tmp_path, plan):
+    with serve(CONTENT, *plan) as server:
+        download(archive_of(server.url), tmp_path / "new" / "a.tar.gz")
+    assert (tmp_path / "new" / "a.tar.gz").read_bytes() == CONTENT
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.tar.gz"]
+    assert not server.plan
+
+
+def test_a_broken_download_goes_on_after_what_has_come(tmp_path):
+    with serve(CONTENT, "break") as server:
+        download(archive_of(server.url), tmp_path / "a")
+    first, second = server.ranges
+    assert first is None
+    # All that came is used but for the last block, which the break cut.
+    assert (
+        len(CONTENT) // 2 - archives.BLOCK <= int(second.removeprefix("bytes=").removesuffix("-")) <= len(CONTENT) // 2
+    )
+
+
+def test_what_is_there_is_not_fetched_again(tmp_path):
+    (tmp_path / "a").write_bytes(CONTENT)
+    download(archive_of("http://127.0.0.1:9"), tmp_path / "a")
+    (tmp_path / "b.part").write_bytes(CONTENT)  # killed between the last byte and the new name
+    download(archive_of("http://127.0.0.1:9"), tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == CONTENT
+
+
+def test_a_remnant_that_is_longer_than_the_file_is_dropped(tmp_path):
+    (tmp_path / "a.part").write_bytes(CONTENT + b"more")
+    with serve(CONTENT) as server:
+        download(archive_of(server.url), tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("plan", "says", "kept"),
+    [
+        (("404",), "the server answers 404 Not Found", None),
+        (("403",), "the server answers 403 Forbidden", None),
+        (("wrong",), "is expected, and is deleted", None),
+        (("page",), "gives 26 bytes where 1000000 are expected", None),
+        (("500",) * 4, "the server answers 500 Internal Server Error: run this again later", None),
+        (("break", "500", "500", "500"), "it goes on after what has come", CONTENT),
+        (("break", "404"), "the server answers 404 Not Found", CONTENT),
+        (("break", "shifted"), "are expected: not this corpus", CONTENT),
+    ],
+)
+def test_what_cannot_be_had_is_one_line_with_the_address(tmp_path, plan, says, kept):
+    with serve(CONTENT, *plan) as server, pytest.raises(InputError, match=says) as caught:
+        download(archive_of(server.url), tmp_path / "a")
+    assert str(caught.value).startswith(f"{server.url}/a.tar.gz: ")
+    assert "\n" not in str(caught.value)
+    assert len(server.ranges) == len(plan)
+    assert not (tmp_path / "a").exists()
+    if kept:
+        came = (tmp_path / "a.part").read_bytes()
+        assert came
+        assert kept.startswith(came)
+    else:
+        assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+def test_without_a_network_it_says_so(tmp_path, url):
+    with pytest.raises(InputError, match=f"^{url}/a.tar.gz: no connection to the server: "):
+        download(archive_of(url), tmp_path / "a")
+
+
+@pytest.mark.parametrize("url", ["ftp://example.org", "example.org", "http://"])
+def test_what_is_no_address_is_refused_at_once(tmp_path, url):
+    with pytest.raises(InputError, match="no address of a download"):
+        download(archive_of(url), tmp_path / "a")
+
+
+def test_a_full_disk_is_told_before_and_while_it_fills(tmp_path, monkeypatch):
+    (tmp_path / "a.part").symlink_to("/dev/full")
+    with serve(CONTENT) as server:
+        with pytest.raises(InputError, match=r"a\.part: No space left on device: make room and run this again"):
+            download(archive_of(server.url), tmp_path / "a")
+        monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(999_999))
+        with pytest.raises(InputError, match=r"0\.0 GB are to come and 0\.0 GB are free: make room"):
+            download(archive_of(server.url), tmp_path / "b")
+    assert len(server.ranges) == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_download_that_is_killed_goes_on_where_it_was(tmp_path, how):
+    code = (
+        "import sys; from pathlib import Path; from ds2edge.train.archives import Archive, download\n"
+        "url, size, checksum, path = sys.argv[1:]\n"
+        "download(Archive('a', url, int(size), checksum), Path(path))"
+    )
+    part = tmp_path / "a.part"
+    with serve(CONTENT, "slow") as server:
+        archive = archive_of(server.url)
+        arguments = [archive.url, str(archive.size), archive.checksum, str(tmp_path / "a")]
+        process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size > 100_000) and time.monotonic() < until:
+            time.sleep(0.005)
+        process.send_signal(how)
+        assert process.wait(30) != 0
+        came = part.stat().st_size
+        assert 0 < came < len(CONTENT)
+        download(archive, tmp_path / "a")
+    assert server.ranges == [None, f"bytes={came}-"]
+    assert (tmp_path / "a").read_bytes() == CONTENT
+
+
+def test_fetching_unpacks_deletes_the_archive_and_is_done_once(tmp_path):
+    content = tar("gz", {"Top/sub/b.txt": b"two", "Top/a.txt": b"one"})
+    with serve(content, "break") as server:
+        for _ in range(2):
+            assert fetch(archive_of(server.url, content), tmp_path, "Top") == tmp_path / "a"
+    assert len(server.ranges) == 2
+    assert (tmp_path / "a" / "sub" / "b.txt").read_bytes() == b"two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2"])
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_archive_leaves_nothing_behind(tmp_path, kind, damage):
+    content = bytearray(tar(kind, {"Top/a": CONTENT}))
+    content[len(content) // 2] ^= 0xFF
+    path = tmp_path / f"a.tar.{kind}"
+    path.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
+    with pytest.raises(InputError, match="download it again") as caught:
+        unpack(path, "Top", tmp_path / "out")
+    assert str(path) in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("name", ["../outside", "Top/../../outside", "/tmp/ds2edge-outside"])
+def test_an_archive_cannot_write_outside_of_its_folder(tmp_path, name):
+    path = tmp_path / "in" / "a.tar"
+    path.parent.mkdir()
+    path.write_bytes(tar("gz", {"Top/a": b"a", name: b"b"}))
+    with pytest.raises(InputError, match="would be written outside of it"):
+        unpack(path, "Top", tmp_path / "in" / "out")
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "a.tar"]
+    assert not os.path.exists("/tmp/ds2edge-outside")
+
+
+def test_links_in_an_archive_are_left_out(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w:gz") as file:
+        link = tarfile.TarInfo("Top/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        file.addfile(link)
+        member = tarfile.TarInfo("Top/a")
+        file.addfile(member, io.BytesIO())
+    unpack(tmp_path / "a.tar", "Top", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
+def test_another_archive_is_refused(tmp_path):
+    (tmp_path / "a.tar").write_bytes(tar("gz", {"Other/a": b"a"}))
+    with pytest.raises(InputError, match="has no folder Top in it: not this corpus"):
+        unpack(tmp_path / "a.tar", "Top", tmp_path / "out")

@@ -1,0 +1,171 @@
+"""`ds2edge data check`: each fault is found, and nothing is found in clips without one."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from support import MINI, babble
+
+from ds2edge.train import check as module
+from ds2edge.train.check import ERRORS, REMARKS, check
+from ds2edge.train.check_report import lines, plot
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A function that writes a manifest of 30 clips without fault and of the rows given to it; it returns its path.
+
+    A row's `sound` is written as its audio, at its `rate`.
+    """
+
+    def write(*rows: dict) -> object:
+        faultless = [{"audio": f"{n}.wav", "text": f"clip number {n}", "split": "train", "speaker": f"s{n % 5}"}
+                     for n in range(30)]  # fmt: skip
+        listed = []
+        for number, row in enumerate([*faultless, *rows]):
+            sound = row.pop("sound", babble(1.0, seed=number))
+            rate = row.pop("rate", 16000)
+            if sound is not None:
+                soundfile.write(tmp_path / row["audio"], sound, rate)
+            given = {"audio": f"{number}.wav", "text": "some words here", "split": "train", "duration": 1.0}
+            listed.append(given | row)
+        (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in listed))
+        return tmp_path / "m.jsonl"
+
+    return write
+
+
+def faults(result) -> dict[str, int]:
+    return {kind: len(found) for kind, found in result.found.items() if found}
+
+
+def test_nothing_is_found_where_nothing_is_wrong(corpus):
+    result = check([corpus()])
+    assert faults(result) == {}
+    assert result.errors == 0
+    assert list(lines(result))[-1] == "nothing to remark"
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "says"),
+    [
+        ({"sound": None}, module.UNREADABLE, "no such file"),
+        ({"sound": np.zeros(0)}, module.UNREADABLE, "holds no audio"),
+        ({"text": ""}, module.WORDLESS, "x.wav: ''"),
+        ({"text": "\U0001f600 ..."}, module.WORDLESS, "x.wav"),
+        ({"sound": babble(1.0, seed=3), "split": "dev"}, module.LEAKED, "x.wav (dev): "),
+        ({"sound": babble(1.0, seed=3)}, module.REPEATED, "x.wav (train): "),
+        ({"duration": 1.5}, module.WRONG_DURATION, "1.5 s, in truth 1.00 s"),
+        ({"sound": np.zeros(16000)}, module.SILENT, "-120 dBFS"),
+        ({"sound": 12 * babble(1.0, seed=99)}, module.CLIPPED, "%"),
+        ({"text": "many more words than can be said in a second " * 3}, module.MISMATCHED, "letters/s"),
+        ({"sound": babble(60.0, seed=9), "duration": 60.0}, module.MISMATCHED, "0.2 letters/s"),
+        ({"text": "CLIP number 7!", "split": "test"}, module.SHARED_TEXT, "x.wav (test)"),
+    ],
+)
+def test_a_fault_is_found_once_and_named(corpus, row, kind, says):
+    result = check([corpus({"audio": "x.wav"} | row)])
+    assert faults(result) == {kind: 1}
+    assert says in result.found[kind][0]
+    assert "x.wav" in result.found[kind][0]
+    assert result.errors == (kind in ERRORS)
+
+
+def test_a_sound_file_that_is_cut_short_is_found_and_not_also_printed(corpus, tmp_path, capfd):
+    manifest = corpus({"audio": "x.wav"}, {"audio": "y.wav"})
+    (tmp_path / "x.wav").write_bytes((tmp_path / "x.wav").read_bytes()[:16000])
+    (tmp_path / "y.wav").write_bytes(b"these are words")
+    result = check([manifest])
+    assert faults(result) == {module.UNREADABLE: 1, module.CUT_SHORT: 1}
+    assert "x.wav: the file is cut short" in result.found[module.CUT_SHORT][0]
+    assert not capfd.readouterr().err
+
+
+def test_rates_channels_and_dropped_characters_are_counted_with_an_example(corpus):
+    result = check(
+        [
+            corpus(
+                {
+                    "audio": "x.wav",
+                    "rate": 8000,
+                    "sound": babble(1.0, 8000),
+                    "text": "a caf\u00e9 for \u00a33 \U0001f600",
+                },
+                {"audio": "y.wav", "rate": 48000, "sound": np.stack([babble(1.0, 48000)] * 2, 1), "text": "5 \u00a3"},
+            )
+        ]
+    )
+    assert result.forms == {"16000 Hz mono": 30, "8000 Hz mono": 1, "48000 Hz stereo": 1}
+    assert result.dropped == {"\u00a3": 2, "\U0001f600": 1}  # an accent leaves its letter, a digit becomes a word
+    report = list(lines(result))
+    assert "audio   16000 Hz mono (30), 8000 Hz mono (1), 48000 Hz stereo (1)" in report
+    assert [line for line in report if "\u00a3 U+00A3" in line and "for \u00a33" in line]
+
+
+def test_several_manifests_are_checked_as_one(corpus, tmp_path):
+    first = corpus()
+    again = tmp_path / "again.jsonl"
+    again.write_text(first.read_text().replace("train", "dev"))
+    assert faults(check([first, again])) == {module.LEAKED: 30, module.SHARED_TEXT: 30}
+
+
+def test_the_command_reports_draws_and_ends_with_1_where_clips_are_unfit(ds2edge, corpus, tmp_path):
+    good = corpus()
+    done = ds2edge("data", "check", good, "--plot", tmp_path / "p.png")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1].split() == ["train", "30", "0.01", "5", "1.00", "1.00", "1.00"]
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    bad = corpus(*({"audio": f"none{n}.wav", "sound": None} for n in range(8)))
+    done = ds2edge("data", "check", bad)
+    assert (done.returncode, done.stderr) == (1, "error: 8 clips cannot be used as they are\n")
+    assert "error: cannot be read: 8\n" in done.stdout
+    assert "none4.wav" in done.stdout
+    assert "none5.wav" not in done.stdout
+    assert "    and 3 more: --all names them\n" in done.stdout
+    assert "none7.wav" in ds2edge("data", "check", bad, "--all").stdout
+    unwritable = ds2edge("data", "check", good, "--plot", tmp_path / "no" / "p.png")
+    assert unwritable.returncode == 2
+    assert unwritable.stderr.startswith(f"error: {tmp_path / 'no' / 'p.png'}: cannot write the picture")
+
+
+def test_nothing_is_drawn_of_clips_that_are_not_there(tmp_path, corpus):
+    (tmp_path / "m.jsonl").write_text('{"audio": "a.wav", "text": "a", "duration": 1, "split": "dev"}\n')
+    result = check([tmp_path / "m.jsonl"])
+    assert faults(result) == {module.UNREADABLE: 1}
+    plot(result, tmp_path / "p.svg")
+    assert "audio   none" in list(lines(result))
+
+
+def test_the_embedded_corpus_is_fit_to_train_on():
+    result = check([MINI])
+    assert set(faults(result)) <= {module.SHARED_TEXT}  # few phrases, many voices
+    assert sum(map(len, result.durations.values())) == 793
+    assert set(result.found) == {*ERRORS, *REMARKS}
+
+
+@pytest.mark.slow
+def test_a_manifest_of_100000_lines_is_read_in_seconds_and_little_memory(tmp_path):
+    row = {
+        "audio": "a/clip.flac",
+        "text": "and so it went on for a while",
+        "duration": 3.2,
+        "split": "train",
+        "speaker": "x",
+    }
+    (tmp_path / "m.jsonl").write_text((json.dumps(row) + "\n") * 100_000)
+    code = (
+        "import resource, sys, time; from ds2edge.train.manifest import read_manifest\n"
+        "def memory(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "before, start = memory(), time.process_time()\n"
+        "assert len(read_manifest(sys.argv[1])) == 100000\n"
+        "print(time.process_time() - start, memory() - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "m.jsonl"], capture_output=True, text=True, check=True
+    )
+    seconds, megabytes = map(float, done.stdout.split())
+    assert seconds < 10
+    assert megabytes < 250

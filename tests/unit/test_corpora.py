@@ -1,0 +1,396 @@
+"""Importers, on miniature copies of each layout, and on real speech where DS2EDGE_SPEECH names a folder of it.
+
+That folder holds corpora in folders of manifests, as this kit writes them: ljspeech_part, librispeech_heldout4 and
+commonvoice_6_1_sample_en are used.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from support import babble
+from unreliable_server import serve
+
+from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.errors import InputError
+from ds2edge.train.check import check
+from ds2edge.train.corpora import librispeech, ljspeech
+from ds2edge.train.corpora.commonvoice import import_commonvoice
+from ds2edge.train.corpora.folder import drawn_split, import_folder
+from ds2edge.train.corpora.librispeech import import_librispeech
+from ds2edge.train.corpora.ljspeech import import_ljspeech, split_of
+from ds2edge.train.data_commands import SUBSETS
+from ds2edge.train.manifest import read_manifest
+
+
+def sound(path: Path, seconds: float = 0.5, rate: int = 16000, channels: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.repeat(babble(seconds, rate)[:, None], channels, 1), rate)
+
+
+def make_ljspeech(root: Path, lines: list[str]) -> Path:
+    for line in lines:
+        sound(root / "wavs" / f"{line.split('|')[0]}.wav", rate=22050)
+    (root / "metadata.csv").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return root
+
+
+def make_librispeech(root: Path, names: dict[str, str]) -> Path:
+    for name, text in names.items():
+        speaker, chapter, _ = name.split("-")
+        sound(root / speaker / chapter / f"{name}.flac")
+        with (root / speaker / chapter / f"{speaker}-{chapter}.trans.txt").open("a") as file:
+            file.write(f"{name} {text}\n")
+    return root
+
+
+def make_commonvoice(root: Path, rows: dict[str, list[tuple[str, str, str]]]) -> Path:
+    for split, clips in rows.items():
+        table = "client_id\tpath\tsentence_id\tsentence\tup_votes\tdown_votes\tage\n"
+        for speaker, name, sentence in clips:
+            sound(root / "clips" / name, rate=32000)
+            table += f"{speaker}\t{name}\tx\t{sentence}\t2\t0\t\n"
+        (root / f"{split}.tsv").write_text(table, "utf-8")
+    return root
+
+
+def packed(top: str, folder: Path, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f"w:{kind}") as file:
+        file.add(folder, top)
+    return buffer.getvalue()
+
+
+LJ = ["LJ001-0001|No. 1455|Number fourteen fifty-five", 'LJ010-0002|"So be it," he said|"So be it," he said',
+      "LJ020-0003|\u00a3 5|five p\u00e2t\u00e9s", "LJ050-0004|The end.|The end."]  # fmt: skip
+
+
+def test_ljspeech_is_taken_from_the_column_as_read(tmp_path, caplog):
+    root = make_ljspeech(tmp_path / "LJSpeech-1.1", LJ)
+    clips = read_manifest(import_ljspeech(tmp_path / "out", tmp_path))
+    assert [clip.text for clip in clips] == [
+        "Number fourteen fifty-five",
+        '"So be it," he said',
+        "five p\u00e2t\u00e9s",
+        "The end.",
+    ]
+    assert [clip.split for clip in clips] == ["train", "dev", "test", "test"]
+    assert clips[0].audio.resolve() == (root / "wavs" / "LJ001-0001.wav").resolve()
+    assert {(clip.speaker, clip.duration) for clip in clips} == {("LJ", 0.5)}
+    assert "lists 4 clips; the whole corpus has 13100" in caplog.text
+
+
+def test_no_chapter_of_ljspeech_is_in_two_splits_and_both_held_out_splits_have_more_than_one():
+    splits = {chapter: {split_of(f"LJ{chapter:03}-{clip:04}") for clip in (1, 99, 250)} for chapter in range(1, 51)}
+    assert all(len(found) == 1 for found in splits.values())
+    chosen = {split: [chapter for chapter, found in splits.items() if found == {split}] for split in ("dev", "test")}
+    assert chosen == {"dev": [10, 40], "test": [20, 30, 50]}
+
+
+def test_ljspeech_is_downloaded_unpacked_and_written_in_one_call(tmp_path, monkeypatch):
+    content = packed("LJSpeech-1.1", make_ljspeech(tmp_path / "published", LJ), "bz2")
+    monkeypatch.setattr(ljspeech, "SIZE", len(content))
+    monkeypatch.setattr(ljspeech, "CHECKSUM", f"sha256:{hashlib.sha256(content).hexdigest()}")
+    monkeypatch.setenv("NO_PROXY", "*")
+    with serve(content) as server:
+        for _ in range(2):
+            manifest = import_ljspeech(tmp_path / "lj", url=f"{server.url}/lj?version=1.1")
+    assert len(server.ranges) == 1
+    assert manifest == tmp_path / "lj" / "manifest.jsonl"
+    assert sorted(path.name for path in manifest.parent.iterdir()) == ["LJSpeech-1.1", "manifest.jsonl"]
+    assert json.loads(manifest.read_text().split("\n")[0])["audio"] == "LJSpeech-1.1/wavs/LJ001-0001.wav"
+    (tmp_path / "a.tar.bz2").write_bytes(content)
+    for _ in range(2):
+        again = import_ljspeech(tmp_path / "again", tmp_path / "a.tar.bz2")
+    assert again.read_text() == manifest.read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("LJ001-0009|only two", "metadata.csv:5: 2 fields"),
+        ("LJ001-0009|one|two|three", "metadata.csv:5: 4 fields"),
+        ("QQ001-0009|a|a", "metadata.csv:5: 'QQ001-0009' is not the name of a clip"),
+    ],
+)
+def test_a_bad_line_of_ljspeech_is_named(tmp_path, line, says):
+    root = make_ljspeech(tmp_path / "lj", LJ)
+    with (root / "metadata.csv").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(InputError, match=says):
+        import_ljspeech(tmp_path / "out", root)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_incomplete_copy_is_refused_with_the_first_clip_that_lacks(tmp_path):
+    root = make_ljspeech(tmp_path / "lj", LJ)
+    (root / "wavs" / "LJ020-0003.wav").unlink()
+    with pytest.raises(InputError, match=r"1 of 4 clips are of no use, .*LJ020-0003\.wav: no such file"):
+        import_ljspeech(tmp_path / "out", root)
+    with pytest.raises(InputError, match=r"holds no metadata\.csv"):
+        import_ljspeech(tmp_path / "out", tmp_path)
+    with pytest.raises(InputError, match="no such file or folder"):
+        import_ljspeech(tmp_path / "out", tmp_path / "none")
+
+
+def test_less_than_one_percent_of_useless_clips_is_skipped_and_named(tmp_path, caplog):
+    for number in range(200):
+        sound(tmp_path / f"{number}.wav", 0.05)
+        (tmp_path / f"{number}.txt").write_text("yes")
+    sound(tmp_path / "7.wav", 0)
+    assert len(read_manifest(import_folder(tmp_path, tmp_path, 0, 0, True, False))) == 199
+    assert "7.wav: holds no audio" in caplog.text
+    assert "skipped 1 of 200 clips" in caplog.text
+
+
+LIBRI = {"19-198-0000": "NORTHANGER ABBEY", "19-198-0001": "THE AUTHOR'S", "26-495-0000": "A THIRD"}
+
+
+def test_librispeech_takes_split_from_the_subset_and_speaker_from_the_folder(tmp_path):
+    make_librispeech(tmp_path / "LibriSpeech" / "train-clean-100", LIBRI)
+    make_librispeech(tmp_path / "LibriSpeech" / "test-other", {"5-6-0000": "HE SPOKE"})
+    clips = read_manifest(import_librispeech(["train-clean-100", "test-other"], tmp_path / "out", tmp_path))
+    assert [(clip.text, clip.split, clip.speaker) for clip in clips] == [
+        ("NORTHANGER ABBEY", "train", "19"), ("THE AUTHOR'S", "train", "19"), ("A THIRD", "train", "26"),
+        ("HE SPOKE", "test", "5"),
+    ]  # fmt: skip
+
+
+def test_librispeech_is_downloaded_and_a_second_subset_added(tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    for subset in ("dev-clean-2", "test-clean"):
+        make_librispeech(tmp_path / "published" / "LibriSpeech" / subset, {"1-2-0000": subset})
+        content = packed("LibriSpeech", tmp_path / "published" / "LibriSpeech", "gz")
+        entry = (31, len(content), hashlib.md5(content).hexdigest())
+        monkeypatch.setitem(librispeech.SUBSETS, subset, entry)
+        with serve(content) as server:
+            subsets = ["dev-clean-2"] if subset == "dev-clean-2" else ["dev-clean-2", "test-clean"]
+            manifest = import_librispeech(subsets, tmp_path / "out", mirror=server.url)
+        assert len(server.ranges) == 1
+    assert [clip.split for clip in read_manifest(manifest)] == ["dev", "test"]
+    # The same from archives that are there already.
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "test-clean.tar.gz").write_bytes(content)
+    clips = read_manifest(import_librispeech(["test-clean"], tmp_path / "again", tmp_path / "here"))
+    assert [clip.text for clip in clips] == ["test-clean"]
+
+
+def test_the_command_offers_every_subset_that_has_a_checksum():
+    assert set(SUBSETS) == set(librispeech.SUBSETS)
+    assert all(len(md5) == 32 and number in (12, 31) for number, _, md5 in librispeech.SUBSETS.values())
+    assert {subset.split("-")[0] for subset in SUBSETS} == {"train", "dev", "test"}
+
+
+def test_bad_librispeech_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"holds no LibriSpeech/dev-clean and no dev-clean\.tar\.gz"):
+        import_librispeech(["dev-clean"], tmp_path / "out", tmp_path)
+    root = make_librispeech(tmp_path / "dev-clean", LIBRI)
+    with (root / "26" / "495" / "26-495.trans.txt").open("a") as file:
+        file.write("19-198-0002 IN THE WRONG CHAPTER\n")
+    with pytest.raises(InputError, match=r"26-495\.trans\.txt:2: '19-198-0002' is not the name of a clip"):
+        import_librispeech(["dev-clean"], tmp_path / "out", tmp_path)
+
+
+COMMON = {
+    "train": [("aa", "1.mp3", 'He said "no" \u2013 twice'), ("aa", "2.mp3", '"A quote that does not end')],
+    "dev": [("bb", "3.mp3", "Caf\u00e9 \U0001f600")],
+    "test": [("cc", "4.mp3", "Where?")],
+}
+
+
+def test_common_voice_keeps_its_splits_speakers_and_quotation_marks(tmp_path):
+    root = make_commonvoice(tmp_path / "en", COMMON)
+    clips = read_manifest(import_commonvoice(root, root))
+    assert {split: [(c.speaker, c.audio.name, c.text) for c in clips if c.split == split] for split in COMMON} == COMMON
+    assert all(abs(clip.duration - 0.5) < 0.1 for clip in clips)
+
+
+def test_bad_common_voice_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"holds no train\.tsv, dev\.tsv or test\.tsv"):
+        import_commonvoice(tmp_path, tmp_path)
+    root = make_commonvoice(tmp_path / "en", COMMON)
+    with (root / "dev.tsv").open("a") as file:
+        file.write("dd\n")
+    with pytest.raises(InputError, match=r"dev\.tsv:3: has not the fields of the header"):
+        import_commonvoice(root, root)
+    (root / "dev.tsv").write_text("who\twhat\n")
+    with pytest.raises(InputError, match=r"dev\.tsv:1: no column client_id, path, sentence in the header"):
+        import_commonvoice(root, root)
+
+
+def test_a_folder_is_read_with_the_texts_beside_the_audio(tmp_path, caplog):
+    sound(tmp_path / "anna" / "a.flac", 60, 8000)
+    sound(tmp_path / "anna" / "b.wav", 0.3, 44100, channels=2)
+    sound(tmp_path / "ben" / "c.ogg")
+    sound(tmp_path / "ben" / "without.wav")
+    (tmp_path / "anna" / "a.txt").write_text("\ufeffTwo lines,\n21 words \U0001f600\n", "utf-8")
+    (tmp_path / "anna" / "b.txt").write_text("b\u00e9b\u00e9")
+    (tmp_path / "ben" / "c.txt").write_text("c")
+    clips = read_manifest(import_folder(tmp_path, tmp_path, 0.1, 0.1, True, folder_is_speaker=True))
+    assert [(clip.text, clip.speaker) for clip in clips] == [
+        ("Two lines, 21 words \U0001f600", "anna"), ("b\u00e9b\u00e9", "anna"), ("c", "ben")
+    ]  # fmt: skip
+    assert [clip.duration for clip in clips] == [60, 0.3, 0.5]
+    assert "1 sound files have no .txt beside them" in caplog.text
+    assert len({clip.split for clip in clips if clip.speaker == "anna"}) == 1
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_a_table_names_audio_text_split_and_speaker(tmp_path, suffix):
+    tab = "\t" if suffix == "tsv" else ","
+    text = "Well, well" if suffix == "tsv" else '"Well, ""well"" "'
+    rows = [("speaker", "text", "audio", "split"), ("x", text, "sub/1.wav", "dev"), ("y", "no", "2.wav", "test"),
+            ("z", "yes", str(tmp_path / "3.wav"), "")]  # fmt: skip
+    (tmp_path / f"t.{suffix}").write_text("".join(tab.join(row) + "\n" for row in rows))
+    for name in ("sub/1.wav", "2.wav", "3.wav"):
+        sound(tmp_path / name)
+    clips = read_manifest(import_folder(tmp_path / f"t.{suffix}", tmp_path / "out", 0, 0, True, False))
+    assert [(clip.speaker, clip.split) for clip in clips] == [("x", "dev"), ("y", "test"), ("z", "train")]
+    assert clips[0].text == ("Well, well" if suffix == "tsv" else 'Well, "well" ')
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("audio,words\na.wav,x\n", r"t\.csv:1: no column text in the header"),
+        ("audio,text,split\na.wav,x,validation\n", r"t\.csv:2: split 'validation' is none of train, dev, test"),
+        ("audio,text\na.wav,x\na.wav\n", r"t\.csv:3: has not the fields"),
+        ("audio,text\na.wav,x,y\n", r"t\.csv:2: has not the fields"),
+        ('audio,text\na.wav,"x\n', r"t\.csv:\d: not a row of a table"),
+        ("", r"t\.csv:1: no column audio, text"),
+        ("audio,text\n", "no clip was found"),
+        ("audio,text\na.wav,...\n", "no letter is left of its text"),
+        ("audio,text\nb.wav,x\n", r"b\.wav: no such file"),
+    ],
+)
+def test_a_bad_table_is_named_with_the_line(tmp_path, table, says):
+    sound(tmp_path / "a.wav")
+    (tmp_path / "t.csv").write_text(table)
+    with pytest.raises(InputError, match=says):
+        import_folder(tmp_path / "t.csv", tmp_path / "out", 0, 0, True, False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_neither_folder_nor_table_and_impossible_shares_are_refused(tmp_path):
+    with pytest.raises(InputError, match="neither a folder nor"):
+        import_folder(tmp_path / "none", tmp_path, 0, 0, True, False)
+    with pytest.raises(InputError, match="leave nothing to train on"):
+        import_folder(tmp_path, tmp_path, 0.5, 0.5, True, False)
+
+
+def test_the_draw_of_splits_is_fixed_and_keeps_the_shares():
+    """The first lines are a promise to those who have manifests already."""
+    promised = {"train": (0, 3, 4, 5, 6, 7, 10), "dev": (2, 8, 9), "test": (1, 11)}
+    for split, numbers in promised.items():
+        assert {drawn_split(f"speaker {n}", 0.1, 0.2) for n in numbers} == {split}
+    drawn = [drawn_split(str(n), 0.1, 0.2) for n in range(10000)]
+    assert abs(drawn.count("dev") / 10000 - 0.1) < 0.01
+    assert abs(drawn.count("test") / 10000 - 0.2) < 0.015
+
+
+def test_more_clips_do_not_move_those_that_are_there(tmp_path, caplog):
+    def splits(count: int) -> dict[str, str]:
+        for number in range(count):
+            sound(tmp_path / "me" / f"{number}.wav", 0.05)
+            (tmp_path / "me" / f"{number}.txt").write_text("yes")
+        manifest = import_folder(tmp_path, tmp_path, 0.3, 0.3, by_speaker=False, folder_is_speaker=True)
+        return {clip.audio.name: clip.split for clip in read_manifest(manifest)}
+
+    few = splits(12)
+    assert few.items() <= splits(30).items()
+    assert set(few.values()) == {"train", "dev", "test"}
+    import_folder(tmp_path, tmp_path, 0.3, 0.3, by_speaker=True, folder_is_speaker=True)
+    assert "--split-by file" in caplog.text  # one speaker is in one split
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("librispeech", "--subset", "dev-clean-2", "--mirror", "URL", "-o", "out"),
+         "URL/31/dev-clean-2.tar.gz: the server answers 404 Not Found"),
+        (("ljspeech", "--from", "none"), "none: no such file or folder"),
+        (("commonvoice", "none"), "none: holds no train.tsv"),
+        (("folder", "none"), "none: neither a folder nor"),
+        (("folder", "t.csv"), "t.csv:1: no column text"),
+    ],
+)  # fmt: skip
+def test_the_commands_say_what_is_wrong_in_one_line(ds2edge, tmp_path, arguments, says):
+    (tmp_path / "t.csv").write_text("audio\n")
+    with serve(b"", "404") as server:
+        done = ds2edge("data", *(a.replace("URL", server.url) for a in arguments), cwd=tmp_path,
+                       env=os.environ | {"NO_PROXY": "*"})  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {says.replace('URL', server.url)}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+# Real speech, in each corpus's own layout.
+
+
+@pytest.fixture
+def real():
+    folder = os.environ.get("DS2EDGE_SPEECH")
+    if not folder:
+        pytest.skip("DS2EDGE_SPEECH names no folder of real speech")
+
+    def rows(corpus: str, count: int) -> list[dict]:
+        path = Path(folder) / corpus / "manifest.jsonl"
+        if not path.is_file():
+            pytest.skip(f"{path} is not there")
+        lines = path.read_text("utf-8").splitlines()
+        found = [json.loads(line) for line in lines[:: max(len(lines) // count, 1)]]
+        return [row | {"audio": path.parent / row["audio"]} for row in found]
+
+    return rows
+
+
+def copy(row: dict, path: Path, rate: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, read_audio(row["audio"], rate), rate)
+
+
+def assert_sound(manifest: Path, rows: list[dict]) -> None:
+    """Every clip is there with its length, and `data check` has nothing against it."""
+    clips = read_manifest(manifest)
+    assert sorted(round(clip.duration, 1) for clip in clips) == pytest.approx(
+        sorted(round(row["duration"], 1) for row in rows), abs=0.15
+    )
+    found = check([manifest])
+    assert not found.errors
+    assert {kind: clips for kind, clips in found.found.items() if clips} == {}
+
+
+def test_real_ljspeech_in_its_own_layout(real, tmp_path):
+    rows = real("ljspeech_part", 40)
+    for row in rows:
+        copy(row, tmp_path / "wavs" / f"{row['audio'].stem}.wav", 22050)
+    lines = [f"{row['audio'].stem}|{row['text']}|{row['text_normalized']}\n" for row in rows]
+    (tmp_path / "metadata.csv").write_text("".join(lines), "utf-8")
+    assert_sound(import_ljspeech(tmp_path / "out", tmp_path), rows)
+
+
+def test_real_librispeech_in_its_own_layout(real, tmp_path):
+    rows = real("librispeech_heldout4", 40)
+    for row in rows:
+        speaker, chapter, _ = row["audio"].stem.split("-")
+        chapter_folder = tmp_path / "LibriSpeech" / "dev-clean" / speaker / chapter
+        copy(row, chapter_folder / f"{row['audio'].stem}.flac", 16000)
+        with (chapter_folder / f"{speaker}-{chapter}.trans.txt").open("a") as file:
+            file.write(f"{row['audio'].stem} {row['text'].upper()}\n")
+    assert_sound(import_librispeech(["dev-clean"], tmp_path / "out", tmp_path), rows)
+
+
+def test_real_common_voice_in_its_own_layout(real, tmp_path):
+    rows = real("commonvoice_6_1_sample_en", 40)
+    table = "client_id\tpath\tsentence\tup_votes\tdown_votes\n"
+    for row in rows:
+        copy(row, tmp_path / "clips" / f"{row['audio'].stem}.mp3", 48000)
+        table += f"{row['speaker']}\t{row['audio'].stem}.mp3\t{row['text']}\t2\t0\n"
+    (tmp_path / "train.tsv").write_text(table, "utf-8")
+    assert_sound(import_commonvoice(tmp_path, tmp_path), rows)

@@ -1,0 +1,1 @@
+"""Published corpora, and folders of one's own, as manifests."""

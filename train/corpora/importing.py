@@ -1,0 +1,102 @@
+"""What every importer ends with: clips measured, those that are of no use named, a manifest written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ds2edge.runtime.audio import AudioFile
+from ds2edge.runtime.errors import InputError
+from ds2edge.train.manifest import SPLITS, Clip, write_manifest
+from ds2edge.train.progress import track
+from ds2edge.train.text import normalise
+
+log = logging.getLogger("ds2edge")
+
+MOST_SKIPPED = 0.01  # of all clips; past that something is wrong with the corpus, or with what was taken for one
+NAMED = 5  # skipped clips that are named one by one
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A clip as a corpus lists it."""
+
+    audio: Path
+    text: str
+    split: str
+    speaker: str = ""
+
+
+def write_corpus(utterances: Iterable[Utterance], folder: Path) -> Path:
+    """Reads the length of every clip and writes `folder`/manifest.jsonl, whose path it returns.
+
+    A clip without audio or without a letter is skipped and named. InputError if that is more than 1 % of them, or if
+    there is none.
+    """
+    listed = list(utterances)
+    if not listed:
+        raise InputError(f"{folder}: no clip was found to write into its manifest")
+    with ThreadPoolExecutor() as pool:
+        measured = list(track(pool.map(_measure, listed), f"measuring {len(listed)} clips", len(listed)))
+    clips = [clip for clip in measured if isinstance(clip, Clip)]
+    skipped = [problem for problem in measured if isinstance(problem, str)]
+    if len(skipped) > MOST_SKIPPED * len(listed):
+        raise InputError(f"{len(skipped)} of {len(listed)} clips are of no use, more than 1 %; the first: {skipped[0]}")
+    for problem in skipped[:NAMED]:
+        log.warning("skipped: %s", problem)
+    if skipped:
+        log.warning("skipped %d of %d clips", len(skipped), len(listed))
+    manifest = folder / "manifest.jsonl"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_manifest(manifest, clips)
+    except OSError as error:
+        raise InputError(
+            f"{manifest}: cannot be written ({error.strerror}): make room, or choose another folder with -o"
+        ) from None
+    parts = [(split, [clip for clip in clips if clip.split == split]) for split in SPLITS]
+    amounts = [f"{split} {len(p)} clips, {sum(c.duration for c in p) / 3600:.2f} h" for split, p in parts if p]
+    log.info("%s: %s", manifest, "; ".join(amounts))
+    return manifest
+
+
+def read_lines(path: Path, parse: Callable[[str], Found]) -> list[Found]:
+    """What `parse` makes of each line that is not empty; its ValueError becomes InputError with file and line."""
+    try:
+        lines = path.read_text("utf-8-sig").split("\n")  # splitlines would also cut at U+0085 within a text
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file in UTF-8") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line.strip():
+                found.append(parse(line))
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: {error}") from None
+    return found
+
+
+def find_folder(start: Path, inside: str, name: str) -> Path:
+    """`start` or the folder `inside` it, whichever holds `name`. InputError if neither does."""
+    for folder in (start, start / inside):
+        if (folder / name).exists():
+            return folder
+    raise InputError(f"{start}: holds no {name}, nor does {start / inside}: give the unpacked archive")
+
+
+def _measure(utterance: Utterance) -> Clip | str:
+    if not normalise(utterance.text).text:
+        return f"{utterance.audio}: no letter is left of its text {utterance.text!r}"
+    try:
+        seconds = AudioFile(utterance.audio).seconds
+    except InputError as error:
+        return str(error)
+    return Clip(utterance.audio, utterance.text, seconds, utterance.split, utterance.speaker)
