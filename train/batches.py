@@ -65,7 +65,7 @@ class Batches(keras.utils.PyDataset):
         quantum = PADDED_STEPS * self.recipe.model.time_stride
         longest = -(-longest // quantum) * quantum
         if index == 0:
-            longest += quantum  # so that it differs from the second (see `begin`) even where all clips last about as long
+            longest += quantum  # so that it differs from the second (see `begin`) even where all clips are as long
         inputs = {
             "features": np.stack([np.pad(f, ((0, longest - len(f)), (0, 0))) for f in frames]),
             "lengths": np.array([len(f) for f in frames], np.int32),
