@@ -21,6 +21,7 @@ import numpy as np
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.layers import SequenceNorm
 from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.recipe import TrainingSettings
 
 log = logging.getLogger("ds2edge")
 
@@ -105,22 +106,25 @@ class Group:
 ALONE = Group()
 
 
-def join_group(seed: int) -> Group:
+def join_group(settings: TrainingSettings) -> Group:
     """All devices that the backend sees and, where the environment names other processes, theirs.
 
-    To be called before anything is computed. The seed makes all processes draw the same weights. InputError if the
-    environment asks for what the backend cannot do.
+    To be called before anything is computed. InputError if environment or settings ask for what Keras cannot do.
     """
     backend = keras.backend.backend()
     wanted = os.environ.get(COUNT, "1")
     if backend == "jax":
-        return _join_jax(seed, wanted)
+        return _join_jax(settings.seed, wanted)
     workers = _tensorflow_workers() if backend == "tensorflow" else 1
     if wanted != "1" or workers > 1:
         raise InputError(f"Keras does not train in several processes under {backend}: set KERAS_BACKEND=jax, and "
                          f"{ADDRESSES}, {COUNT} and {NUMBER}")  # fmt: skip
     if backend == "tensorflow":
-        return Group(len(keras.distribution.list_devices()))
+        group = Group(len(keras.distribution.list_devices()))
+        if group.devices > 1 and settings.accumulate > 1:
+            raise InputError("Keras does not accumulate gradients under MirroredStrategy: set accumulate = 1 and a "
+                             "larger batch_size, CUDA_VISIBLE_DEVICES to one GPU, or KERAS_BACKEND=jax")  # fmt: skip
+        return group
     import torch
 
     if torch.cuda.device_count() > 1:

@@ -42,7 +42,7 @@ def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = Fa
     """
     begun = Run.open(folder) if resume else None
     clips = [clip for path in manifests for clip in read_manifest(path)]
-    group = join_group(recipe.training.seed)
+    group = join_group(recipe.training)
     group.agree((recipe, [(clip.audio.name, clip.text, clip.duration, clip.split) for clip in clips]),
                 "recipe, or other manifests,")  # fmt: skip
     features = FeatureCache(cache, recipe)
