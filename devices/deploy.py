@@ -107,6 +107,8 @@ class Board:
             while piece := os.read(process.stdout.fileno(), 4096):
                 click.echo(piece, nl=False)
                 said = (said + piece)[-2000:]
+        if process.returncode == CANNOT_CONNECT:
+            raise InputError(f"{self.host}: not installed: the connection broke off; run this again")
         if process.returncode:
             raise InputError(f"{self.host}: not installed: {_last_line(said.decode(errors='replace'))}")
 

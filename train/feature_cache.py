@@ -8,7 +8,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -71,12 +71,19 @@ class FeatureCache:
 
     def statistics(self, path: Path) -> Statistics:
         """Of a clip. InputError if it cannot be read."""
-        return Statistics(*self._statistics(_key(path), self._settings, CODE))
+        return Statistics(*_kept(self._statistics, _key(path), self._settings, CODE))
 
     def levels(self, path: Path, drawn: Drawn | None = None) -> Frames:
         """[frames, bins] in dB, with the silence before and after that the network needs. InputError as above."""
-        levels: Frames = self._levels(_key(path), self._settings, self._padding, drawn, CODE)
+        levels: Frames = _kept(self._levels, _key(path), self._settings, self._padding, drawn, CODE)
         return levels.astype(np.float32)
+
+
+def _kept(function: Any, *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except OSError:  # a full disk stops joblib at some places and not at others
+        return function.func(*arguments)
 
 
 def statistics(key: AudioKey, settings: FeatureSettings, code: str) -> Statistics:
