@@ -4,7 +4,7 @@
 
 Seconds of speech a second through the input pipeline alone and through whole epochs of `fit`, on the same clips (16-bit
 WAV at the recipe's rate, since the example reads WAV alone) and in turns, so that what else runs on the machine slows
-both. The example's pipeline, optimizer, batch of 32 and file order are as published; its loss is `keras.losses.CTC`,
+both. The example's pipeline, optimizer, batch size and file order are as published; its loss is `keras.losses.CTC`,
 which has taken the place of `keras.backend.ctc_batch_cost`. Its model is made the size of the recipe's, so that what
 differs is what each does with it: the recipe's convolutions and as many recurrent layers of the same width, forward
 instead of bidirectional, straight to the output; an FFT that gives as many bins as the kit's. "example, kit's loss" is
@@ -40,6 +40,8 @@ from ds2edge.train.recipe import Recipe, read_recipe
 from ds2edge.train.survey import Survey, compute_features, survey
 from ds2edge.train.text import ALPHABET
 from ds2edge.train.trainer import make_optimizer
+
+BATCH = 32  # clips, the example's
 
 
 class Kit:
@@ -103,7 +105,7 @@ class Example:
         self.dataset = (
             tf.data.Dataset.from_tensor_slices(files)
             .map(encode_single_sample, num_parallel_calls=tf.data.AUTOTUNE)
-            .padded_batch(32)
+            .padded_batch(BATCH)
             .prefetch(buffer_size=tf.data.AUTOTUNE)
         )
         self.model = example_model(recipe, char_to_num.vocabulary_size() + 1)
@@ -181,7 +183,8 @@ def main(manifest: Path, name: str, count: int, rounds: int, variants: int | Non
     """Compare the speed of training with that of the Keras example, on the clips of a manifest."""
     recipe = read_recipe(name)
     recipe = with_variants(recipe, recipe.training.variants if variants is None else variants)
-    # Linear bins for both: the example has no others.
+    # The example's batches and linear bins for both: it has no others.
+    recipe = recipe.with_training(None, BATCH)
     recipe = dataclasses.replace(recipe, features=dataclasses.replace(recipe.features, mel_bands=0))
     with tempfile.TemporaryDirectory() as folder:
         clips = as_wav(read_manifest(manifest, "train")[:count], recipe, Path(folder))
