@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import rich.console
 import rich.progress
-from tensorboardX import SummaryWriter
 
 from ds2edge.runtime.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
@@ -26,7 +25,6 @@ log = logging.getLogger("ds2edge")
 
 History = list[dict[str, Any]]  # figures of each epoch
 Logs = dict[str, Any] | None
-SAMPLES = 3  # transcripts and spectrograms of dev that the curves' page shows
 
 
 def transcribe_batches(model: DeepSpeech2, batches: Batches) -> tuple[list[str], list[str]]:
@@ -165,29 +163,3 @@ class Progress(keras.callbacks.Callback):
     def on_train_end(self, logs: Logs = None) -> None:
         """Keras calls this."""
         self.bar.stop()
-
-
-class Curves(keras.callbacks.Callback):
-    """TensorBoard: figures of every epoch; for some clips of dev what was said, what was heard, and the spectrogram.
-
-    tensorboardX writes it under every backend; Keras's own callback needs tensorflow.
-    """
-
-    def __init__(self, run: Run, evaluate: Evaluate) -> None:
-        super().__init__()
-        self.run, self.evaluate = run, evaluate
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Keras calls this, after the evaluation."""
-        with SummaryWriter(str(self.run.tensorboard)) as writer:
-            for name, value in (logs or {}).items():
-                writer.add_scalar(name, float(value), epoch + 1)
-            pairs = list(zip(self.evaluate.references, self.evaluate.hypotheses, strict=True))[:SAMPLES]
-            lines = [f"said: {said}  \nheard: {heard}" for said, heard in pairs]
-            writer.add_text("dev", "\n\n".join(lines), epoch + 1)
-            if epoch == 0:
-                inputs, _ = self.evaluate.batches[0]
-                for number, (frames, length) in enumerate(zip(inputs["features"], inputs["lengths"], strict=True)):
-                    if number < SAMPLES:
-                        picture = np.clip((frames[:length].T[::-1] + 2) / 4, 0, 1)  # two deviations about the mean
-                        writer.add_image(f"dev {number}", picture[None], dataformats="CHW")

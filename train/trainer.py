@@ -14,7 +14,8 @@ from ds2edge.runtime.features import Features
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.acceleration import report_devices
 from ds2edge.train.batches import Batches, batch_sizes
-from ds2edge.train.callbacks import Checkpoint, Curves, Evaluate, History, Progress, StopAtNan, StopEarly, stale
+from ds2edge.train.callbacks import Checkpoint, Evaluate, History, Progress, StopAtNan, StopEarly, stale
+from ds2edge.train.curves import Curves
 from ds2edge.train.distribution import Group, join_group
 from ds2edge.train.feature_cache import FeatureCache
 from ds2edge.train.initialise import copy_weights
@@ -82,7 +83,7 @@ def _fit(run: Run, found: Survey, model: DeepSpeech2, history: History, cache: F
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch)),
         StopAtNan(),
         evaluate,
-        *([Progress(batches, history), Curves(run, evaluate)] if group.leads else []),
+        *([Progress(batches, history), Curves(run, evaluate, history)] if group.leads else []),
         Checkpoint(run, history, group),
     ]
     if settings.ema:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,6 +32,28 @@ def unbroken(manifest, tiny_recipe, tmp_path_factory):
     return train(tiny_recipe.with_training(4, None), [manifest], tmp_path_factory.mktemp("run") / "unbroken")
 
 
+@pytest.fixture(scope="module")
+def resumed(manifest, tiny_recipe, tmp_path_factory):
+    """The same, stopped by an exception before its third epoch is saved, and resumed: all within one second, by the
+    clock that the files of curves are named after."""
+    recipe, folder = tiny_recipe.with_training(4, None), tmp_path_factory.mktemp("run") / "resumed"
+    save = Run.save_epoch
+
+    def stop_after_two(self, model, history):
+        if len(history) == 3:
+            raise KeyboardInterrupt
+        save(self, model, history)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tensorboardX.event_file_writer.time", SimpleNamespace(time=lambda: 1.7e9))
+        with patch.context() as stop:
+            stop.setattr(Run, "save_epoch", stop_after_two)
+            with pytest.raises(KeyboardInterrupt):
+                train(recipe, [manifest], folder)
+        assert len(Run.open(folder).last_model()[1]) == 2
+        return train(recipe, [manifest], folder, resume=True)
+
+
 def weights(run: Run) -> list[np.ndarray]:
     return [np.asarray(weight) for weight in run.last_model()[0].weights]
 
@@ -47,22 +70,8 @@ def test_it_learns_and_logs(manifest, tiny_recipe, tmp_path):
     assert run.best_figures()["best_epoch"] == int(best["epoch"])
 
 
-def test_resumed_training_ends_where_the_unbroken_one_does(manifest, tiny_recipe, unbroken, tmp_path, monkeypatch):
-    """Stopped by an exception in its third epoch and resumed: weights, optimizer and figures are the same."""
-    recipe = tiny_recipe.with_training(4, None)
-    save = Run.save_epoch
-
-    def stop_after_two(self, model, history):
-        if len(history) == 3:
-            raise KeyboardInterrupt
-        save(self, model, history)
-
-    monkeypatch.setattr(Run, "save_epoch", stop_after_two)
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, [manifest], tmp_path / "run")
-    monkeypatch.undo()
-    assert len(Run.open(tmp_path / "run").last_model()[1]) == 2
-    resumed = train(recipe, [manifest], tmp_path / "run", resume=True)
+def test_resumed_training_ends_where_the_unbroken_one_does(resumed, unbroken):
+    """Weights, optimizer and figures are the same."""
     for one, other in zip(weights(resumed), weights(unbroken), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
     figures = [[{k: v for k, v in row.items() if k != "seconds"} for row in run.last_model()[1]]
@@ -159,12 +168,15 @@ def test_a_parent_of_another_shape_is_refused(manifest, tiny_recipe, unbroken, t
     assert not (tmp_path / "run").exists()
 
 
-def test_curves_hold_figures_transcripts_and_spectrograms(unbroken):
+def test_curves_hold_figures_transcripts_and_spectrograms(unbroken, resumed):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(unbroken.tensorboard)).Reload()
-    tags = events.Tags()
-    assert {"loss", "dev_wer", "dev_cer"} <= set(tags["scalars"])
-    assert [event.step for event in events.Scalars("dev_wer")] == [1, 2, 3, 4]
-    assert len(tags["images"]) == 3
-    assert "dev/text_summary" in tags["tensors"]
+    for run in (unbroken, resumed):
+        events = EventAccumulator(str(run.tensorboard)).Reload()
+        tags = events.Tags()
+        assert {"loss", "dev_wer", "dev_cer"} <= set(tags["scalars"])
+        _, history = run.last_model()
+        figures = [(event.step, pytest.approx(event.value)) for event in events.Scalars("dev_cer")]
+        assert figures == [(row["epoch"], row["dev_cer"]) for row in history]
+        assert len(tags["images"]) == 3
+        assert "dev/text_summary" in tags["tensors"]
