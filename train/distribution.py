@@ -27,6 +27,7 @@ log = logging.getLogger("ds2edge")
 
 # What keras.distribution.initialize reads.
 ADDRESSES, COUNT, NUMBER = (f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
+ONE_PROCESS = f"Keras joins processes under jax alone: set KERAS_BACKEND=jax, {ADDRESSES}, {COUNT}, {NUMBER}"
 
 
 @dataclass(frozen=True)
@@ -111,36 +112,23 @@ def join_group(settings: TrainingSettings) -> Group:
 
     To be called before anything is computed. InputError if environment or settings ask for what Keras cannot do.
     """
-    backend = keras.backend.backend()
-    wanted = os.environ.get(COUNT, "1")
-    if backend == "jax":
-        return _join_jax(settings.seed, wanted)
-    workers = _tensorflow_workers() if backend == "tensorflow" else 1
-    if wanted != "1" or workers > 1:
-        raise InputError(f"Keras does not train in several processes under {backend}: set KERAS_BACKEND=jax, and "
-                         f"{ADDRESSES}, {COUNT} and {NUMBER}")  # fmt: skip
-    if backend == "tensorflow":
-        group = Group(len(keras.distribution.list_devices()))
-        if group.devices > 1 and settings.accumulate > 1:
-            raise InputError("Keras does not accumulate gradients under MirroredStrategy: set accumulate = 1 and a "
-                             "larger batch_size, CUDA_VISIBLE_DEVICES to one GPU, or KERAS_BACKEND=jax")  # fmt: skip
-        return group
-    import torch
-
-    if torch.cuda.device_count() > 1:
-        log.warning("torch trains on one of the %d GPUs: KERAS_BACKEND=jax or tensorflow takes all",
-                    torch.cuda.device_count())  # fmt: skip
-    return ALONE
+    join = {"jax": _join_jax, "tensorflow": _join_tensorflow, "torch": _join_torch}[keras.backend.backend()]
+    group = join(settings)
+    if group.devices > 1:
+        local = group.devices // group.processes
+        log.info("data parallel: %d devices, %d of them in this process", group.devices, local)
+    return group
 
 
-def _join_jax(seed: int, wanted: str) -> Group:
+def _join_jax(settings: TrainingSettings) -> Group:
     import jax
 
+    wanted = os.environ.get(COUNT, "1")
     if wanted != "1" and not jax.distributed.is_initialized():
         missing = [name for name in (ADDRESSES, NUMBER) if name not in os.environ]
         if missing:
             raise InputError(f"{COUNT} is {wanted}, but {missing[0]} is not set: see docs/distribution.md")
-        keras.utils.set_random_seed(seed)  # without one, Keras has the processes agree on a seed
+        keras.utils.set_random_seed(settings.seed)  # without one, Keras has the processes agree on a seed
         try:
             keras.distribution.initialize()
         except (ValueError, RuntimeError) as error:
@@ -153,8 +141,31 @@ def _join_jax(seed: int, wanted: str) -> Group:
     return group
 
 
-def _tensorflow_workers() -> int:
+def _join_tensorflow(settings: TrainingSettings) -> Group:
+    _refuse_processes()
     try:
-        return len(json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}).get("worker", [0]))
+        workers = len(json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}).get("worker", [0]))
     except (ValueError, AttributeError):
         raise InputError("TF_CONFIG is not the JSON that tensorflow knows: unset it") from None
+    if workers > 1:
+        raise InputError(f"TF_CONFIG names {workers} workers: {ONE_PROCESS}")
+    group = Group(len(keras.distribution.list_devices()))
+    if group.devices > 1 and settings.accumulate > 1:
+        raise InputError("Keras does not accumulate gradients under MirroredStrategy: set accumulate = 1 and a "
+                         "larger batch_size, CUDA_VISIBLE_DEVICES to one GPU, or KERAS_BACKEND=jax")  # fmt: skip
+    return group
+
+
+def _join_torch(settings: TrainingSettings) -> Group:
+    import torch
+
+    _refuse_processes()
+    if torch.cuda.device_count() > 1:
+        log.warning("torch trains on one of the %d GPUs: KERAS_BACKEND=jax or tensorflow takes all",
+                    torch.cuda.device_count())  # fmt: skip
+    return ALONE
+
+
+def _refuse_processes() -> None:
+    if (wanted := os.environ.get(COUNT, "1")) != "1":
+        raise InputError(f"{COUNT} is {wanted}: {ONE_PROCESS}")
