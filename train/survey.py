@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.feature_cache import Drawn, FeatureCache, Statistics
-from ds2edge.train.manifest import Clip
+from ds2edge.train.manifest import SPLITS, Clip
 from ds2edge.train.progress import track
 from ds2edge.train.recipe import Recipe
 from ds2edge.train.text import encode, normalise
@@ -45,13 +46,6 @@ class Survey:
     deviation: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class _Finding:
-    example: Example | None
-    problem: str  # why there is no example
-    statistics: Statistics | None
-
-
 def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache) -> Survey:
     """Reads every clip once, in worker processes, unless the cache knows it.
 
@@ -59,22 +53,28 @@ def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache) -> Survey:
     when it cannot be read, when nothing of its text is left by the normaliser, or when its text needs more steps than
     the model puts out for it.
     """
+    examples: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    skipped: list[str] = []
+    sums, frames = np.zeros((2, recipe.features.bins)), 0
     inspected = Parallel(n_jobs=-1, return_as="generator")(delayed(_inspect)(clip, recipe, cache) for clip in clips)
-    results = list(track(inspected, f"reading {len(clips)} clips", len(clips)))
-    skipped = [result.problem for result in results if result.example is None]
+    for found in track(inspected, f"reading {len(clips)} clips", len(clips)):
+        if isinstance(found, str):
+            skipped.append(found)
+            continue
+        example, statistics = found
+        examples[example.clip.split].append(example)
+        if example.clip.split == "train":
+            sums, frames = sums + statistics.sums, frames + statistics.frames
     for problem in skipped[:NAMED]:
         log.warning("skipped: %s", problem)
     if skipped:
         log.warning("skipped %d of %d clips", len(skipped), len(clips))
     if len(skipped) > MOST_SKIPPED * len(clips):
         raise InputError(f"{len(skipped)} of {len(clips)} clips cannot be used, more than 1 %; the first: {skipped[0]}")
-    examples = {split: [r.example for r in results if r.example and r.example.clip.split == split]
-                for split in ("train", "dev", "test")}  # fmt: skip
     for split in ("train", "dev"):
         if not examples[split]:
             raise InputError(f"no clip of split '{split}' to {'learn from' if split == 'train' else 'judge by'}")
-    training = [r.statistics for r in results if r.statistics and r.example and r.example.clip.split == "train"]
-    mean, square = sum(s.sums for s in training) / sum(s.frames for s in training)
+    mean, square = sums / frames
     deviation = np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), LEAST_DEVIATION)
     return Survey(examples, tuple(mean.round(3).tolist()), tuple(deviation.round(3).tolist()))
 
@@ -89,6 +89,8 @@ def compute_features(found: Survey, recipe: Recipe, cache: FeatureCache) -> None
     )
     for _ in track(computed, f"computing features of {len(wanted)} clips", len(wanted)):
         pass
+    # Idle workers would keep their memory through the training, and outlive it for minutes where it is killed.
+    get_reusable_executor().shutdown()
 
 
 def drawn_variant(clip: Clip, variant: int, recipe: Recipe) -> Drawn:
@@ -101,19 +103,19 @@ def _compute(path: Path, drawn: Drawn | None, cache: FeatureCache) -> None:
     cache.levels(path, drawn)
 
 
-def _inspect(clip: Clip, recipe: Recipe, cache: FeatureCache) -> _Finding:
+def _inspect(clip: Clip, recipe: Recipe, cache: FeatureCache) -> tuple[Example, Statistics] | str:
+    """The example and its statistics, or why there is none."""
     text = normalise(clip.text).text
     if not text:
-        return _Finding(None, f"{clip.audio}: no letter is left of its text {clip.text!r}", None)
+        return f"{clip.audio}: no letter is left of its text {clip.text!r}"
     try:
         found = cache.statistics(clip.audio)
     except InputError as error:
-        return _Finding(None, str(error), None)
+        return str(error)
     labels = encode(text)
     # CTC needs a blank between equal neighbours.
     needed = len(labels) + sum(a == b for a, b in pairwise(labels))
     have = int(found.frames / recipe.augmentation.speed[1]) // recipe.model.time_stride  # at its fastest
     if needed > have:
-        problem = f"{clip.audio}: its text needs {needed} steps, its {clip.duration:g} s of audio give {have}"
-        return _Finding(None, problem, None)
-    return _Finding(Example(clip, text, labels), "", found)
+        return f"{clip.audio}: its text needs {needed} steps, its {clip.duration:g} s of audio give {have}"
+    return Example(clip, text, labels), found

@@ -2,7 +2,9 @@
 
 import dataclasses
 import os
+import subprocess
 
+import joblib
 import numpy as np
 import pytest
 from support import babble
@@ -11,7 +13,9 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
 from ds2edge.train import feature_cache
 from ds2edge.train.feature_cache import Drawn, FeatureCache, pad_and_measure, padding_of
+from ds2edge.train.manifest import Clip
 from ds2edge.train.recipe import Augmentation
+from ds2edge.train.survey import compute_features, survey
 
 
 @pytest.fixture
@@ -43,6 +47,22 @@ def test_a_second_run_reads_nothing(tiny_recipe, wav, tmp_path, reads):
     assert len(reads) == 2
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def workers() -> list[str]:
+    """joblib's worker processes that this one has."""
+    listed = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True)
+    return [line for line in listed.stdout.splitlines() if "popen_loky" in line]
+
+
+def test_workers_do_not_stay_for_the_training(tiny_recipe, wav, tmp_path):
+    cache = FeatureCache(tmp_path / "cache", tiny_recipe)
+    clips = [Clip(wav(f"{split}.wav"), "yes", 1.0, split) for split in ("train", "dev")]
+    found = survey(clips, tiny_recipe, cache)
+    assert workers() or joblib.cpu_count() == 1
+    compute_features(found, tiny_recipe, cache)
+    assert not workers()
+    compute_features(found, tiny_recipe, cache)  # a second training in the process starts its own
 
 
 def test_other_settings_another_file_or_another_draw_are_computed_anew(tiny_recipe, wav, tmp_path, reads):
