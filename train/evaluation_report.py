@@ -42,12 +42,9 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
 
     InputError if one cannot be written, or a clip not be read any more.
     """
-    try:
-        write_whole(folder / "evaluation.json", to_json(evaluation))
-        write_whole(folder / "evaluation.md", "# Evaluation\n\n" + markdown(evaluation))
-        write_whole(folder / "evaluation.html", html(evaluation))
-    except OSError as error:
-        raise InputError(f"{folder}: the report cannot be written ({error.strerror})") from None
+    write_whole(folder / "evaluation.json", to_json(evaluation))
+    write_whole(folder / "evaluation.md", "# Evaluation\n\n" + markdown(evaluation))
+    write_whole(folder / "evaluation.html", html(evaluation))
 
 
 def to_json(evaluation: Evaluation) -> str:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ds2edge.runtime.errors import InputError
+
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes UTF-8 text beside `path` and renames it: a reader, or an interruption, never meets half of it."""
+    """Writes UTF-8 text beside `path` and renames it: a reader, or an interruption, never meets half of it.
+
+    Makes the folder. InputError if it cannot be written: the disk is full, say.
+    """
     beside = path.with_name(path.name + ".part")
-    beside.write_text(text, "utf-8")
-    beside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, "utf-8")
+        beside.replace(path)
+    except OSError as error:
+        reason = f"{path}: cannot be written ({error.strerror})"
+        raise InputError(f"{reason}: make room, or choose another folder") from None

@@ -47,7 +47,10 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
 
 
 def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
-    """Writes clips, their audio relative to the manifest's folder; the file appears whole or not at all."""
+    """Writes clips, their audio relative to the manifest's folder; the file appears whole or not at all.
+
+    InputError if it cannot be written.
+    """
     rows = [
         {
             "audio": os.path.relpath(clip.audio, path.parent),

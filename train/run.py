@@ -35,8 +35,7 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, recipe: Recipe, specification: Specification) -> Run:
-        """Makes the folder and writes what will not change during training."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Makes the folder and writes what will not change during training. InputError if it cannot be written."""
         write_whole(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=1))
         write_whole(folder / "specification.json", specification.to_json())
         return cls(folder, recipe, specification)

@@ -351,5 +351,5 @@ def test_json_holds_all_that_the_page_shows(golden, tmp_path):
 
 def test_a_full_disk_is_one_line(golden, tmp_path, monkeypatch):
     (tmp_path / "evaluation.json.part").mkdir()  # stands in for it: the text cannot be written
-    with pytest.raises(InputError, match="the report cannot be written"):
+    with pytest.raises(InputError, match=r"evaluation\.json: cannot be written"):
         write_report(golden, tmp_path)

@@ -64,3 +64,9 @@ def test_no_file_no_clip_no_text(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="UTF-8"):
         read_manifest(path)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "taken").write_text("a file, where a folder would have to be")
+    with pytest.raises(InputError, match=r"taken/m\.jsonl: cannot be written \(.*\): make room, or choose another"):
+        write_manifest(tmp_path / "taken" / "m.jsonl", [])

@@ -53,13 +53,7 @@ def write_corpus(utterances: Iterable[Utterance], folder: Path) -> Path:
     if skipped:
         log.warning("skipped %d of %d clips", len(skipped), len(listed))
     manifest = folder / "manifest.jsonl"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_manifest(manifest, clips)
-    except OSError as error:
-        raise InputError(
-            f"{manifest}: cannot be written ({error.strerror}): make room, or choose another folder with -o"
-        ) from None
+    write_manifest(manifest, clips)
     parts = [(split, [clip for clip in clips if clip.split == split]) for split in SPLITS]
     amounts = [f"{split} {len(p)} clips, {sum(c.duration for c in p) / 3600:.2f} h" for split, p in parts if p]
     log.info("%s: %s", manifest, "; ".join(amounts))
