@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from ds2edge.runtime.engine import load_engine
 from ds2edge.runtime.errors import GateNotMet
+from ds2edge.runtime.quiet import quiet
 
 EDGES = {"QUANTIZE", "DEQUANTIZE"}  # they alone may touch the float32 inputs and outputs of an int8 graph
+DELEGATE = "DELEGATE"  # name of the operation that a piece of the graph becomes
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Inspection:
     float_tensors: int  # tensors of a float type that an operation other than those at the edges reads or writes
     float_operations: list[str]  # kinds of operation that do
     partitions: int  # pieces of the graph that the XNNPACK delegate runs; one is best
+    outside: dict[str, int]  # operations that it leaves to the interpreter, by kind
 
     def summary(self) -> str:
         """One line for people."""
@@ -52,16 +56,47 @@ def inspect_model(path: str | os.PathLike[str]) -> Inspection:
             for index in (*operation["inputs"], *operation["outputs"]):
                 if index in kinds and np.issubdtype(kinds[index], np.floating):
                     floats.setdefault(index, operation["op_name"])
-    delegated = Interpreter(str(path), num_threads=1)
-    delegated.allocate_tensors()
+    with quiet():
+        delegated = Interpreter(str(path), num_threads=1)
+        delegated.allocate_tensors()
+    partitions = [operation for operation in _operations(delegated) if operation["op_name"] == DELEGATE]
     return Inspection(
         operations=dict(Counter(operation["op_name"] for operation in operations).most_common()),
         float_tensors=len(floats),
         float_operations=sorted(set(floats.values())),
-        partitions=sum(operation["op_name"] == "DELEGATE" for operation in _operations(delegated)),
+        partitions=len(partitions),
+        outside=_outside(operations, partitions),
     )
+
+
+def _outside(operations: list[dict[str, Any]], partitions: list[dict[str, Any]]) -> dict[str, int]:
+    """The operations that no partition holds: one holds all that lie between its inputs and its outputs."""
+    makers = {index: operation for operation in operations for index in operation["outputs"]}
+    inside: set[int] = set()
+    for partition in partitions:
+        inputs, wanted = set(partition["inputs"]), list(partition["outputs"])
+        while wanted:
+            tensor = wanted.pop()
+            if tensor in makers and tensor not in inputs and makers[tensor]["index"] not in inside:
+                inside.add(makers[tensor]["index"])
+                wanted += list(makers[tensor]["inputs"])
+    rest = Counter(operation["op_name"] for operation in operations if operation["index"] not in inside)
+    return dict(rest.most_common())
 
 
 def _operations(interpreter: Interpreter) -> list[dict[str, Any]]:
     operations: list[dict[str, Any]] = interpreter._get_ops_details()  # the only list of operations that it offers
     return operations
+
+
+def shares_weights(path: str | os.PathLike[str]) -> bool:
+    """Whether the model computes the same bits when each weight is packed once, for all operations that use it."""
+    outputs = []
+    for share in (False, True):
+        engine, random = load_engine(path, threads=1, share_weights=share), np.random.default_rng(0)
+        for name, shapes in sorted(engine.inputs.items()):
+            inputs = {key: 0.5 * random.standard_normal(shape, np.float32) for key, shape in sorted(shapes.items())}
+            outputs.append(engine.run(name, inputs))
+    half = len(outputs) // 2
+    pairs = zip(outputs[:half], outputs[half:], strict=True)
+    return all(np.array_equal(plain[key], shared[key]) for plain, shared in pairs for key in plain)

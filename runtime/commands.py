@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from ds2edge.runtime.audio import AudioFile
+from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.network import find_interpreter
 from ds2edge.runtime.recognizer import Recognizer, Result
 from ds2edge.runtime.specification import Specification, read_specification
 

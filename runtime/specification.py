@@ -42,6 +42,7 @@ class Graph:
     lookahead: int  # steps by which outputs come late: so many more are dropped, so much silence follows the end
     states: tuple[State, ...]
     calibration_clips: int = 0  # that the int8 ranges were chosen by
+    shares_weights: bool = False  # whether all operations with the same weights have the same scales: see engine.py
 
     @property
     def chunk_frames(self) -> int:

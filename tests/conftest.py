@@ -84,6 +84,16 @@ def tiny_model(tiny_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_int8(tiny_run, mini_clips, tmp_path_factory):
+    """The tiny run as an int8 .tflite file."""
+    from ds2edge.convert.conversion import convert
+
+    path = tmp_path_factory.mktemp("int8") / "tiny.tflite"
+    convert(tiny_run.folder, "int8", mini_clips[:6], path, chunk_steps=4)
+    return path
+
+
+@pytest.fixture(scope="session")
 def mini_clips():
     """The embedded corpus."""
     from ds2edge.train.manifest import read_manifest

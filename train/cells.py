@@ -1,9 +1,8 @@
 """The recurrent cells: for each, the Keras layer that trains it and one step of it in plain, quantizable operations.
 
-Weights are the Keras layer's own. A step takes two products, x W + b of the input, which is computed for a whole chunk
-at once, and h U of the state, each in parts by groups of gates: a part is a tensor [1, gates x units] and gets an int8
-scale of its own, which the wide range of a candidate would otherwise set for its gates too. The product h U has no
-bias: every step's would be quantized to another scale, and a copy of it kept in the file.
+Weights are the Keras layer's own. A step takes two products, x W + b of the input, which is computed for many steps at
+once, and h U of the state, each in parts by groups of gates: a part is a tensor [batch, gates x units] and gets an int8
+scale of its own, which the wide range of a candidate would otherwise set for its gates too.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ds2edge.train import recurrence
+from ds2edge.train.quantization import SIGMOID, TANH, Quantize
 
 Tensor = Any
 States = dict[str, Tensor]
@@ -23,9 +22,9 @@ class Cell:
     """What the cells share."""
 
     @staticmethod
-    def biases(bias: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
-        """All of the bias is added to the input projection."""
-        return bias, None
+    def biases(bias: Tensor, units: int) -> tuple[Tensor, dict[int, Tensor]]:
+        """What is added to the input projection, here all of it, and to parts of the recurrent product, by number."""
+        return bias, {}
 
 
 class GRU(Cell):
@@ -37,20 +36,23 @@ class GRU(Cell):
     @staticmethod
     def layer(units: int) -> keras.layers.Layer:
         """Whole sequences; the fused cuDNN kernel where the backend has it."""
-        return recurrence.GRU(units, return_sequences=True, name="cell")
+        return keras.layers.GRU(units, return_sequences=True, reset_after=True, name="cell")
 
     @staticmethod
-    def biases(bias: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
-        """All of the bias that can be added to the input projection, and what the reset gate must not pass by."""
-        inside = ops.slice(bias, (1, 2 * units), (1, units))
-        return bias[0] + ops.pad(bias[1, : 2 * units], ((0, units),)), inside
+    def biases(bias: Tensor, units: int) -> tuple[Tensor, dict[int, Tensor]]:
+        """All that can be added to the input projection, and the candidate's, which the reset gate must not pass by."""
+        return bias[0] + ops.pad(bias[1, : 2 * units], ((0, units),)), {1: bias[1, 2 * units :]}
 
     @staticmethod
-    def step(projected: list[Tensor], recurrent: list[Tensor], inside: Tensor | None, states: States) -> States:
-        """h' = z h + (1 - z) tanh(x_h + r (u_h + b_h)), written as candidate + z (h - candidate): one product less."""
-        update, reset = _halves(ops.sigmoid(projected[0] + recurrent[0]))
-        candidate = ops.tanh(projected[1] + reset * (recurrent[1] + inside))
-        return {"h": candidate + update * (states["h"] - candidate)}
+    def step(projected: list[Tensor], recurrent: list[Tensor], states: States, quantize: Quantize) -> States:
+        """h' = z h + (1 - z) tanh(x_h + r u_h). Written as candidate + z (h - candidate) it would take an operation
+        less, but a difference of two states has twice their range, and so twice their rounding."""
+        gates = ops.sigmoid(quantize("gate_sums", projected[0] + recurrent[0]))
+        update, reset = ops.split(quantize("gates", gates, SIGMOID), 2, axis=-1)
+        past = quantize("reset", reset * recurrent[1])
+        candidate = quantize("candidate", ops.tanh(quantize("candidate_sums", projected[1] + past)), TANH)
+        taken = quantize("taken", quantize("take", 1 - update, (0.0, 1.0)) * candidate)
+        return {"h": quantize("h", quantize("kept", update * states["h"]) + taken)}
 
 
 class LSTM(Cell):
@@ -65,12 +67,14 @@ class LSTM(Cell):
         return keras.layers.LSTM(units, return_sequences=True, name="cell")
 
     @staticmethod
-    def step(projected: list[Tensor], recurrent: list[Tensor], inside: Tensor | None, states: States) -> States:
+    def step(projected: list[Tensor], recurrent: list[Tensor], states: States, quantize: Quantize) -> States:
         """c' = f c + i tanh(g), h' = o tanh(c')."""
-        take, forget = _halves(ops.sigmoid(projected[0] + recurrent[0]))
-        candidate, show = ops.tanh(projected[1] + recurrent[1]), ops.sigmoid(projected[2] + recurrent[2])
-        memory = forget * states["c"] + take * candidate
-        return {"h": show * ops.tanh(memory), "c": memory}
+        gates = ops.sigmoid(quantize("gate_sums", projected[0] + recurrent[0]))
+        take, forget = ops.split(quantize("gates", gates, SIGMOID), 2, axis=-1)
+        candidate = quantize("candidate", ops.tanh(quantize("candidate_sums", projected[1] + recurrent[1])), TANH)
+        show = quantize("show", ops.sigmoid(quantize("show_sums", projected[2] + recurrent[2])), SIGMOID)
+        memory = quantize("c", quantize("kept", forget * states["c"]) + quantize("taken", take * candidate))
+        return {"h": quantize("h", show * quantize("shown", ops.tanh(memory), TANH)), "c": memory}
 
 
 class RNN(Cell):
@@ -85,15 +89,9 @@ class RNN(Cell):
         return keras.layers.SimpleRNN(units, activation="relu6", return_sequences=True, name="cell")
 
     @staticmethod
-    def step(projected: list[Tensor], recurrent: list[Tensor], inside: Tensor | None, states: States) -> States:
+    def step(projected: list[Tensor], recurrent: list[Tensor], states: States, quantize: Quantize) -> States:
         """h' = min(max(x + u, 0), 6)."""
-        return {"h": ops.relu6(projected[0] + recurrent[0])}
+        return {"h": quantize("h", ops.relu6(projected[0] + recurrent[0]))}
 
 
 CELLS = {"gru": GRU, "lstm": LSTM, "rnn": RNN}
-
-
-def _halves(tensor: Tensor) -> tuple[Tensor, Tensor]:
-    """Two tensors [1, n] of one [1, 2n] by SLICE, which int8 delegates run; indexing would make a STRIDED_SLICE."""
-    size = tensor.shape[1] // 2
-    return ops.slice(tensor, (0, 0), (1, size)), ops.slice(tensor, (0, size), (1, size))

@@ -1,14 +1,17 @@
-"""The layers of DeepSpeech2. Each knows two calls on the same weights, which give the same result:
+"""The layers of DeepSpeech2. Each knows three calls on the same weights, which give the same result:
 
 - `call`: whole sequences in a batch, for training;
 - `step`: one chunk of one stream, with what must be remembered going in and out as `states`, for export. Batch norm is
-  folded into the neighbouring weights there, and only operations are used that full-int8 LiteRT delegates run.
+  folded into the neighbouring weights there, and only operations are used that full-int8 LiteRT delegates run;
+- `quantized`: whole sequences in a batch, computed as `step` does and, given a quantizer, rounded as the int8 graph
+  rounds: for calibration and for training with int8 in mind.
 
 All layers are causal, so padding on the right never reaches a frame that counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -16,10 +19,13 @@ import keras
 from keras import ops
 
 from ds2edge.train.cells import CELLS
+from ds2edge.train.quantization import Quantize, Quantizer
 
 Tensor = Any
 States = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
+
+BACKWARD = "_backward"  # what the names of a layer's other direction end in
 
 
 class SequenceNorm(keras.layers.BatchNormalization):
@@ -59,6 +65,7 @@ class ConvolutionLayer(keras.layers.Layer):
         self.past = kernel[0] - stride[0]  # frames before a chunk that its first output sees
         self.convolution = keras.layers.Conv2D(channels, kernel, stride, use_bias=False, name="convolution")
         self.norm = SequenceNorm(name="norm")
+        self.output_point = self.name  # the quantization point that what it puts out has passed
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """`input_shape`: [batch, time, frequency, channels]."""
@@ -77,20 +84,32 @@ class ConvolutionLayer(keras.layers.Layer):
         x = self.convolution(ops.pad(x, ((0, 0), (self.past, 0), self.padding, (0, 0))))
         return ops.relu6(self.norm(x, valid=ops.expand_dims(valid, -1), training=training))
 
+    def quantized(self, x: Tensor, quantizer: Quantizer) -> Tensor:
+        """[batch, time, frequency, channels] -> [batch, time // stride, frequency', channels']."""
+        return self._folded(ops.pad(x, ((0, 0), (self.past, 0), (0, 0), (0, 0))), quantizer)
+
     def state_shapes(self) -> Shapes:
         """The input frames that the next chunk still sees."""
         return {"": (1, self.past, self.bins, self.in_channels)} if self.past else {}
 
-    def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+    def state_point(self, key: str, incoming: str) -> str:
+        """Quantization point of a state; `incoming`: that of the input."""
+        return incoming
+
+    def step(self, x: Tensor, states: States, quantizer: Quantizer) -> tuple[Tensor, States]:
         """[1, time, frequency, channels] -> [1, time // stride, frequency', channels']."""
         if self.past:
             frames = x.shape[1]
             x = ops.concatenate([states[""], x], axis=1)
             states = {"": ops.slice(x, (0, frames, 0, 0), (1, self.past, self.bins, self.in_channels))}
+        return self._folded(x, quantizer), states
+
+    def _folded(self, x: Tensor, quantizer: Quantizer) -> Tensor:
         scale, shift = self.norm.affine()
+        kernel = quantizer.weight(self.convolution.kernel * scale)
         x = ops.pad(x, ((0, 0), (0, 0), self.padding, (0, 0)))
-        x = ops.conv(x, self.convolution.kernel * scale, strides=self.stride, padding="valid")
-        return ops.relu6(x + shift), states
+        x = ops.conv(x, kernel, strides=self.stride, padding="valid")
+        return quantizer(self.name, ops.relu6(x + shift))
 
 
 class RecurrentLayer(keras.layers.Layer):
@@ -102,6 +121,7 @@ class RecurrentLayer(keras.layers.Layer):
         self.norm = SequenceNorm(name="norm")
         self.recurrence = self.cell.layer(units)
         self.backward = self.cell.layer(units) if direction == "bidirectional" else None
+        self.output_point = self.name if self.backward else f"{self.name}/h"
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """`input_shape`: [batch, time, features]."""
@@ -116,41 +136,102 @@ class RecurrentLayer(keras.layers.Layer):
         x = self.norm(x, valid=valid, training=training)
         if not self.backward:
             return self.recurrence(x)
-        # Each clip is turned about its own end, so that the padding still comes last: Keras's Bidirectional would begin
-        # in it, and a mask against that costs the cuDNN kernel.
-        steps = ops.arange(ops.shape(x)[1])
-        lengths = ops.sum(ops.cast(valid, "int32"), axis=1, keepdims=True)
-        turned = ops.expand_dims(ops.where(steps < lengths, lengths - 1 - steps, steps), -1)
+        turned = _turn(valid)
         backward = self.backward(ops.take_along_axis(x, turned, axis=1))
         return self.recurrence(x) + ops.take_along_axis(backward, turned, axis=1)
+
+    def quantized(self, x: Tensor, valid: Tensor, quantizer: Quantizer) -> Tensor:
+        """As `call`."""
+        forward = self._scan(x, self.recurrence, quantizer.within(self.name), quantizer)
+        if not self.backward:
+            return forward
+        turned = _turn(valid)
+        backward = self._scan(ops.take_along_axis(x, turned, axis=1), self.backward,
+                              quantizer.within(self.name + BACKWARD), quantizer)  # fmt: skip
+        return quantizer(self.name, forward + ops.take_along_axis(backward, turned, axis=1))
+
+    def _scan(self, x: Tensor, recurrence: keras.layers.Layer, quantize: Quantize, quantizer: Quantizer) -> Tensor:
+        projected, recurrent = self._products(x, recurrence, quantize, quantizer)
+        ends = list(accumulate(self.cell.groups))[:-1]
+
+        def step(rows: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+            named = dict(zip(self.cell.states, states, strict=True))
+            parts = ops.split(rows, [end * self.units for end in ends], axis=-1) if ends else [rows]
+            named = self.cell.step(parts, recurrent(named["h"]), named, quantize)
+            return named["h"], [named[key] for key in self.cell.states]
+
+        loop = keras.layers.RNN(_Step(step, self.units, len(self.cell.states)), return_sequences=True,
+                                unroll=quantizer.unroll)  # fmt: skip
+        return loop(ops.concatenate(projected, axis=-1))
+
+    def _products(
+        self, x: Tensor, recurrence: keras.layers.Layer, quantize: Quantize, quantizer: Quantizer
+    ) -> tuple[list[Tensor], Callable[[Tensor], list[Tensor]]]:
+        """x W + b in parts, for all steps, and the function that gives the parts of h U + b."""
+        weights, units = recurrence.cell, self.units
+        scale, shift = self.norm.affine()
+        bias, inside = self.cell.biases(weights.bias, units)
+        bias = bias + ops.matmul(ops.expand_dims(shift, 0), weights.kernel)[0]
+        kernel = quantizer.weight(ops.expand_dims(scale, 1) * weights.kernel)
+        recurrent_kernel = quantizer.weight(weights.recurrent_kernel)
+        ends = list(accumulate((0, *self.cell.groups)))
+        parts = [slice(first * units, last * units) for first, last in pairwise(ends)]
+        projected = [
+            quantize(f"projected{i}", ops.matmul(x, kernel[:, part]) + bias[part]) for i, part in enumerate(parts)
+        ]
+        kernels = [recurrent_kernel[:, part] for part in parts]
+
+        def recurrent(h: Tensor) -> list[Tensor]:
+            products = [ops.matmul(h, kernel) for kernel in kernels]
+            products = [y + inside[i] if i in inside else y for i, y in enumerate(products)]
+            return [quantize(f"recurrent{i}", y) for i, y in enumerate(products)]
+
+        return projected, recurrent
 
     def state_shapes(self) -> Shapes:
         """Hidden state, and the memory of an LSTM."""
         return dict.fromkeys(self.cell.states, (1, self.units))
 
-    def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+    def state_point(self, key: str, incoming: str) -> str:
+        """Quantization point of a state."""
+        return f"{self.name}/{key}"
+
+    def step(self, x: Tensor, states: States, quantizer: Quantizer, backward: bool = False) -> tuple[Tensor, States]:
         """[steps, features] -> [steps, units], unrolled: a loop in the graph would not calibrate to int8.
 
-        Forward only: ValueError for a bidirectional layer, which cannot answer before the end of the clip.
+        Of a bidirectional layer this is one direction; `backward`: the other one, whose steps come in last first.
         """
-        if self.backward:
-            raise ValueError("a bidirectional layer has no step form")
-        weights = self.recurrence.cell
-        scale, shift = self.norm.affine()
-        bias, inside = self.cell.biases(weights.bias, self.units)
-        bias = bias + ops.matmul(ops.expand_dims(shift, 0), weights.kernel)[0]
-        kernel = ops.expand_dims(scale, 1) * weights.kernel
-        ends = list(accumulate((0, *self.cell.groups)))
-        columns = [slice(first * self.units, last * self.units) for first, last in pairwise(ends)]
-        projected = [ops.matmul(x, kernel[:, part]) + bias[part] for part in columns]
-        recurrent_kernels = [weights.recurrent_kernel[:, part] for part in columns]
+        recurrence, scope = (self.backward, self.name + BACKWARD) if backward else (self.recurrence, self.name)
+        quantize = quantizer.within(scope)
+        projected, recurrent = self._products(x, recurrence, quantize, quantizer)
         outputs = []
         for t in range(x.shape[0]):
             rows = [ops.slice(part, (t, 0), (1, part.shape[1])) for part in projected]
-            recurrent = [ops.matmul(states["h"], part) for part in recurrent_kernels]
-            states = self.cell.step(rows, recurrent, inside, states)
+            states = self.cell.step(rows, recurrent(states["h"]), states, quantize)
             outputs.append(states["h"])
         return concatenate_steps(outputs), states
+
+
+class _Step(keras.layers.Layer):
+    """One step of a recurrence as a cell that Keras can loop over; its weights are those that `step` knows."""
+
+    def __init__(self, step: Callable[..., Any], units: int, states: int) -> None:
+        super().__init__()
+        self.step, self.output_size, self.state_size = step, units, [units] * states
+        self.built = True
+
+    def call(self, inputs: Tensor, states: list[Tensor], training: bool | None = None) -> tuple[Tensor, list[Tensor]]:
+        return self.step(inputs, states)
+
+
+def _turn(valid: Tensor) -> Tensor:
+    """Indexes [batch, time, 1] that turn each clip about its own end, so that the padding still comes last.
+
+    Keras's Bidirectional would begin in the padding, and a mask against that costs the cuDNN kernel.
+    """
+    steps = ops.arange(ops.shape(valid)[1])
+    lengths = ops.sum(ops.cast(valid, "int32"), axis=1, keepdims=True)
+    return ops.expand_dims(ops.where(steps < lengths, lengths - 1 - steps, steps), -1)
 
 
 class LookaheadLayer(keras.layers.Layer):
@@ -168,6 +249,7 @@ class LookaheadLayer(keras.layers.Layer):
         self.convolution = keras.layers.DepthwiseConv1D(
             lookahead + 1, use_bias=False, depthwise_initializer=spread, name="convolution"
         )
+        self.output_point = self.name
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """`input_shape`: [batch, time, units]."""
@@ -179,18 +261,28 @@ class LookaheadLayer(keras.layers.Layer):
         """[batch, time, units] -> [batch, time - lookahead, units]."""
         return self.convolution(x)
 
+    def quantized(self, x: Tensor, quantizer: Quantizer) -> Tensor:
+        """As `call`."""
+        kernel = quantizer.weight(self.convolution.kernel, channels=1)
+        return quantizer(self.name, ops.depthwise_conv(x, kernel, padding="valid"))
+
     def state_shapes(self) -> Shapes:
         """The last inputs."""
         return {"": (self.lookahead, self.units)}
 
-    def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+    def state_point(self, key: str, incoming: str) -> str:
+        """Quantization point of a state; `incoming`: that of the input."""
+        return incoming
+
+    def step(self, x: Tensor, states: States, quantizer: Quantizer) -> tuple[Tensor, States]:
         """[steps, units] -> the same shape."""
         steps = x.shape[0]
         x = ops.concatenate([states[""], x], axis=0)
         rest = ops.slice(x, (steps, 0), (self.lookahead, self.units))
         image = ops.reshape(x, (1, self.lookahead + steps, 1, self.units))
-        y = ops.depthwise_conv(image, ops.expand_dims(self.convolution.kernel, 1), padding="valid")
-        return ops.reshape(y, (steps, self.units)), {"": rest}
+        kernel = quantizer.weight(self.convolution.kernel, channels=1)
+        y = ops.depthwise_conv(image, ops.expand_dims(kernel, 1), padding="valid")
+        return quantizer(self.name, ops.reshape(y, (steps, self.units))), {"": rest}
 
 
 def concatenate_steps(rows: list[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from keras import ops
 from ds2edge.runtime.ctc import BLANK
 from ds2edge.runtime.records import from_dict
 from ds2edge.train.layers import ConvolutionLayer, LookaheadLayer, RecurrentLayer, SequenceNorm, States
+from ds2edge.train.quantization import FLOAT, FakeQuantizer, Quantizer, Range
 from ds2edge.train.recipe import ModelSettings
 
 Tensor = Any
@@ -29,9 +30,13 @@ class DeepSpeech2(keras.Model):
     zero mark the first steps, CTC learns to guess the first word there, unheard, and does not unlearn it.
     """
 
-    def __init__(self, settings: ModelSettings, bins: int, symbols: int, **kwargs: Any) -> None:
+    def __init__(
+        self, settings: ModelSettings, bins: int, symbols: int, ranges: dict[str, Range] | None = None, **kwargs: Any
+    ) -> None:
+        """`ranges` of all quantization points: the model is trained, and judged, as int8 will round it."""
         super().__init__(**kwargs)
         self.settings, self.bins, self.symbols = settings, bins, symbols
+        self.ranges = {point: (low, high) for point, (low, high) in (ranges or {}).items()}
         self.convolutions = [
             ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
             for i, c in enumerate(settings.convolutions)
@@ -46,18 +51,26 @@ class DeepSpeech2(keras.Model):
         frames = (settings.warmup + settings.lookahead + 1) * settings.time_stride
         self({"features": ops.zeros((1, frames, bins)), "lengths": ops.full((1,), frames, "int32")})
 
+    def round_to(self, ranges: dict[str, Range]) -> None:
+        """From now on `call` rounds as int8 does, to these ranges; none: it no longer does."""
+        self.ranges = ranges
+        self.make_predict_function(force=True)  # what was compiled before would go on as before
+
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs to make this model again."""
-        return {"settings": dataclasses.asdict(self.settings), "bins": self.bins, "symbols": self.symbols}
+        return {"settings": dataclasses.asdict(self.settings), "bins": self.bins, "symbols": self.symbols,
+                "ranges": dict(self.ranges)}  # fmt: skip
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DeepSpeech2:
         """Keras calls this when it loads a .keras file."""
         settings = from_dict(ModelSettings, config["settings"], "model configuration")
-        return cls(settings, config["bins"], config["symbols"])
+        return cls(settings, config["bins"], config["symbols"], config.get("ranges"))
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
         """Whole clips, padded on the right to one length; `lengths` counts the real frames of each."""
+        if self.ranges:
+            return self.quantized(inputs, FakeQuantizer(self.ranges))
         x, lengths = ops.expand_dims(inputs["features"], -1), ops.cast(inputs["lengths"], "int32")
         for layer in self.convolutions:
             lengths = lengths // layer.stride[0]
@@ -71,6 +84,27 @@ class DeepSpeech2(keras.Model):
         warmup = self.settings.warmup
         valid = valid[:, self.settings.lookahead + warmup :]
         return self.dense(self.norm(x[:, warmup:], valid=valid, training=training))
+
+    def quantized(self, inputs: dict[str, Tensor], quantizer: Quantizer) -> Tensor:
+        """As `call` with training=False, computed as the int8 graph computes and rounded by `quantizer`."""
+        x = ops.expand_dims(quantizer("features", inputs["features"]), -1)
+        for layer in self.convolutions:
+            x = layer.quantized(x, quantizer)
+        x = ops.reshape(x, (-1, ops.shape(x)[1], x.shape[2] * x.shape[3]))
+        lengths = ops.cast(inputs["lengths"], "int32") // self.settings.time_stride
+        valid = ops.arange(ops.shape(x)[1]) < ops.expand_dims(lengths, 1)
+        for layer in self.recurrences:
+            x = layer.quantized(x, valid, quantizer)
+        for layer in self.lookaheads:
+            x = layer.quantized(x, quantizer)
+        return self.output(x[:, self.settings.warmup :], quantizer)
+
+    def output(self, x: Tensor, quantizer: Quantizer) -> Tensor:
+        """[..., units] -> logits [..., symbols], with the last batch norm folded in."""
+        scale, shift = self.norm.affine()
+        bias = self.dense.bias + ops.matmul(ops.expand_dims(shift, 0), self.dense.kernel)[0]
+        kernel = quantizer.weight(ops.expand_dims(scale, 1) * self.dense.kernel)
+        return quantizer("logits", ops.matmul(x, kernel) + bias)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Steps of logits that count, for so many frames each."""
@@ -93,22 +127,25 @@ class DeepSpeech2(keras.Model):
         """Names and shapes of all that a stream carries, in the order of the stages."""
         return {_name(layer, key): shape for layer in self._stages() for key, shape in layer.state_shapes().items()}
 
-    def step(self, features: Tensor, states: States) -> tuple[Tensor, States]:
+    def step(self, features: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
         """One chunk: float32 [1, frames, bins] and states -> logits [1, frames // time_stride, symbols], next states.
 
-        Batch norm takes its moving statistics, so this equals `call` with training=False.
+        Batch norm takes its moving statistics, so this equals `call` with training=False. ValueError for a
+        bidirectional model, which cannot answer before the end of the clip.
         """
+        if self.settings.direction == "bidirectional":
+            raise ValueError("a bidirectional model has no step form")
         following: States = {}
-        x = ops.expand_dims(features, -1)
+        point, x = "features", ops.expand_dims(quantizer("features", features), -1)
         for layer in self._stages():
             if layer is self.recurrences[0]:
                 x = ops.reshape(x, (x.shape[1], x.shape[2] * x.shape[3]))
-            x, kept = layer.step(x, {key: states[_name(layer, key)] for key in layer.state_shapes()})
+            kept = {key: quantizer(layer.state_point(key, point), states[_name(layer, key)])
+                    for key in layer.state_shapes()}  # fmt: skip
+            x, kept = layer.step(x, kept, quantizer)
             following |= {_name(layer, key): value for key, value in kept.items()}
-        scale, shift = self.norm.affine()
-        bias = self.dense.bias + ops.matmul(ops.expand_dims(shift, 0), self.dense.kernel)[0]
-        logits = ops.matmul(x, ops.expand_dims(scale, 1) * self.dense.kernel) + bias
-        return ops.expand_dims(logits, 0), following
+            point = layer.output_point
+        return ops.expand_dims(self.output(x, quantizer), 0), following
 
 
 def ctc_loss(labels: Tensor, logits: Tensor, label_lengths: Tensor, steps: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,8 +14,12 @@ from ds2edge.runtime.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.recognizer import Recognizer
+from ds2edge.runtime.specification import Specification
 from ds2edge.train.feature_cache import pad_and_measure, padding_of
 from ds2edge.train.manifest import Clip
+
+if TYPE_CHECKING:
+    from ds2edge.train.model import DeepSpeech2
 
 BATCH_SECONDS = 120.0  # of padded audio, for Keras; a longer clip is a batch of its own
 PADDED_STEPS = 16  # lengths are padded to a multiple of this, so that few shapes are traced
@@ -56,7 +60,10 @@ def open_transcriber(path: Path, threads: int | None) -> Transcriber:
         return StreamTranscriber(path, threads or 1)
     if threads:
         raise InputError(f"{path}: --threads is for .tflite files; Keras takes the threads that there are")
-    return KerasTranscriber(path)
+    from ds2edge.train.run import Run
+
+    run = Run.open(path if path.is_dir() else path.parent)
+    return KerasTranscriber(run.best_model() if path.is_dir() else run.load(path), run.specification)
 
 
 class StreamTranscriber:
@@ -87,18 +94,14 @@ class KerasTranscriber:
 
     spent: float | None = None
 
-    def __init__(self, path: Path) -> None:
-        """`path`: a run's folder, or a checkpoint in it. InputError if it is none."""
+    def __init__(self, model: DeepSpeech2, specification: Specification) -> None:
+        """`specification` of the run that the model is of."""
         import keras
 
-        from ds2edge.train.run import Run
-
-        run = Run.open(path if path.is_dir() else path.parent)
-        self._model = run.best_model() if path.is_dir() else run.load(path)
-        self._specification, self._padding = run.specification, padding_of(self._model.settings)
-        settings = run.specification.features
-        self._features = Features(settings, run.specification.mean, run.specification.deviation)
-        self.name, self.mode, self.rate = run.specification.name, "keras", settings.sample_rate
+        self._model, self._specification, self._padding = model, specification, padding_of(model.settings)
+        settings = specification.features
+        self._features = Features(settings, specification.mean, specification.deviation)
+        self.name, self.mode, self.rate = specification.name, "keras", settings.sample_rate
         self.engine = f"keras {keras.__version__} on {keras.backend.backend()}"
 
     def transcribe(self, sounds: Iterable[Sound]) -> Iterator[tuple[Sound, str]]:

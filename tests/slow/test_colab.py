@@ -29,6 +29,6 @@ def test_the_notebook_trains_converts_compares_and_transcribes(tmp_path, monkeyp
     )
     assert "error:" not in printed
     assert "Traceback" not in printed
-    for words in ("epoch 1 of 1", "WER", "0 float tensors inside", "| int8 |", "model.tflite: "):
+    for words in ("epoch 1 of 1", "WER", "0 float tensors inside", "model.tflite (int8)", "model.tflite: "):
         assert words in printed
     assert {"model.tflite", "run", "report"} <= {path.name for path in tmp_path.iterdir()}

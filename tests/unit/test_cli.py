@@ -136,7 +136,7 @@ def test_info_prints_the_card_and_the_specification(ds2edge, tiny_model):
         (("train", "mini", "bad.jsonl", "-o", "run"), "bad.jsonl:2: not a JSON object"),
         (("train", "mini", "empty.jsonl", "-o", "run"), "empty.jsonl: no clip in it"),
         (("train", "mini", "none.jsonl", "-o", "run", "--resume"), "not a run of `ds2edge train`"),
-        (("convert", "norun", "-o", "m.tflite"), "--mode int8 needs --calibration"),
+        (("convert", "norun", "-o", "m.tflite"), "not a run of `ds2edge train`"),
         (("convert", "norun", "--mode", "float32", "-o", "m.tflite"), "not a run of `ds2edge train`"),
         (("data", "join", "bad.jsonl", "-o", "out"), "bad.jsonl:2: not a JSON object"),
     ],

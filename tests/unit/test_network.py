@@ -2,7 +2,7 @@
 
 import pytest
 
-from ds2edge.runtime import network
+from ds2edge.runtime import engine, network
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
 from ds2edge.runtime.network import Network
@@ -18,8 +18,8 @@ class FakeInterpreter:
     def allocate_tensors(self) -> None:
         pass
 
-    def get_signature_runner(self, name: str) -> None:
-        pass
+    def get_signature_list(self) -> dict[str, object]:
+        return {}
 
 
 def model(path, mode):
@@ -34,7 +34,8 @@ def interpreter(monkeypatch):
     """Sets the interpreter that is found."""
 
     def install(name, interpreter_class=FakeInterpreter):
-        monkeypatch.setattr(network, "find_interpreter", lambda: (interpreter_class, name))
+        for module in (engine, network):
+            monkeypatch.setattr(module, "find_interpreter", lambda: (interpreter_class, name))
 
     return install
 

@@ -1,0 +1,48 @@
+"""Chunks of real speech for the converter's own calibration, which the 16-bit mode needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ds2edge.convert.export import FloatNetwork
+from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.network import Logits, States
+from ds2edge.runtime.recognizer import Stream
+from ds2edge.runtime.specification import Specification
+from ds2edge.train.manifest import Clip
+from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.progress import track
+
+Inputs = dict[str, npt.NDArray[np.float32]]
+
+
+def representative_inputs(model: DeepSpeech2, specification: Specification, clips: list[Clip]) -> Iterator[Inputs]:
+    """Inputs of the step graph by name, chunk after chunk with the float model's own states, each clip followed by the
+    silence that a stream ends with."""
+    network = _Recorder(model, specification)
+    rate = specification.features.sample_rate
+    for clip in track(clips, f"calibrating on {len(clips)} clips", len(clips)):
+        stream = Stream(network)
+        stream.accept(read_audio(clip.audio, rate), rate)
+        stream.finish()
+        yield from network.taken()
+
+
+class _Recorder(FloatNetwork):
+    """The float network, keeping what goes in."""
+
+    def __init__(self, model: DeepSpeech2, specification: Specification) -> None:
+        super().__init__(model, specification)
+        self._inputs: list[Inputs] = []
+
+    def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
+        self._inputs.append({"features": frames[None], **states})
+        return super().step(frames, states)
+
+    def taken(self) -> list[Inputs]:
+        """What went in since the last call."""
+        inputs, self._inputs = self._inputs, []
+        return inputs
