@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from ds2edge.train import recurrence
 from ds2edge.train.quantization import SIGMOID, TANH, Quantize
 
 Tensor = Any
@@ -36,7 +37,7 @@ class GRU(Cell):
     @staticmethod
     def layer(units: int) -> keras.layers.Layer:
         """Whole sequences; the fused cuDNN kernel where the backend has it."""
-        return keras.layers.GRU(units, return_sequences=True, reset_after=True, name="cell")
+        return recurrence.GRU(units, return_sequences=True, name="cell")
 
     @staticmethod
     def biases(bias: Tensor, units: int) -> tuple[Tensor, dict[int, Tensor]]:
