@@ -28,8 +28,9 @@ def parity(run: Path, models: tuple[Path, ...], manifest: Path, split: str, max_
     """
     from ds2edge.convert.conversion import convert
     from ds2edge.convert.parity import measure
-    from ds2edge.convert.parity_report import make_folder, markdown, write_report
+    from ds2edge.convert.parity_report import markdown, write_report
     from ds2edge.runtime.network import Network
+    from ds2edge.train.evaluation_report import make_folder
     from ds2edge.train.manifest import read_manifest
 
     clips, chunks = read_manifest(manifest, split), [Network(model).graph.chunk_steps for model in models]

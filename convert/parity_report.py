@@ -15,7 +15,6 @@ from ds2edge.convert.changes import WordPair
 from ds2edge.convert.inspection import Inspection
 from ds2edge.convert.parity import Comparison, ModelFigures, Parity
 from ds2edge.convert.parity_plots import cost_plot, error_plot, noise_plot
-from ds2edge.runtime.errors import InputError
 from ds2edge.train.files import write_whole
 
 # Changed clips shown of each model; the JSON has all.
@@ -23,22 +22,11 @@ IN_MARKDOWN = 10
 IN_HTML = 50
 
 
-def make_folder(folder: Path) -> None:
-    """The folder of a report. InputError if it cannot be made: better said before the work than after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot hold a report ({error.strerror}): choose another folder") from None
-
-
 def write_report(parity: Parity, folder: Path) -> None:
     """Writes parity.md, .json and .html into `folder`; each appears whole or not at all. InputError if one cannot."""
-    try:
-        write_whole(folder / "parity.json", to_json(parity))
-        write_whole(folder / "parity.md", "# Parity\n\n" + markdown(parity))
-        write_whole(folder / "parity.html", html(parity))
-    except OSError as error:
-        raise InputError(f"{folder}: the report cannot be written ({error.strerror})") from None
+    write_whole(folder / "parity.json", to_json(parity))
+    write_whole(folder / "parity.md", "# Parity\n\n" + markdown(parity))
+    write_whole(folder / "parity.html", html(parity))
 
 
 def to_json(parity: Parity) -> str:
