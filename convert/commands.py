@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from ds2edge.convert import INT8_MODES, MODES
-from ds2edge.runtime.errors import InputError
+from ds2edge.convert import CALIBRATED, MODES
 
 
 @click.command()
@@ -15,7 +14,7 @@ from ds2edge.runtime.errors import InputError
 @click.option("--mode", type=click.Choice(MODES), default="int8", show_default=True,
               help="Weights and activations, both for 32-bit Arm, weights alone, half floats, as trained.")  # fmt: skip
 @click.option(
-    "--calibration", type=click.Path(path_type=Path), help="Manifest of representative speech, for int8 and armv7."
+    "--calibration", type=click.Path(path_type=Path), help="Manifest of real speech to choose the ranges of int8 by."
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .tflite file to write.")
 @click.option("--chunk-steps", default=16, show_default=True, type=click.IntRange(1, 256),
@@ -25,8 +24,8 @@ def convert(run: Path, mode: str, calibration: Path | None, output: Path, chunk_
     from ds2edge.convert.conversion import convert as run_conversion
     from ds2edge.train.manifest import read_manifest
 
-    if mode in INT8_MODES and calibration is None:
-        raise InputError(f"--mode {mode} needs --calibration MANIFEST: real speech, of which no text is used")
-    clips = read_manifest(calibration) if mode in INT8_MODES and calibration else []
-    inspection = run_conversion(run, mode, clips, output, chunk_steps)
-    click.echo(f"{output}: {mode}, {output.stat().st_size / 1e6:.2f} MB, {inspection.summary()}")
+    clips = read_manifest(calibration) if mode in CALIBRATED and calibration else []
+    conversion = run_conversion(run, mode, clips, output, chunk_steps)
+    if conversion.calibration:
+        click.echo(conversion.calibration)
+    click.echo(f"{output}: {mode}, {output.stat().st_size / 1e6:.2f} MB, {conversion.inspection.summary()}")

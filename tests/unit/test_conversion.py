@@ -8,27 +8,16 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ds2edge.convert import conversion
-from ds2edge.convert.calibration import calibration_inputs, choose_clips
 from ds2edge.convert.conversion import convert
-from ds2edge.convert.export import step_graph
 from ds2edge.convert.inspection import Inspection, inspect_model
 from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.runtime.network import Network
-from ds2edge.train.manifest import Clip
-from ds2edge.train.recipe import Augmentation
 
 
 def crash(*_: object) -> Inspection:
     """Stands in for a converter that dies of a segmentation fault."""
     os.kill(os.getpid(), 11)
     raise AssertionError
-
-
-@pytest.fixture(scope="module")
-def int8_model(tiny_run, mini_clips, tmp_path_factory):
-    path = tmp_path_factory.mktemp("int8") / "tiny.tflite"
-    inspection = convert(tiny_run.folder, "int8", mini_clips[:6], path, chunk_steps=4)
-    return path, inspection
 
 
 def scales_of_dense_weights(path):
@@ -39,8 +28,8 @@ def scales_of_dense_weights(path):
     return {len(details[index]["quantization_parameters"]["scales"]) for index in weights}
 
 
-def test_int8_is_int8_throughout_and_one_partition(int8_model):
-    path, inspection = int8_model
+def test_int8_is_int8_throughout_and_one_partition(tiny_int8):
+    path, inspection = tiny_int8, inspect_model(tiny_int8)
     assert inspection.float_tensors == 0
     assert inspection.partitions == 1
     assert not set(inspection.operations) & {"WHILE", "UNPACK", "PACK", "STRIDED_SLICE", "CUSTOM"}
@@ -48,12 +37,12 @@ def test_int8_is_int8_throughout_and_one_partition(int8_model):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_armv7_is_int8_too_with_one_scale_for_a_dense_layer(tiny_run, int8_model, mini_clips, tmp_path):
+def test_armv7_is_int8_too_with_one_scale_for_a_dense_layer(tiny_run, tiny_int8, mini_clips, tmp_path):
     path = tmp_path / "m.tflite"
-    inspection = convert(tiny_run.folder, "armv7", mini_clips[:6], path, chunk_steps=4)
-    assert inspection == int8_model[1]
+    conversion = convert(tiny_run.folder, "armv7", mini_clips[:6], path, chunk_steps=4)
+    assert conversion.inspection == inspect_model(tiny_int8)
     assert scales_of_dense_weights(path) == {1}
-    assert scales_of_dense_weights(int8_model[0]) == {2 * 24, 24, 29}  # channels of gates, candidate, letters
+    assert scales_of_dense_weights(tiny_int8) == {2 * 24, 24, 29}  # channels of gates, candidate, letters
     assert Network(path).graph.mode == "armv7"
     assert Network(path).graph.calibration_clips == 6
 
@@ -61,7 +50,7 @@ def test_armv7_is_int8_too_with_one_scale_for_a_dense_layer(tiny_run, int8_model
 def test_armv7_too_asks_for_speech_to_calibrate_on(ds2edge, tiny_run, tmp_path):
     done = ds2edge("convert", tiny_run.folder, "--mode", "armv7", "-o", tmp_path / "m.tflite")
     assert done.returncode == 2
-    assert "--mode armv7 needs --calibration MANIFEST" in done.stderr
+    assert "mode armv7 needs --calibration MANIFEST" in done.stderr
 
 
 def test_a_float_model_is_not_taken_for_int8(tiny_model):
@@ -72,9 +61,9 @@ def test_a_float_model_is_not_taken_for_int8(tiny_model):
         inspection.require_int8()
 
 
-def test_each_weight_is_in_the_file_once(int8_model, tiny_model, tiny_run):
+def test_each_weight_is_in_the_file_once(tiny_int8, tiny_model, tiny_run):
     weights = tiny_run.best_model().count_params()
-    sizes = [len(path.read_bytes()) for path in (int8_model[0], tiny_model)]
+    sizes = [len(path.read_bytes()) for path in (tiny_int8, tiny_model)]
     assert weights < 30000  # tiny: the graph itself counts for more than an unrepeated copy of the weights
     assert sizes[1] < 4 * weights + 120_000
     assert sizes[0] < sizes[1]
@@ -105,22 +94,6 @@ def test_a_failing_conversion_keeps_the_file_that_was_there(tiny_run, tmp_path, 
     with pytest.raises(GateNotMet):
         convert(tiny_run.folder, "int8", [], path, chunk_steps=4)
     assert path.read_bytes() == b"the old model"
-
-
-def test_calibration_is_drawn_from_train_before_dev_before_test(tmp_path):
-    clips = [Clip(tmp_path, "x", 1.0, split) for split in ("test", "dev", "train", "train")]
-    assert {clip.split for clip in choose_clips(clips)} == {"train"}
-    assert {clip.split for clip in choose_clips(clips[:2])} == {"dev"}
-    assert len(choose_clips([clips[2]] * 500)) == 100
-
-
-def test_folders_of_the_training_are_not_needed_to_calibrate(tiny_run, mini_clips):
-    augmentation = Augmentation(noise_folder="/gone/noise", noise_probability=1.0, room_folder="/gone/rooms")
-    specification = dataclasses.replace(
-        tiny_run.specification, graph=step_graph(tiny_run.best_model(), "int8", chunk_steps=4)
-    )
-    inputs = calibration_inputs(tiny_run.best_model(), specification, mini_clips[:2], augmentation)
-    assert sum(1 for _ in inputs) > 10
 
 
 def test_a_bidirectional_run_is_refused_in_one_line(tiny_run, tmp_path):
