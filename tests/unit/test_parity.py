@@ -38,13 +38,6 @@ def clips(mini_clips):
 
 
 @pytest.fixture(scope="module")
-def int8_model(tiny_run, mini_clips, tmp_path_factory):
-    path = tmp_path_factory.mktemp("int8") / "tiny.tflite"
-    convert(tiny_run.folder, "int8", mini_clips[:6], path, chunk_steps=4)
-    return path
-
-
-@pytest.fixture(scope="module")
 def bad_model(tiny_run, tmp_path_factory):
     """The tiny run with other weights, which says that it is of the same epoch."""
     model = tiny_run.best_model()
@@ -66,9 +59,9 @@ def seven_steps(tiny_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def parity(tiny_model, int8_model, bad_model, clips) -> Parity:
+def parity(tiny_model, tiny_int8, bad_model, clips) -> Parity:
     """A perfect copy, an int8 model and a bad one."""
-    return measure(tiny_model, [tiny_model, int8_model, bad_model], clips, max_wer_increase=1000)
+    return measure(tiny_model, [tiny_model, tiny_int8, bad_model], clips, max_wer_increase=1000)
 
 
 def with_specification(model, path, specification):
@@ -169,11 +162,11 @@ def test_a_bad_model_shows_in_every_figure(parity):
     assert all(clip.changed for clip in bad.changed)
 
 
-def test_the_noise_of_a_stage_is_that_of_its_values(tiny_model, int8_model, clips):
+def test_the_noise_of_a_stage_is_that_of_its_values(tiny_model, tiny_int8, clips):
     """Computed again from what the two networks give, on a clip of one chunk and more."""
-    parity = measure(tiny_model, [int8_model], clips[:1], 0)
+    parity = measure(tiny_model, [tiny_int8], clips[:1], 0)
     samples = read_audio(clips[0].audio, RATE)
-    first, second = (StreamTracer(path).trace(samples) for path in (tiny_model, int8_model))
+    first, second = (StreamTracer(path).trace(samples) for path in (tiny_model, tiny_int8))
     signal, other = (trace.stages["gru1_h"].values.astype(np.float64) for trace in (first, second))
     expected = 10 * np.log10((signal**2).mean() / ((signal - other) ** 2).mean())
     assert parity.comparisons[0].signal_to_noise["gru1_h"] == pytest.approx(expected)
@@ -362,17 +355,17 @@ def test_a_report_without_memory_says_so(parity):
 
 
 def test_the_command_ends_with_1_past_the_gate_naming_each_and_still_reports(
-    ds2edge, tiny_run, tiny_model, int8_model, bad_model, clips, tmp_path
+    ds2edge, tiny_run, tiny_model, tiny_int8, bad_model, clips, tmp_path
 ):
     write_manifest(tmp_path / "m.jsonl", clips[:3])
-    done = ds2edge("parity", tiny_run.folder, int8_model, bad_model, tmp_path / "m.jsonl",
+    done = ds2edge("parity", tiny_run.folder, tiny_int8, bad_model, tmp_path / "m.jsonl",
                    "--report", tmp_path / "report", "--max-wer-increase", -1000)  # fmt: skip
     assert done.returncode == 1, done.stderr
     error = done.stderr.splitlines()[-1]
     assert error.startswith("error: WER rose past --max-wer-increase -1000: tiny.tflite (int8) by ")
     assert " points, bad.tflite (float32) by " in error
     assert done.stdout == (tmp_path / "report" / "parity.md").read_text().removeprefix("# Parity\n\n")
-    passed = ds2edge("parity", tiny_run.folder, int8_model, tmp_path / "m.jsonl", "--max-wer-increase", 1000)
+    passed = ds2edge("parity", tiny_run.folder, tiny_int8, tmp_path / "m.jsonl", "--max-wer-increase", 1000)
     assert passed.returncode == 0, passed.stderr
     assert "| tiny.tflite (int8) |" in passed.stdout
 
