@@ -36,7 +36,7 @@ class DeepSpeech2(keras.Model):
         """`ranges` of all quantization points: the model is trained, and judged, as int8 will round it."""
         super().__init__(**kwargs)
         self.settings, self.bins, self.symbols = settings, bins, symbols
-        self.ranges = {point: (low, high) for point, (low, high) in (ranges or {}).items()}
+        self.ranges: dict[str, Range] = {}
         self.convolutions = [
             ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
             for i, c in enumerate(settings.convolutions)
@@ -50,6 +50,8 @@ class DeepSpeech2(keras.Model):
         self.dense = keras.layers.Dense(symbols, name="dense")
         frames = (settings.warmup + settings.lookahead + 1) * settings.time_stride
         self({"features": ops.zeros((1, frames, bins)), "lengths": ops.full((1,), frames, "int32")})
+        # Last, since only the float model builds its layers.
+        self.ranges = {point: (low, high) for point, (low, high) in (ranges or {}).items()}
 
     def round_to(self, ranges: dict[str, Range]) -> None:
         """From now on `call` rounds as int8 does, to these ranges; none: it no longer does."""

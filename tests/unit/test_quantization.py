@@ -1,0 +1,158 @@
+"""Ranges and rounding: what training computes in int8's stead, what the speech to calibrate on must be."""
+
+import dataclasses
+import logging
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from support import RATE, babble, jolt
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.network import Network
+from ds2edge.train.calibration import Observer, check_speech, choose_clips
+from ds2edge.train.cells import CELLS
+from ds2edge.train.manifest import Clip
+from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.quantization import FLOAT, FakeQuantizer, fake_quantize, nudge
+from ds2edge.train.recipe import Convolution, ModelSettings
+
+BINS = 41
+CONVOLUTIONS = (Convolution(4, (5, 11), (2, 4)), Convolution(3, (3, 7), (1, 3)))
+
+
+@pytest.fixture(scope="module", params=[(cell, way) for cell in CELLS for way in ("forward", "bidirectional")])
+def model(request):
+    cell, direction = request.param
+    keras.utils.set_random_seed(0)
+    lookahead = 2 if direction == "forward" else 0
+    built = DeepSpeech2(ModelSettings(CONVOLUTIONS, cell, 12, 2, lookahead, 1, direction), BINS, 7)
+    jolt(built)
+    return built
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    features = np.random.default_rng(1).standard_normal((2, 40, BINS)).astype(np.float32)
+    return {"features": features, "lengths": np.array([40, 28], np.int32)}
+
+
+def test_without_rounding_the_folded_model_is_the_model(model, inputs):
+    expected, folded = (np.asarray(y) for y in (model(inputs), model.quantized(inputs, FLOAT)))
+    for row, other, steps in zip(expected, folded, model.output_lengths(inputs["lengths"]), strict=True):
+        np.testing.assert_allclose(row[:steps], other[:steps], atol=1e-4)
+
+
+def test_with_its_ranges_a_model_rounds_and_stays_close_and_keeps_them_when_saved(model, inputs, tmp_path):
+    observer = Observer()
+    expected = np.asarray(model.quantized(inputs, observer))
+    ranges = observer.ranges("minmax")
+    rounded = np.asarray(model.quantized(inputs, FakeQuantizer(ranges)))
+    assert 0 < np.abs(rounded - expected).max() < 0.25 * np.abs(expected).max()
+    model.round_to(ranges)
+    try:
+        np.testing.assert_allclose(np.asarray(model(inputs)), rounded, atol=1e-6)
+        model.save(tmp_path / "m.keras")
+    finally:
+        model.round_to({})
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert again.ranges == ranges
+    np.testing.assert_allclose(np.asarray(again(inputs)), rounded, atol=1e-6)
+
+
+@given(st.floats(-100, 100), st.floats(-100, 100))
+def test_a_range_holds_zero_on_its_grid_and_moves_less_than_a_step(one, other):
+    low, high = nudge(min(one, other), max(one, other))
+    scale = (high - low) / 255
+    assert low <= 0 <= high
+    assert abs(low / scale - round(low / scale)) < 1e-6
+    assert abs(low - min(one, other, 0)) <= max(scale, 1e-6)
+    assert abs(high - max(one, other, 0)) <= max(scale, 1e-6)
+
+
+def test_values_are_rounded_to_the_grid_and_cut_off_at_its_ends():
+    x = np.array([-3.0, -0.5, 0.0, 0.004, 0.7, 3.0], np.float32)
+    np.testing.assert_allclose(
+        np.asarray(fake_quantize(x, -1.0, 127 / 128)), [-1, -0.5, 0, 1 / 128, 90 / 128, 127 / 128]
+    )
+
+
+def test_percentile_and_mse_cut_off_what_is_rare():
+    observer = Observer()
+    values = np.random.default_rng(0).standard_normal(400_000).astype(np.float32)
+    values[0] = 80.0
+    observer("x", values)
+    assert observer.ranges("minmax")["x"][1] == pytest.approx(80, abs=0.5)
+    for method, highest in (("percentile", 6), ("mse", 60)):
+        ranges = observer.ranges(method)
+        assert ranges["x"][1] < highest
+        assert 0 < observer.clipped(ranges)["x"] < 0.01
+
+
+def clip(tmp_path, name: str, samples) -> Clip:
+    soundfile.write(tmp_path / name, samples, RATE)
+    return Clip(tmp_path / name, "text", len(samples) / RATE, "train")
+
+
+def test_silence_is_refused_and_little_or_distorted_speech_is_warned_of(tmp_path, caplog):
+    sounds = {"silent": np.zeros(RATE, np.float32), "good": babble(40.0), "cut": np.clip(40 * babble(40.0), -1, 1)}
+    clips = {name: clip(tmp_path, f"{name}.wav", samples) for name, samples in sounds.items()}
+
+    def warnings(*names: str) -> str:
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "ds2edge"):
+            check_speech([clips[name] for name in names], [sounds[name] for name in names], RATE)
+        return caplog.text
+
+    with pytest.raises(InputError, match="all 2 clips to calibrate on are silent"):
+        warnings("silent", "silent")
+    assert warnings("good") == ""
+    assert "1 of 2 clips to calibrate on are silent" in warnings("good", "silent")
+    assert "1 of 1 clips to calibrate on are clipped" in warnings("cut")
+    sounds["good"] = babble(2.0)
+    assert "only 2.0 s of speech" in warnings("good")
+
+
+def test_clips_are_drawn_from_the_first_split_that_has_any(tmp_path):
+    clips = [Clip(tmp_path, "x", 1.0, split) for split in ("test", "dev", "train", "train")]
+    assert {clip.split for clip in choose_clips(clips, ("train", "dev"))} == {"train"}
+    assert {clip.split for clip in choose_clips(clips[:2], ("train", "dev"))} == {"dev"}
+    assert len(choose_clips([clips[2]] * 500, ("train",))) == 100
+    with pytest.raises(InputError, match="no clip to calibrate on"):
+        choose_clips([], ("train",))
+
+
+def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, tmp_path):
+    """The rounded model in Keras says what the int8 file says, chunk after chunk."""
+    from ds2edge.convert.conversion import convert
+    from ds2edge.runtime.features import Features
+    from ds2edge.train.feature_cache import pad_and_measure, padding_of
+    from ds2edge.train.run import Run
+
+    keras.utils.set_random_seed(0)
+    specification = tiny_run.specification
+    model = DeepSpeech2(tiny_run.recipe.model, specification.features.bins, len(specification.alphabet))
+    measure = Features(specification.features, specification.mean, specification.deviation)
+    frames = pad_and_measure(babble(6.0), measure, padding_of(model.settings))[None]
+    observer = Observer()
+    model.quantized({"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}, observer)
+    model.round_to(observer.ranges("minmax"))
+    run = Run.create(tmp_path / "run", dataclasses.replace(tiny_run.recipe, name="tiny"), specification)
+    run.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
+    path = tmp_path / "m.tflite"
+    assert "ranges as trained" in convert(run.folder, "int8", [], path, chunk_steps=4).calibration
+    network = Network(path)
+    states, logits = network.initial_states(), []
+    for first in range(0, frames.shape[1] - network.graph.chunk_frames + 1, network.graph.chunk_frames):
+        chunk, states = network.step(frames[0, first : first + network.graph.chunk_frames], states)
+        logits.append(chunk)
+    heard = np.concatenate(logits)[model.settings.warmup + model.settings.lookahead :]
+    inputs = {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
+    rounded, unrounded = (np.asarray(y)[0][: len(heard)] for y in (model(inputs), model.quantized(inputs, FLOAT)))
+    noise = ((heard - rounded) ** 2).sum()
+    assert noise < 0.7 * ((heard - unrounded) ** 2).sum()
+    assert 10 * np.log10((rounded**2).sum() / noise) > 28
+    assert (heard.argmax(-1) == rounded.argmax(-1)).mean() > 0.95
