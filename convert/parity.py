@@ -209,9 +209,12 @@ def measure(reference: Path, candidates: Sequence[Path], clips: list[Clip], max_
 
 
 def _require_same_model(reference: Tracer, candidate: Tracer) -> None:
-    same = [dataclasses.replace(tracer.specification, graph=None) for tracer in (reference, candidate)]
-    if same[0] != same[1]:
-        epochs = [specification.training.get("best_epoch") for specification in same]
+    """The candidate is of the same epoch, or its training began with the weights of that epoch."""
+    one, other = (dataclasses.replace(tracer.specification, graph=None) for tracer in (reference, candidate))
+    begun_with = other.training.get("initialised_from") or {"name": None}
+    known = {"name": one.name} | one.training
+    if one != other and any(known.get(key) != value for key, value in begun_with.items()):
+        epochs = [specification.training.get("best_epoch") for specification in (one, other)]
         raise InputError(
             f"{candidate.path}: of epoch {epochs[1]} or another run, the run's best is {epochs[0]}: convert it again"
         )

@@ -102,9 +102,15 @@ def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
         ]
         if graph.calibration_clips:
             rows.append(("calibration", f"{graph.calibration_clips} clips"))
-    rows += [(key.replace("_", " "), str(value)) for key, value in specification.training.items() if value != ""]
+    rows += [(key.replace("_", " "), _fact(value)) for key, value in specification.training.items() if value != ""]
     try:
         rows.append(("interpreter", f"{find_interpreter()[1]} (on this machine)"))
     except InputError as error:
         rows.append(("interpreter", str(error)))
     return rows
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {inner}" for key, inner in value.items())
+    return str(value)

@@ -21,6 +21,9 @@ def report_devices(model: DeepSpeech2, recipe: Recipe) -> None:
     precision = recipe.training.precision
     if not found:
         log.info("%s on the CPU, %s: no GPU is seen", backend, precision)
+    elif model.ranges:
+        log.info("%s on %s, %s: each step is rounded, so the recurrent layers are off cuDNN",
+                 backend, ", ".join(found), precision)  # fmt: skip
     elif runs_on_cudnn(model.recurrences[0]):
         log.info("%s on %s, %s, recurrent layers on cuDNN", backend, ", ".join(found), precision)
     else:

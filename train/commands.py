@@ -15,13 +15,16 @@ from ds2edge.runtime.errors import InputError
 @click.option("-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Its peak, instead of the recipe's.")
+@click.option("--qat", is_flag=True, help="Quantization-aware: train on as int8 will round; needs --init-from.")
 @click.option("--resume", is_flag=True, help="Go on after the newest epoch in the folder.")
 @click.option("--init-from", type=click.Path(path_type=Path), help="A run to begin with the weights of (fine-tuning).")
 @click.option("--cache", default=Path.home() / ".cache" / "ds2edge", show_default="~/.cache/ds2edge",
               envvar="DS2EDGE_CACHE", show_envvar=True, type=click.Path(path_type=Path),
               help="Folder of features that are computed once; runs may share it.")  # fmt: skip
 def train(recipe: str, manifests: tuple[Path, ...], folder: Path, epochs: int | None, batch_size: int | None,
-          resume: bool, init_from: Path | None, cache: Path) -> None:  # fmt: skip
+          learning_rate: float | None, qat: bool, resume: bool, init_from: Path | None,
+          cache: Path) -> None:  # fmt: skip
     """Train DeepSpeech2 by RECIPE (a name or a TOML file) on the splits train and dev of MANIFESTS.
 
     Every epoch is saved; the best by WER on dev is what `ds2edge convert` takes.
@@ -31,5 +34,5 @@ def train(recipe: str, manifests: tuple[Path, ...], folder: Path, epochs: int | 
 
     if resume and init_from:
         raise InputError("--resume goes on with the weights of the run itself: leave out --init-from")
-    chosen = read_recipe(recipe).with_training(epochs, batch_size)
+    chosen = read_recipe(recipe).with_training(epochs, batch_size, learning_rate, qat)
     run_training(chosen, list(manifests), folder, resume, init_from, cache)

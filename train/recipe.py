@@ -127,6 +127,7 @@ class TrainingSettings:
     warmup_share: float = 0.1  # of all steps, linear; a half cosine down to zero follows
     weight_decay: float = 1e-2
     clip_norm: float = 1.0  # of all gradients together
+    qat: bool = False  # train on as int8 rounds (arXiv 1712.05877), with the ranges that the float weights call for
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -136,6 +137,8 @@ class TrainingSettings:
             raise ValueError("batch_seconds, variants and patience must not be negative, ema at least 0 and below 1")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision '{self.precision}' is none of {', '.join(PRECISIONS)}")
+        if self.qat and self.precision != "float32":
+            raise ValueError(f"qat needs precision float32, not {self.precision}: steps of int8 are finer than its own")
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,17 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
-    def with_training(self, epochs: int | None, batch_size: int | None) -> Recipe:
-        """The same recipe with the user's own epochs or batch size."""
+    def with_training(self, epochs: int | None = None, batch_size: int | None = None,
+                      learning_rate: float | None = None, qat: bool = False) -> Recipe:  # fmt: skip
+        """The same recipe with the user's own values. `qat` is at a tenth of the recipe's rate, if none is given:
+        weights that have been learned shall settle, not leave."""
         changes: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
         if batch_size is not None:
             changes |= {"batch_size": batch_size, "batch_seconds": 0.0}
+        if qat:
+            changes |= {"qat": True, "precision": "float32", "learning_rate": self.training.learning_rate / 10}
+        if learning_rate is not None:
+            changes["learning_rate"] = learning_rate
         return dataclasses.replace(self, training=dataclasses.replace(self.training, **changes))
 
 

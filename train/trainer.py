@@ -14,6 +14,7 @@ from ds2edge.runtime.features import Features
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.acceleration import report_devices
 from ds2edge.train.batches import Batches, batch_sizes
+from ds2edge.train.calibration import calibrate
 from ds2edge.train.callbacks import Checkpoint, Evaluate, History, Progress, StopAtNan, StopEarly, stale
 from ds2edge.train.curves import Curves
 from ds2edge.train.distribution import Group, join_group
@@ -35,7 +36,8 @@ def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = Fa
           cache: Path | None = None) -> Run:  # fmt: skip
     """Trains on all devices until the recipe's last epoch; `resume` goes on after the newest epoch in the folder.
 
-    `init_from`: a run whose weights, features and statistics this one begins with. `cache`: folder for features; None:
+    `init_from`: a run whose weights, features and statistics this one begins with; quantization-aware training needs
+    one, and chooses its ranges by it, on these manifests. `cache`: folder for features; None:
     nothing is kept.
 
     InputError if the data cannot be used, if the folder already holds a run (or, to resume, none or one of another
@@ -109,6 +111,8 @@ def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from
     if (folder / LAST).exists():
         raise InputError(f"{folder}: holds a run already: add --resume to go on with it, or choose another folder")
     parent = Run.open(init_from) if init_from else None
+    if recipe.training.qat and not parent:
+        raise InputError("quantization-aware training begins with a trained run: give --init-from RUN")
     if parent and parent.recipe.features != recipe.features:
         raise InputError(f"{init_from}: was trained on other features: give the recipe the same [features]")
     found = survey(clips, recipe, cache)
@@ -121,7 +125,9 @@ def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from
         "epochs": recipe.training.epochs,
     }
     if parent:
-        facts["initialised_from"] = parent.specification.name
+        facts["initialised_from"] = {"name": parent.specification.name} | parent.best_figures()
+    if recipe.training.qat:
+        facts["quantization_aware"] = True
     statistics = parent.specification if parent else found
     specification = Specification(
         recipe.name, ALPHABET, recipe.features, statistics.mean, statistics.deviation, training=facts
@@ -130,6 +136,10 @@ def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from
     model = DeepSpeech2(recipe.model, recipe.features.bins, len(ALPHABET))
     if parent:
         copy_weights(parent, model, ALPHABET)
+    if recipe.training.qat:
+        calibration = calibrate(model, specification, clips, recipe.augmentation)
+        log.info("%s", calibration.summary())
+        model.round_to(calibration.ranges)
     run = Run.create(folder, recipe, specification) if group.leads else Run(folder, recipe, specification)
     log.info("%s: %d weights, %.2f h of speech in %d clips", recipe.name, model.count_params(), hours,
              len(found.examples["train"]))  # fmt: skip

@@ -27,7 +27,9 @@ clips = read_manifest(sys.argv[2])
 chosen = [c for c in clips if c.split == "train"][:24] + [c for c in clips if c.split == "dev"][:4]
 write_manifest(folder / "manifest.jsonl", chosen)
 (folder / "tiny.toml").write_text(sys.argv[3])
-train(read_recipe(folder / "tiny.toml"), [folder / "manifest.jsonl"], folder / "run")
+recipe, manifests = read_recipe(folder / "tiny.toml"), [folder / "manifest.jsonl"]
+train(recipe, manifests, folder / "run")
+train(recipe.with_training(epochs=1, qat=True), manifests, folder / "qat", init_from=folder / "run")
 """
 RECIPE = """
 name = "tiny"
@@ -69,3 +71,8 @@ def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backen
     np.testing.assert_allclose(logits, np.asarray(expected)[0], atol=1e-4)
     assert Path(run.folder / "log.csv").exists()
     assert model.count_params() > 1000
+    rounded = Run.open(tmp_path / "qat")
+    assert rounded.last_model()[1][0]["loss"] < 1.2 * losses[-1]
+    converted = ds2edge("convert", rounded.folder, "-o", tmp_path / "int8.tflite")
+    assert converted.returncode == 0, converted.stderr
+    assert "ranges as trained" in converted.stderr + converted.stdout

@@ -137,10 +137,60 @@ def test_a_run_begins_with_the_weights_of_another(manifest, tiny_recipe, unbroke
         dataclasses.replace(tiny_recipe, training=still), [manifest], tmp_path / "run", init_from=unbroken.folder
     )
     assert run.specification.mean == unbroken.specification.mean
-    assert run.specification.training["initialised_from"] == "tiny"
+    assert run.specification.training["initialised_from"] == {"name": "tiny"} | unbroken.best_figures()
     pairs = zip(run.best_model().trainable_variables, unbroken.best_model().trainable_variables, strict=True)
     for mine, theirs in pairs:
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def rounded(manifest, tiny_recipe, unbroken, tmp_path_factory):
+    """Two epochs more, as int8 rounds, interrupted between them."""
+    recipe, folder = tiny_recipe.with_training(epochs=2, qat=True), tmp_path_factory.mktemp("run") / "rounded"
+    save = Run.save_epoch
+
+    def stop_after_one(self, model, history):
+        save(self, model, history)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "save_epoch", stop_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, [manifest], folder, init_from=unbroken.folder)
+    return train(recipe, [manifest], folder, resume=True)
+
+
+def test_training_goes_on_as_int8_rounds(rounded, unbroken):
+    """A little lower in loss than where the float training ended, with one set of ranges, and weights that moved."""
+    model, history = rounded.last_model()
+    assert len(history) == 2
+    assert history[-1]["loss"] < 1.02 * unbroken.last_model()[1][-1]["loss"]
+    assert set(model.ranges) >= {"features", "conv0", "gru0/h", "logits"}
+    assert rounded.specification.training["quantization_aware"]
+    moved = [not np.allclose(mine, theirs, atol=1e-6) for mine, theirs in
+             zip(model.trainable_variables, unbroken.best_model().trainable_variables, strict=True)]  # fmt: skip
+    assert all(moved)
+
+
+def test_what_was_trained_as_int8_rounds_is_converted_and_compared_with_its_parent(
+    rounded, unbroken, manifest, ds2edge, tmp_path
+):
+    converted = ds2edge("convert", rounded.folder, "-o", tmp_path / "int8.tflite")
+    assert converted.returncode == 0, converted.stderr
+    compared = ds2edge("parity", unbroken.folder, tmp_path / "int8.tflite", manifest, "--split", "dev",
+                       "--max-wer-increase", 100)  # fmt: skip
+    assert compared.returncode == 0, compared.stderr
+    converted = ds2edge("convert", unbroken.folder, "--mode", "dynamic", "-o", tmp_path / "parent.tflite")
+    assert converted.returncode == 0, converted.stderr
+    refused = ds2edge("parity", rounded.folder, tmp_path / "parent.tflite", manifest, "--split", "dev")
+    assert refused.returncode == 2
+    assert "another run" in refused.stderr
+
+
+def test_rounding_needs_a_run_to_begin_with(manifest, ds2edge, tmp_path):
+    refused = ds2edge("train", "mini", manifest, "-o", tmp_path / "run", "--qat")
+    assert refused.returncode == 2
+    assert "give --init-from RUN" in refused.stderr
 
 
 def test_outputs_are_begun_with_by_their_symbol(unbroken, tiny_recipe):

@@ -80,6 +80,18 @@ def test_values_are_rounded_to_the_grid_and_cut_off_at_its_ends():
     )
 
 
+def test_gradients_pass_rounding_and_not_what_is_cut_off():
+    import tensorflow as tf
+
+    x = tf.Variable([-3.0, -0.5, 0.3, 3.0])
+    kernel = tf.Variable([[0.2, -0.7], [0.9, 0.1]])
+    with tf.GradientTape(persistent=True) as tape:
+        rounded = tf.reduce_sum(fake_quantize(x, -1.0, 127 / 128) * [1.0, 2.0, 3.0, 4.0])
+        weighed = tf.reduce_sum(FakeQuantizer({}).weight(kernel) * [[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(tape.gradient(rounded, x), [0, 2, 3, 0])
+    np.testing.assert_array_equal(tape.gradient(weighed, kernel), [[1, 2], [3, 4]])
+
+
 def test_percentile_and_mse_cut_off_what_is_rare():
     observer = Observer()
     values = np.random.default_rng(0).standard_normal(400_000).astype(np.float32)
