@@ -187,11 +187,14 @@ def test_what_is_live_refuses_it_in_one_line(models):
         assert str(caught.value).startswith(says)
 
 
-class Sums:
-    """A network whose one layer adds up what came before, each way."""
+LAYERS = ("a", "b")
 
-    ways = ("sum", "sum_backward")
-    graph = Graph("float32", 4, 2, 0, 0, tuple(map(State, ("a", "b"), ((1, 50), (1, 50)), ways)), layers=("sum",))
+
+class Sums:
+    """A network whose two layers add up what came before, each way."""
+
+    graph = Graph("float32", 4, 2, 0, 0, tuple(State(f"{layer}{way}_h", (1, 50), layer + way) for layer in LAYERS
+                                               for way in ("", "_backward")), layers=LAYERS)  # fmt: skip
 
     def initial_states(self):
         return {state.name: np.zeros(state.shape, np.float32) for state in self.graph.states}
@@ -201,9 +204,8 @@ class Sums:
             return x[::2], states
         if part == "output":
             return x, states
-        name = dict(zip(self.ways, "ab", strict=True))[part]
-        sums = states[name] + np.cumsum(x, 0)
-        return sums, states | {name: sums[-1:]}
+        sums = states[f"{part}_h"] + np.cumsum(x, 0)
+        return sums, states | {f"{part}_h": sums[-1:]}
 
 
 @pytest.mark.parametrize("steps", [1, 4, 11])
@@ -214,8 +216,9 @@ def test_the_backward_layer_begins_at_the_end_of_the_clip(steps):
         frames = np.full((4, 50), 9.0, np.float32)  # what follows the end is not heard
         frames[: len(chunk)] = chunk
         clip.hear(frames.repeat(2, 0), len(chunk))
-    expected = np.cumsum(rows, 0) + np.cumsum(rows[::-1], 0)[::-1]
-    np.testing.assert_allclose(np.concatenate(list(clip.logits())), expected, atol=1e-4)
+    for _ in LAYERS:
+        rows = np.cumsum(rows, 0) + np.cumsum(rows[::-1], 0)[::-1]
+    np.testing.assert_allclose(np.concatenate(list(clip.logits())), rows, atol=1e-3)
 
 
 def test_memory_grows_with_two_layers_of_activations():
