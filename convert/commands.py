@@ -20,7 +20,7 @@ from ds2edge.convert import CALIBRATED, MODES
 @click.option("--chunk-steps", default=16, show_default=True, type=click.IntRange(1, 256),
               help="Output steps in one run of the graph: more is faster, fewer answers sooner.")  # fmt: skip
 def convert(run: Path, mode: str, calibration: Path | None, output: Path, chunk_steps: int) -> None:
-    """Turn the best epoch of RUN into one .tflite file that streams."""
+    """Turn the best epoch of RUN into one .tflite file that streams or, if bidirectional, takes whole clips."""
     from ds2edge.convert.conversion import convert as run_conversion
     from ds2edge.train.manifest import read_manifest
 

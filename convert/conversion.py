@@ -58,8 +58,6 @@ def _build(folder: Path, mode: str, clips: list[Clip], path: Path, chunk_steps: 
     from ds2edge.train.run import Run
 
     run = Run.open(folder)
-    if run.recipe.model.direction != "forward":
-        raise InputError(f"{folder}: a {run.recipe.model.direction} model cannot be converted yet, only evaluated")
     model = run.best_model()
     if mode in CALIBRATED and not clips and not (model.ranges and mode in INT8_MODES):
         raise InputError(f"{folder}: mode {mode} needs --calibration MANIFEST: real speech")
@@ -77,8 +75,8 @@ def _build(folder: Path, mode: str, clips: list[Clip], path: Path, chunk_steps: 
         inputs, calibrated = representative_inputs(model, specification, chosen), len(chosen)
     graph = dataclasses.replace(graph, calibration_clips=calibrated)
     with tempfile.TemporaryDirectory() as saved_model:
-        export(model, graph, Path(saved_model), quantizer)
-        path.write_bytes(quantize(Path(saved_model), mode, inputs))
+        names = export(model, graph, Path(saved_model), quantizer)
+        path.write_bytes(quantize(Path(saved_model), names, mode, inputs))
     inspection = inspect_model(path)
     if mode in INT8_MODES:
         inspection.require_int8()

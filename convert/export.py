@@ -1,7 +1,8 @@
-"""From a trained model to a SavedModel of its step graph, with everything by name."""
+"""From a trained model to a SavedModel of its parts, with everything by name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,30 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ds2edge.runtime.network import Logits, States
-from ds2edge.runtime.specification import Graph, Specification, State
+from ds2edge.convert.parts import Part, parts
+from ds2edge.runtime.network import Logits, Rows, States
+from ds2edge.runtime.specification import Graph, Specification
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.quantization import FLOAT, Quantizer, Range
 
 
 def step_graph(model: DeepSpeech2, mode: str, chunk_steps: int) -> Graph:
     """Shape of the graph that `model` becomes when it is unrolled over `chunk_steps` output steps."""
-    states = tuple(State(name, shape) for name, shape in model.state_shapes().items())
     shape = model.settings
-    return Graph(mode, chunk_steps, shape.time_stride, shape.warmup, shape.lookahead, states)
+    states = tuple(state for part in parts(model, chunk_steps) for state in part.states)
+    layers = tuple(layer.name for layer in model.recurrences) if shape.direction == "bidirectional" else ()
+    return Graph(mode, chunk_steps, shape.time_stride, shape.warmup, shape.lookahead, states, layers=layers)
 
 
 class FloatNetwork:
-    """The Keras model as a network that streams: what the 16-bit mode is calibrated with."""
+    """The Keras model as a network of the runtime: what the 16-bit mode is calibrated with."""
 
     def __init__(self, model: DeepSpeech2, specification: Specification) -> None:
         """`specification` must describe a graph."""
         assert specification.graph is not None
         self.specification, self.graph = specification, specification.graph
-        self._step = tf.function(model.step)
+        self.parts = {part.name: part for part in parts(model, self.graph.chunk_steps)}
+        self._calls = {name: tf.function(part.call) for name, part in self.parts.items()}
 
     def initial_states(self) -> States:
         """Zeros."""
@@ -38,8 +42,14 @@ class FloatNetwork:
 
     def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
         """As `ds2edge.runtime.network.Network.step`."""
-        logits, following = self._step(tf.constant(frames[None]), {k: tf.constant(v) for k, v in states.items()})
-        return logits.numpy()[0], {name: value.numpy() for name, value in following.items()}
+        logits, following = self.run("step", frames[None], states)
+        return logits[0], following
+
+    def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
+        """As `ds2edge.runtime.network.Network.run`."""
+        own = {state.name: tf.constant(states[state.name]) for state in self.parts[part].states}
+        output, following = self._calls[part](tf.constant(x), own)
+        return output.numpy(), states | {name: value.numpy() for name, value in following.items()}
 
 
 class RangesInGraph(Quantizer):
@@ -55,16 +65,23 @@ class RangesInGraph(Quantizer):
         return tf.quantization.fake_quant_with_min_max_args(x, low, high)
 
 
-def export(model: DeepSpeech2, graph: Graph, folder: Path, quantizer: Quantizer = FLOAT) -> None:
-    """Writes a SavedModel whose endpoint `step` maps `features` and states to `logits` and next states."""
-
-    def step(inputs: dict[str, Any]) -> dict[str, Any]:
-        logits, following = model.step(inputs["features"], inputs, quantizer)
-        return {"logits": logits} | {state.output: following[state.name] for state in graph.states}
-
-    shapes = {"features": (1, graph.chunk_frames, model.bins)} | {state.name: state.shape for state in graph.states}
-    signature = {name: tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()}
+def export(model: DeepSpeech2, graph: Graph, folder: Path, quantizer: Quantizer = FLOAT) -> list[str]:
+    """Writes a SavedModel with an endpoint for every part, which maps its input and states to its output and next
+    states. Returns the names of the endpoints."""
+    found = parts(model, graph.chunk_steps)
     archive = keras.export.ExportArchive()
     archive.track(model)  # without it the variables are written as NaN, silently
-    archive.add_endpoint("step", step, [signature])
+    for part in found:
+        shapes = {part.input: part.shape} | {state.name: state.shape for state in part.states}
+        signature = {name: tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()}
+        archive.add_endpoint(part.name, _endpoint(part, quantizer), [signature])
     archive.write_out(str(folder), verbose=False)
+    return [part.name for part in found]
+
+
+def _endpoint(part: Part, quantizer: Quantizer) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def call(inputs: dict[str, Any]) -> dict[str, Any]:
+        output, following = part.call(inputs[part.input], inputs, quantizer)
+        return {part.output: output} | {state.output: following[state.name] for state in part.states}
+
+    return call

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
+from ai_edge_litert import schema_py_generated
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ds2edge.runtime.engine import load_engine
@@ -25,8 +29,9 @@ class Inspection:
     operations: dict[str, int]  # how many of each kind
     float_tensors: int  # tensors of a float type that an operation other than those at the edges reads or writes
     float_operations: list[str]  # kinds of operation that do
-    partitions: int  # pieces of the graph that the XNNPACK delegate runs; one is best
+    partitions: int  # pieces that the XNNPACK delegate runs; one a graph is best
     outside: dict[str, int]  # operations that it leaves to the interpreter, by kind
+    graphs: int  # one for each signature
 
     def summary(self) -> str:
         """One line for people."""
@@ -34,6 +39,7 @@ class Inspection:
         return (
             f"{sum(self.operations.values())} operations ({kinds}), {self.float_tensors} float tensors inside, "
             f"{self.partitions} delegate partition{'s' if self.partitions != 1 else ''}"
+            f"{f' in {self.graphs} graphs' if self.graphs > 1 else ''}"
         )
 
     def require_int8(self) -> None:
@@ -46,8 +52,33 @@ class Inspection:
 
 
 def inspect_model(path: str | os.PathLike[str]) -> Inspection:
-    """Loads the model twice, without delegate for what it is and with it for how it will run."""
-    plain = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    """Loads each of the model's graphs twice, without delegate for what it is and with it for how it will run."""
+    found = [_inspect(graph) for graph in _graphs(Path(path).read_bytes())]
+    return Inspection(
+        operations=_sum(graph.operations for graph in found),
+        float_tensors=sum(graph.float_tensors for graph in found),
+        float_operations=sorted({kind for graph in found for kind in graph.float_operations}),
+        partitions=sum(graph.partitions for graph in found),
+        outside=_sum(graph.outside for graph in found),
+        graphs=len(found),
+    )
+
+
+def _graphs(flatbuffer: bytes) -> Iterator[bytes]:
+    """Each graph as a model of its own: of several, the interpreter tells the operations of the first alone."""
+    model = schema_py_generated.ModelT.InitFromPackedBuf(flatbuffer)
+    model.signatureDefs, graphs = [], model.subgraphs
+    for graph in graphs:
+        model.subgraphs = [graph]
+        builder = flatbuffers.Builder(len(flatbuffer))
+        builder.Finish(model.Pack(builder), b"TFL3")
+        yield bytes(builder.Output())
+
+
+def _inspect(model: bytes) -> Inspection:
+    plain = Interpreter(
+        model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
     operations = _operations(plain)
     kinds = {tensor["index"]: tensor["dtype"] for tensor in plain.get_tensor_details()}
     floats: dict[int, str] = {}
@@ -57,16 +88,22 @@ def inspect_model(path: str | os.PathLike[str]) -> Inspection:
                 if index in kinds and np.issubdtype(kinds[index], np.floating):
                     floats.setdefault(index, operation["op_name"])
     with quiet():
-        delegated = Interpreter(str(path), num_threads=1)
+        delegated = Interpreter(model_content=model, num_threads=1)
         delegated.allocate_tensors()
     partitions = [operation for operation in _operations(delegated) if operation["op_name"] == DELEGATE]
     return Inspection(
-        operations=dict(Counter(operation["op_name"] for operation in operations).most_common()),
+        operations=dict(Counter(operation["op_name"] for operation in operations)),
         float_tensors=len(floats),
         float_operations=sorted(set(floats.values())),
         partitions=len(partitions),
         outside=_outside(operations, partitions),
+        graphs=1,
     )
+
+
+def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Over all graphs, most frequent first."""
+    return dict(sum(map(Counter, counts), Counter[str]()).most_common())
 
 
 def _outside(operations: list[dict[str, Any]], partitions: list[dict[str, Any]]) -> dict[str, int]:
@@ -81,7 +118,7 @@ def _outside(operations: list[dict[str, Any]], partitions: list[dict[str, Any]])
                 inside.add(makers[tensor]["index"])
                 wanted += list(makers[tensor]["inputs"])
     rest = Counter(operation["op_name"] for operation in operations if operation["index"] not in inside)
-    return dict(rest.most_common())
+    return dict(rest)
 
 
 def _operations(interpreter: Interpreter) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ class ModelFigures:
     name: str  # of the file, with the mode; of the reference, "float"
     mode: str
     chunk_steps: int
+    direction: str  # forward or bidirectional
     wer: float  # percent
     wer_interval: tuple[float, float]  # 95 %, bootstrap over clips
     cer: float
@@ -250,6 +251,7 @@ def _figures(name: str, tracer: Tracer, result: Score, factor: float, peak: floa
         name=name,
         mode=tracer.graph.mode,
         chunk_steps=tracer.graph.chunk_steps,
+        direction=tracer.graph.direction,
         wer=result.wer,
         wer_interval=result.wer_interval(),
         cer=result.cer,

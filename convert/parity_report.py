@@ -167,7 +167,7 @@ def _noise(comparison: Comparison, parity: Parity) -> str:
     if comparison.not_compared:
         said += (f"; not compared: {', '.join(comparison.not_compared)}, as no clip is long enough for chunks of "
                  f"{steps[1]} steps and float's of {steps[0]} to end together")  # fmt: skip
-    elif steps[0] != steps[1]:
+    elif steps[0] != steps[1] and comparison.model.direction == "forward":
         said += (f"; all but the logits compared every {lcm(*steps)} steps, where chunks of {steps[1]} and float's of "
                  f"{steps[0]} end together")  # fmt: skip
     return said

@@ -1,4 +1,4 @@
-"""The converter behind one function: a SavedModel of a step graph in, a .tflite flatbuffer out."""
+"""The converter behind one function: a SavedModel in, a .tflite flatbuffer with the same signatures out."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import tensorflow as tf
 from ds2edge.convert.representative import Inputs
 
 
-def quantize(saved_model: Path, mode: str, representative: Iterable[Inputs] = ()) -> bytes:
-    """Converts the endpoint `step`, whose edges stay float32 in every mode.
+def quantize(saved_model: Path, names: list[str], mode: str, representative: Iterable[Inputs] = ()) -> bytes:
+    """Converts the endpoints `names` of a SavedModel; their edges stay float32 in every mode.
 
     int8 and armv7: the SavedModel holds a range for everything that flows in it (see export.py), so that the converter
     need not observe anything: int8 throughout, weights per channel; armv7 has one scale for a dense layer's weights.
-    int16x8: `representative` inputs are observed by the converter itself.
+    int16x8: `representative` inputs, each with the name of its endpoint, are observed by the converter itself.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=["step"])
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=names)
     if mode != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if mode == "float16":

@@ -9,18 +9,18 @@ import numpy.typing as npt
 
 from ds2edge.convert.export import FloatNetwork
 from ds2edge.runtime.audio import read_audio
-from ds2edge.runtime.network import Logits, States
+from ds2edge.runtime.network import Rows, States
 from ds2edge.runtime.recognizer import Stream
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.manifest import Clip
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.progress import track
 
-Inputs = dict[str, npt.NDArray[np.float32]]
+Inputs = tuple[str, dict[str, npt.NDArray[np.float32]]]  # of a signature: its name, and tensors by theirs
 
 
 def representative_inputs(model: DeepSpeech2, specification: Specification, clips: list[Clip]) -> Iterator[Inputs]:
-    """Inputs of the step graph by name, chunk after chunk with the float model's own states, each clip followed by the
+    """What goes into every signature, chunk after chunk with the float model's own states, each clip followed by the
     silence that a stream ends with."""
     network = _Recorder(model, specification)
     rate = specification.features.sample_rate
@@ -38,9 +38,10 @@ class _Recorder(FloatNetwork):
         super().__init__(model, specification)
         self._inputs: list[Inputs] = []
 
-    def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
-        self._inputs.append({"features": frames[None], **states})
-        return super().step(frames, states)
+    def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
+        own = self.parts[part]
+        self._inputs.append((part, {own.input: x} | {state.name: states[state.name] for state in own.states}))
+        return super().run(part, x, states)
 
     def taken(self) -> list[Inputs]:
         """What went in since the last call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +14,10 @@ import numpy.typing as npt
 from ds2edge.runtime.ctc import GreedyDecoder
 from ds2edge.runtime.errors import GateNotMet
 from ds2edge.runtime.features import Samples
-from ds2edge.runtime.network import Logits, Network, States
+from ds2edge.runtime.network import Logits, Network, Rows, States
 from ds2edge.runtime.recognizer import Stream
 from ds2edge.runtime.specification import Graph, Specification
+from ds2edge.runtime.whole_clip import CONVOLUTIONS, OUTPUT
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class Tracer(Protocol):
 
 
 class StreamTracer:
-    """A .tflite file with a step graph, chunk after chunk and on one thread as on a device. Its states are its stages:
-    those of a convolution or a lookahead are what goes in, those of a recurrent layer what comes out."""
+    """A .tflite file, chunk after chunk and on one thread as on a device.
+
+    The stages of a model that streams are its states: those of a convolution or a lookahead are what goes in, those of
+    a recurrent layer what comes out. Those of a bidirectional one are what leaves the convolutions and each layer.
+    """
 
     def __init__(self, path: Path) -> None:
         """InputError for anything but a file of `ds2edge convert`."""
@@ -72,26 +77,45 @@ class StreamTracer:
         logits = np.concatenate(decoder.logits)
         if not np.isfinite(logits).all():
             raise GateNotMet(f"{self.path}: it computes logits that are no numbers (NaN): convert it again")
-        ends = self.graph.chunk_steps * np.arange(1, len(network.states) + 1)
-        stages = {name: Stage(ends, np.stack([state[name] for state in network.states])) for name in network.states[0]}
+        stages = network.stages(self.graph.warmup + len(logits))
         return Trace(text, Stage(np.arange(len(logits)), logits), stages, network.seconds)
 
 
 class _Recorder:
-    """A network that also keeps the states after each chunk, and how long all took."""
+    """A network that also keeps what it was seen to compute, and how long all took."""
 
     def __init__(self, network: Network) -> None:
         self._network, self.specification, self.graph = network, network.specification, network.graph
         self.initial_states = network.initial_states
-        self.states: list[States] = []
+        layers = self.graph.layers
+        self._giver = dict(zip((*layers, OUTPUT), (CONVOLUTIONS, *layers), strict=True))  # of what goes into a part
+        self._kept: dict[str, list[npt.NDArray[np.float32]]] = defaultdict(list)
         self.seconds = 0.0
 
     def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
         started = time.perf_counter()
         logits, following = self._network.step(frames, states)
         self.seconds += time.perf_counter() - started
-        self.states.append(following)
+        for name, state in following.items():
+            self._kept[name].append(state)
         return logits, following
+
+    def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
+        started = time.perf_counter()
+        output, following = self._network.run(part, x, states)
+        self.seconds += time.perf_counter() - started
+        if part in self._giver:
+            self._kept[self._giver[part]].append(x)
+        return output, following
+
+    def stages(self, steps: int) -> dict[str, Stage]:
+        """Those of a clip of so many steps."""
+        if self.graph.layers:
+            return {name: Stage(np.arange(steps), np.concatenate(rows)[:steps]) for name, rows in self._kept.items()}
+        size = self.graph.chunk_steps
+        return {
+            name: Stage(size * np.arange(1, len(states) + 1), np.stack(states)) for name, states in self._kept.items()
+        }
 
 
 class _Decoder(GreedyDecoder):

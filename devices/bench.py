@@ -61,12 +61,13 @@ class Bench:
 def measure(model: Path, clip: Path | None, seconds: float, threads: int) -> Bench:
     """Runs the recogniser chunk by chunk on `seconds` of sound: the clip over and over, or noise.
 
-    InputError if the model or the clip cannot be read, or if nothing is recognised in the clip.
+    InputError if the model or the clip cannot be read, if the model is for whole clips, or if nothing is recognised.
     """
     started = time.perf_counter()
     recognizer = Recognizer(model, threads)
     load = time.perf_counter() - started
     network, rate = recognizer.network, recognizer.specification.features.sample_rate
+    recognizer.specification.require_streaming(model)
     random = np.random.default_rng(0)
     sound = read_audio(clip, rate) if clip else (0.05 * random.standard_normal(10 * rate)).astype(np.float32)
     latency = _latency(recognizer, sound, rate) if clip else None

@@ -41,6 +41,8 @@ def deploy(
     Exit code 1 if the text of the clip differs there. To run it again is to upgrade.
     """
     specification = read_specification(model)
+    if service:
+        specification.require_streaming(model)
     expected = _hear(model, clip) if clip else ""
     with tempfile.TemporaryDirectory() as scratch:
         wheel = wheel or build_wheel(Path(scratch))

@@ -92,12 +92,12 @@ def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
     if graph is not None:
         step = 1000 * specification.step_seconds
         latency = (graph.chunk_steps + graph.lookahead) * step + window - hop
+        future, answer = f"lookahead {graph.lookahead} steps", f"at most {latency:g} ms from a sound to its letter"
+        if graph.layers:
+            future, answer = f"bidirectional: {', '.join(graph.layers)}", "hears whole clips: no letter before the end"
         rows += [
-            (
-                "graph",
-                f"{graph.mode}, {graph.chunk_steps} steps of {step:g} ms, lookahead {graph.lookahead} steps",
-            ),
-            ("latency", f"at most {latency:g} ms from a sound to its letter, computing aside"),
+            ("graph", f"{graph.mode}, {graph.chunk_steps} steps of {step:g} ms, {future}"),
+            ("latency", f"{answer}, computing aside"),
             ("states", ", ".join(f"{s.name} {'x'.join(map(str, s.shape))}" for s in graph.states)),
         ]
         if graph.calibration_clips:

@@ -53,8 +53,9 @@ class Listener:
     """
 
     def __init__(self, recognizer: Recognizer, rules: EndpointRules | None = None) -> None:
-        """Listeners of one recognizer may be interleaved, from one thread."""
+        """Listeners of one recognizer may be interleaved, from one thread. InputError for a bidirectional model."""
         specification = recognizer.specification
+        specification.require_streaming(recognizer.network.path)
         decoder = GreedyDecoder(specification.alphabet, specification.step_seconds)
         self._endpointer = Endpointer(decoder, rules or EndpointRules())
         self._stream = Stream(recognizer.network, self._endpointer)

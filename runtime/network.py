@@ -1,4 +1,4 @@
-"""The step graph of a .tflite file."""
+"""The graphs of a .tflite file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.specification import Graph, Specification, read_specification
 
 Logits = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.float32]  # [steps, values]
 States = dict[str, npt.NDArray[np.float32]]
 
 # Modes with dense weights quantized per channel. tflite-runtime 2.14.0, the last one, has no such operation of dynamic
@@ -37,7 +38,6 @@ class Network:
                 "make one with `ds2edge convert --mode armv7`"
             )
         self._engine = load_engine(path, threads, self.graph.shares_weights)
-        self._outputs = [(state.name, state.output) for state in self.graph.states]
 
     def initial_states(self) -> States:
         """What a stream begins with: zeros."""
@@ -46,4 +46,11 @@ class Network:
     def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
         """One chunk: float32 [chunk_frames, bins] and states -> logits float32 [chunk_steps, symbols], next states."""
         outputs = self._engine.run("step", {"features": frames[None], **states})
-        return outputs["logits"][0], {name: outputs[output] for name, output in self._outputs}
+        return outputs["logits"][0], {state.name: outputs[state.output] for state in self.graph.states}
+
+    def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
+        """One chunk through one part of a bidirectional model, see Graph: its input and all states in, its output
+        float32 [chunk_steps, values] and all states out."""
+        own = [state for state in self.graph.states if state.part == part]
+        outputs = self._engine.run(part, {"input": x} | {state.name: states[state.name] for state in own})
+        return outputs["output"], states | {state.name: outputs[state.output] for state in own}

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from ds2edge.runtime.audio import AudioFile, Resampler
 from ds2edge.runtime.ctc import GreedyDecoder, Word
 from ds2edge.runtime.features import Features, Samples
-from ds2edge.runtime.network import Logits, Network, States
+from ds2edge.runtime.network import Logits, Network, Rows, States
 from ds2edge.runtime.specification import Graph, Specification, silence_after
+from ds2edge.runtime.whole_clip import WholeClip
 
 BLOCK = 16000  # samples that go through the front end at once: bounds the memory that one long `accept` takes
 
@@ -43,7 +44,9 @@ class Recognizer:
     def transcribe(
         self, audio: AudioFile | str | os.PathLike[str], heard: Callable[[float], object] | None = None
     ) -> Result:
-        """A whole sound file of any length, in constant memory. InputError if it cannot be read.
+        """A whole sound file of any length, in constant memory; of a bidirectional model, in that of `WholeClip`.
+
+        InputError if it cannot be read.
 
         `heard` is told the seconds of each block: a progress bar, say.
         """
@@ -67,6 +70,9 @@ class StepNetwork(Protocol):
     def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
         """One chunk: frames and states in, logits and next states out."""
 
+    def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
+        """Of a bidirectional model: one chunk through one part, as `Network.run`."""
+
 
 class Decoder(Protocol):
     """What a stream needs of a decoder."""
@@ -82,7 +88,10 @@ class Decoder(Protocol):
 
 
 class Stream:
-    """Samples in, text out, as it is spoken. How the samples are cut into calls changes nothing."""
+    """Samples in, text out, as it is spoken. How the samples are cut into calls changes nothing.
+
+    With a bidirectional model all text comes when the stream finishes.
+    """
 
     def __init__(self, network: StepNetwork, decoder: Decoder | None = None) -> None:
         """Usually made by `Recognizer.stream()`. `decoder`: greedy by default."""
@@ -95,6 +104,7 @@ class Stream:
         # Outputs still to come that are meant for times before the start.
         self._early = self._graph.warmup + self._graph.lookahead
         self._states = network.initial_states()
+        self._clip = WholeClip(network) if self._graph.layers else None
         self._frames = np.zeros((0, self._settings.bins), np.float32)  # heard, but less than a chunk
         self._resampler = Resampler(self._settings.sample_rate)
         self._hear(np.zeros(self._graph.warmup * self._graph.time_stride * self._settings.hop, np.float32))
@@ -136,6 +146,9 @@ class Stream:
             filled = np.zeros((graph.chunk_frames, self._settings.bins), np.float32)
             filled[:rest] = self._frames
             self._run(filled, rest // graph.time_stride)
+        if self._clip:
+            for logits in self._clip.logits():
+                self._say(logits)
 
     def _hear(self, samples: Samples) -> None:
         for start in range(0, len(samples), BLOCK):
@@ -148,7 +161,13 @@ class Stream:
             self._frames = frames[whole:]
 
     def _run(self, frames: npt.NDArray[np.float32], steps: int) -> None:
+        if self._clip:
+            self._clip.hear(frames, steps)
+            return
         logits, self._states = self._network.step(frames, self._states)
-        early = min(self._early, steps)
+        self._say(logits[:steps])
+
+    def _say(self, logits: Logits) -> None:
+        early = min(self._early, len(logits))
         self._early -= early
-        self._decoder.accept(logits[early:steps])
+        self._decoder.accept(logits[early:])

@@ -24,6 +24,7 @@ class State:
 
     name: str
     shape: tuple[int, ...]
+    part: str = "step"  # the signature that takes it
 
     @property
     def output(self) -> str:
@@ -33,7 +34,13 @@ class State:
 
 @dataclass(frozen=True)
 class Graph:
-    """The step graph: `features` [1, chunk_frames, bins] and states in, `logits` [1, chunk_steps, symbols] out."""
+    """What the file computes, a chunk at a time.
+
+    A model that streams has one signature, `step`: `features` [1, chunk_frames, bins] and states in, `logits`
+    [1, chunk_steps, symbols] and next states out. A bidirectional one comes in parts, each with states of its own and
+    one `input` and `output`, whose rows are steps: `convolutions` ([chunk_frames, bins] in), each of `layers` and its
+    `_backward`, and `output`.
+    """
 
     mode: str  # float32, float16, dynamic, int8 or armv7 (int8 for the interpreter of 32-bit Arm)
     chunk_steps: int
@@ -43,11 +50,17 @@ class Graph:
     states: tuple[State, ...]
     calibration_clips: int = 0  # that the int8 ranges were chosen by
     shares_weights: bool = False  # whether all operations with the same weights have the same scales: see engine.py
+    layers: tuple[str, ...] = ()  # recurrent, of a bidirectional model: what both ways say is added up
 
     @property
     def chunk_frames(self) -> int:
         """Feature frames per run of the graph."""
         return self.chunk_steps * self.time_stride
+
+    @property
+    def direction(self) -> str:
+        """Of the recurrences: forward, which streams, or bidirectional, which needs whole clips."""
+        return "bidirectional" if self.layers else "forward"
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,14 @@ class Specification:
         if self.graph is None:
             raise ValueError(f"{self.name} is not converted: it has no steps yet")
         return self.graph.time_stride * self.features.hop / self.features.sample_rate
+
+    def require_streaming(self, path: str | os.PathLike[str]) -> None:
+        """InputError (opened by `path`) for a bidirectional model, which says nothing before the end of a clip."""
+        if self.graph and self.graph.layers:
+            raise InputError(
+                f"{path}: a bidirectional model hears whole clips, nothing live: use `ds2edge transcribe`, "
+                'or train and convert one of direction "forward"'
+            )
 
     def to_json(self) -> str:
         """JSON text, readable and in a fixed order."""

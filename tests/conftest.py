@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import MINI, RATE, babble, jolt
+from support import MINI, RATE, babble, jolted_run
 
 
 @pytest.fixture
@@ -47,30 +47,7 @@ def tiny_recipe():
 @pytest.fixture(scope="session")
 def tiny_run(tiny_recipe, tmp_path_factory):
     """A run whose model is built, jolted out of its initial state, and saved as if one epoch had been trained."""
-    import keras
-
-    from ds2edge.runtime.features import Features
-    from ds2edge.runtime.specification import Specification
-    from ds2edge.train.model import DeepSpeech2
-    from ds2edge.train.run import Run
-    from ds2edge.train.text import ALPHABET
-
-    keras.utils.set_random_seed(3)
-    bins = tiny_recipe.features.bins
-    model = DeepSpeech2(tiny_recipe.model, bins, len(ALPHABET))
-    jolt(model)
-    # About the level of speech, so that the quantizer meets values of the usual size.
-    specification = Specification("tiny", ALPHABET, tiny_recipe.features, (-55.0,) * bins, (15.0,) * bins)
-    # Talkative: what it says must depend on what it hears, or equal texts would mean nothing.
-    frames = Features(tiny_recipe.features, specification.mean, specification.deviation)(babble(3.0))[None]
-    model.dense.bias.assign(0 * model.dense.bias)
-    logits = np.asarray(model({"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}))[0]
-    scale = 4 / logits.std(0).mean()
-    model.dense.kernel.assign(scale * model.dense.kernel)
-    model.dense.bias.assign(-scale * logits.mean(0))
-    run = Run.create(tmp_path_factory.mktemp("run"), tiny_recipe, specification)
-    run.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
-    return run
+    return jolted_run(tiny_recipe, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="session")

@@ -46,3 +46,42 @@ def jolt(model) -> None:
     for weight in model.weights:
         value = random.standard_normal(weight.shape)
         weight.assign(weight + (0.3 * np.abs(value) if "variance" in weight.path else 0.1 * value))
+
+
+def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
+    """A run whose model is built and jolted, as if one epoch had been trained; `ranges_of`: samples that its training
+    knew the ranges of int8 of."""
+    import keras
+
+    from ds2edge.runtime.features import Features
+    from ds2edge.runtime.specification import Specification
+    from ds2edge.train.calibration import Observer
+    from ds2edge.train.model import DeepSpeech2
+    from ds2edge.train.run import Run
+    from ds2edge.train.text import ALPHABET
+
+    keras.utils.set_random_seed(3)
+    bins = recipe.features.bins
+    model = DeepSpeech2(recipe.model, bins, len(ALPHABET))
+    jolt(model)
+    # About the level of speech, so that the quantizer meets values of the usual size.
+    specification = Specification("tiny", ALPHABET, recipe.features, (-55.0,) * bins, (15.0,) * bins)
+    # Talkative: what it says must depend on what it hears, or equal texts would mean nothing.
+    measure = Features(recipe.features, specification.mean, specification.deviation)
+
+    def inputs(samples):
+        frames = measure(samples)[None]
+        return {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
+
+    model.dense.bias.assign(0 * model.dense.bias)
+    logits = np.asarray(model(inputs(babble(3.0))))[0]
+    scale = 4 / logits.std(0).mean()
+    model.dense.kernel.assign(scale * model.dense.kernel)
+    model.dense.bias.assign(-scale * logits.mean(0))
+    if ranges_of is not None:
+        observer = Observer()
+        model.quantized(inputs(ranges_of), observer)
+        model.round_to(observer.ranges("minmax"))
+    run = Run.create(folder, recipe, specification)
+    run.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
+    return run

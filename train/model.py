@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -137,17 +137,29 @@ class DeepSpeech2(keras.Model):
         """
         if self.settings.direction == "bidirectional":
             raise ValueError("a bidirectional model has no step form")
+        x, heard = self.convolve(features, states, quantizer)
+        layers, point = (*self.recurrences, *self.lookaheads), self.convolutions[-1].output_point
+        x, following = self._advance(layers, x, point, states, quantizer)
+        return ops.expand_dims(self.output(x, quantizer), 0), heard | following
+
+    def convolve(self, features: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
+        """The first part of a step: [1, frames, bins] -> [frames // time_stride, values], next states."""
+        x = ops.expand_dims(quantizer("features", features), -1)
+        x, following = self._advance(self.convolutions, x, "features", states, quantizer)
+        return ops.reshape(x, (x.shape[1], x.shape[2] * x.shape[3])), following
+
+    def _advance(
+        self, layers: Iterable[keras.layers.Layer], x: Tensor, point: str, states: States, quantizer: Quantizer
+    ) -> tuple[Tensor, States]:
+        """One chunk through `layers`; `point`: the quantization point that `x` has passed."""
         following: States = {}
-        point, x = "features", ops.expand_dims(quantizer("features", features), -1)
-        for layer in self._stages():
-            if layer is self.recurrences[0]:
-                x = ops.reshape(x, (x.shape[1], x.shape[2] * x.shape[3]))
+        for layer in layers:
             kept = {key: quantizer(layer.state_point(key, point), states[_name(layer, key)])
                     for key in layer.state_shapes()}  # fmt: skip
             x, kept = layer.step(x, kept, quantizer)
             following |= {_name(layer, key): value for key, value in kept.items()}
             point = layer.output_point
-        return ops.expand_dims(self.output(x, quantizer), 0), following
+        return x, following
 
 
 def ctc_loss(labels: Tensor, logits: Tensor, label_lengths: Tensor, steps: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """Conversion: what comes out is what was asked for, or nothing does."""
 
-import dataclasses
 import os
 
 import numpy as np
@@ -10,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ds2edge.convert import conversion
 from ds2edge.convert.conversion import convert
 from ds2edge.convert.inspection import Inspection, inspect_model
-from ds2edge.runtime.errors import GateNotMet, InputError
+from ds2edge.runtime.errors import GateNotMet
 from ds2edge.runtime.network import Network
 
 
@@ -94,14 +93,3 @@ def test_a_failing_conversion_keeps_the_file_that_was_there(tiny_run, tmp_path, 
     with pytest.raises(GateNotMet):
         convert(tiny_run.folder, "int8", [], path, chunk_steps=4)
     assert path.read_bytes() == b"the old model"
-
-
-def test_a_bidirectional_run_is_refused_in_one_line(tiny_run, tmp_path):
-    """What cannot stream yet is said before the converter begins."""
-    recipe = dataclasses.replace(
-        tiny_run.recipe, model=dataclasses.replace(tiny_run.recipe.model, direction="bidirectional", lookahead=0)
-    )
-    run = type(tiny_run).create(tmp_path / "run", recipe, tiny_run.specification)
-    with pytest.raises(InputError, match="a bidirectional model cannot be converted yet, only evaluated"):
-        convert(run.folder, "float32", [], tmp_path / "m.tflite", chunk_steps=4)
-    assert not (tmp_path / "m.tflite").exists()

@@ -59,7 +59,7 @@ def test_weights_are_not_shared_where_scales_differ(tmp_path):
         module.step = step
         tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"step": step})
         path = tmp_path / f"{range_of_second}.tflite"
-        path.write_bytes(quantize(tmp_path / "saved", "int8"))
+        path.write_bytes(quantize(tmp_path / "saved", ["step"], "int8"))
         assert shares_weights(path) == (range_of_second == 1)
 
 

@@ -1,0 +1,242 @@
+"""Models of both directions: every cell in every mode, run by the runtime and compared with its Keras model; and what a
+bidirectional one does that no other does."""
+
+import dataclasses
+import tracemalloc
+
+import numpy as np
+import pytest
+from ai_edge_litert.schema_py_generated import ModelT
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import RATE, SPOKEN, jolted_run
+
+from ds2edge.convert import INT8_MODES, MODES, conversion
+from ds2edge.convert.conversion import convert
+from ds2edge.convert.inspection import inspect_model
+from ds2edge.convert.parity import measure
+from ds2edge.convert.parity_report import markdown
+from ds2edge.convert.trace import StreamTracer
+from ds2edge.devices import bench, deploy
+from ds2edge.runtime import Features, InputError, Listener, Recognizer
+from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.listen import listen
+from ds2edge.runtime.network import Network
+from ds2edge.runtime.specification import Graph, State
+from ds2edge.runtime.whole_clip import WholeClip
+from ds2edge.train.cells import CELLS
+from ds2edge.train.evaluation import evaluate
+from ds2edge.train.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.manifest import write_manifest
+from ds2edge.train.recipe import DIRECTIONS
+
+SPEECH = next(iter(SPOKEN.values()))
+FAST = [("gru", "bidirectional", mode) for mode in ("float32", "int8")]
+ALL = [
+    pytest.param(*case, marks=() if case in FAST else pytest.mark.slow)
+    for case in ((cell, direction, mode) for cell in CELLS for direction in DIRECTIONS for mode in MODES)
+]
+LEAST_SNR = {"float32": 100, "float16": 50, "dynamic": 25, "int16x8": 15, "int8": 15, "armv7": 15}  # dB
+BYTES = {"float32": 4, "float16": 2, "dynamic": 3}  # a weight; what is small stays float in mode dynamic
+STAGES = ["convolutions", "gru0", "gru1", "logits"]
+
+
+@pytest.fixture(scope="module")
+def run_of(tiny_recipe, tmp_path_factory):
+    """A function that makes a run of a cell and a direction, whose training knew the ranges of int8, and its logits."""
+    made, samples = {}, read_audio(SPEECH, RATE)
+
+    def make(cell, direction):
+        if (cell, direction) not in made:
+            run = tiny(tiny_recipe, cell, direction, tmp_path_factory, samples)
+            made[cell, direction] = run, *keras_logits(run, samples)
+        return made[cell, direction]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def run(tiny_recipe, tmp_path_factory):
+    """A bidirectional run that knows no ranges."""
+    return tiny(tiny_recipe, "gru", "bidirectional", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def models(run, mini_clips, tmp_path_factory):
+    """Its files: float32 in chunks of 4 and of 7 steps, int8."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, mode, chunk_steps in (("four", "float32", 4), ("seven", "float32", 7), ("int8", "int8", 4)):
+        convert(run.folder, mode, mini_clips[:6], folder / f"{name}.tflite", chunk_steps)
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def tiny(recipe, cell, direction, folders, ranges_of=None):
+    model = dataclasses.replace(
+        recipe.model, cell=cell, direction=direction, lookahead=0 if direction == "bidirectional" else 3
+    )
+    return jolted_run(dataclasses.replace(recipe, model=model), folders.mktemp("run"), ranges_of)
+
+
+def keras_logits(run, samples):
+    """Of the whole clip: as trained, and rounded to the ranges that the run knows."""
+    model, specification = run.best_model(), run.specification
+    features = Features(specification.features, specification.mean, specification.deviation)
+    frames = pad_and_measure(samples, features, padding_of(model.settings))[None]
+    inputs = {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
+    rounded = np.asarray(model.predict_on_batch(inputs))[0]
+    model.round_to({})
+    return np.asarray(model.predict_on_batch(inputs))[0], rounded
+
+
+def constants(path):
+    """Bytes of all constants in a file."""
+    model = ModelT.InitFromPackedBuf(path.read_bytes())
+    return sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+
+
+def decibels(signal, other):
+    """Signal to noise."""
+    return 10 * np.log10((signal**2).sum() / ((signal - other) ** 2).sum())
+
+
+@pytest.mark.parametrize(("cell", "direction", "mode"), ALL)
+def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, direction, mode):
+    (run, expected, rounded), path = run_of(cell, direction), tmp_path / "m.tflite"
+    conversion._build(run.folder, mode, mini_clips[:1], path, chunk_steps=4)  # in a process of its own it takes longer
+    heard = StreamTracer(path).trace(read_audio(SPEECH, RATE)).logits.values
+    assert heard.shape == expected.shape
+    assert expected.std() > 1  # or agreement would mean nothing
+    assert decibels(expected, heard) > LEAST_SNR[mode]
+    if mode == "float32":
+        np.testing.assert_allclose(heard, expected, atol=1e-4)
+    inspection = inspect_model(path)
+    signatures = 6 if direction == "bidirectional" else 1
+    assert inspection.graphs == signatures
+    assert not set(inspection.operations) & {"WHILE", "UNPACK", "PACK", "STRIDED_SLICE", "CUSTOM"}
+    if mode == "int8":
+        assert decibels(rounded, heard) > decibels(expected, heard) + 2  # Keras rounds as this file does
+    if mode in INT8_MODES:
+        assert (inspection.float_tensors, inspection.partitions) == (0, signatures)
+    assert constants(path) < BYTES.get(mode, 1.2) * run.best_model().count_params()  # each weight is in it once
+
+
+def test_neither_the_chunk_nor_the_rounding_changes_much(models, mini_clips):
+    """Every layer is compared at every step, whatever the chunks."""
+    clips = [clip for clip in mini_clips if clip.split == "test"][:3]
+    parity = measure(models["four"], [models["seven"], models["int8"]], clips, 1000)
+    seven, int8 = parity.comparisons
+    assert list(seven.signal_to_noise) == list(int8.signal_to_noise) == STAGES
+    assert all(level is None or level > 90 for level in seven.signal_to_noise.values())
+    assert seven.frame_agreement == 100
+    assert all(10 < level < 60 for level in int8.signal_to_noise.values()), int8.signal_to_noise
+    assert int8.model.inspection.float_tensors == 0 < parity.reference.inspection.float_tensors
+    assert "end together" not in markdown(parity)
+
+
+def test_stages_are_those_of_the_keras_model(models, run):
+    samples, model = read_audio(SPEECH, RATE), run.best_model()
+    stage = StreamTracer(models["four"]).trace(samples).stages["gru1"]
+    assert list(stage.steps) == list(range(len(stage.values)))
+    last = model.norm(stage.values[None, model.settings.warmup :], np.ones((1, 1), bool), training=False)
+    np.testing.assert_allclose(np.asarray(model.dense(last))[0], keras_logits(run, samples)[0], atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def recognizer(models):
+    return Recognizer(models["int8"])
+
+
+@settings(max_examples=10, deadline=None)
+@given(cuts=st.lists(st.integers(0, RATE), max_size=9))
+def test_however_the_samples_come_the_result_comes_at_the_end(recognizer, cuts):
+    samples = read_audio(SPEECH, RATE)[:RATE]
+    whole, pieces = recognizer.stream(), recognizer.stream()
+    whole.accept(samples, RATE)
+    for piece in np.split(samples, sorted(cuts)):
+        pieces.accept(piece, RATE)
+        assert pieces.partial() == ""
+    expected = whole.finish()
+    assert expected.text
+    assert pieces.finish() == expected
+    assert pieces.partial() == expected.text
+
+
+def test_nothing_heard_is_no_text(recognizer):
+    assert recognizer.stream().finish().text == ""
+
+
+def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_clips, tmp_path):
+    path, clips = models["int8"], [clip for clip in mini_clips if clip.split == "test"][:2]
+    assert Network(path).graph.shares_weights
+    done = ds2edge("transcribe", "-m", path, clips[0].audio)
+    text = Recognizer(path).transcribe(clips[0].audio).text
+    assert (done.returncode, done.stdout) == (0, f"{clips[0].audio}: {text}\n")
+    write_manifest(tmp_path / "m.jsonl", clips)
+    assert text in [transcript.hypothesis for transcript in evaluate(path, [tmp_path / "m.jsonl"], "test").clips]
+    card = ds2edge("info", path).stdout
+    assert "int8, 4 steps of 20 ms, bidirectional: gru0, gru1\n" in card
+    assert "hears whole clips: no letter before the end" in card
+    assert "gru1_backward_h 1x24" in card
+
+
+def test_what_is_live_refuses_it_in_one_line(models):
+    path = models["int8"]
+    says = f"{path}: a bidirectional model hears whole clips, nothing live: use `ds2edge transcribe`, "
+    calls = (
+        lambda: Listener(Recognizer(path)),
+        lambda: bench.measure(path, None, 5.0, 1),
+        lambda: CliRunner().invoke(listen, ["-m", path, "--file", SPEECH], catch_exceptions=False),
+        lambda: CliRunner().invoke(deploy.deploy, ["pi", "-m", path, "--service", "user"], catch_exceptions=False),
+    )
+    for call in calls:
+        with pytest.raises(InputError) as caught:
+            call()
+        assert str(caught.value).startswith(says)
+
+
+LAYERS = ("a", "b")
+
+
+class Sums:
+    """A network whose two layers add up what came before, each way."""
+
+    graph = Graph("float32", 4, 2, 0, 0, tuple(State(f"{layer}{way}_h", (1, 50), layer + way) for layer in LAYERS
+                                               for way in ("", "_backward")), layers=LAYERS)  # fmt: skip
+
+    def initial_states(self):
+        return {state.name: np.zeros(state.shape, np.float32) for state in self.graph.states}
+
+    def run(self, part, x, states):
+        if part == "convolutions":
+            return x[::2], states
+        if part == "output":
+            return x, states
+        sums = states[f"{part}_h"] + np.cumsum(x, 0)
+        return sums, states | {f"{part}_h": sums[-1:]}
+
+
+@pytest.mark.parametrize("steps", [1, 4, 11])
+def test_the_backward_layer_begins_at_the_end_of_the_clip(steps):
+    clip, rows = WholeClip(Sums()), np.random.default_rng(0).standard_normal((steps, 50)).astype(np.float32)
+    for first in range(0, steps, 4):
+        chunk = rows[first : first + 4]
+        frames = np.full((4, 50), 9.0, np.float32)  # what follows the end is not heard
+        frames[: len(chunk)] = chunk
+        clip.hear(frames.repeat(2, 0), len(chunk))
+    for _ in LAYERS:
+        rows = np.cumsum(rows, 0) + np.cumsum(rows[::-1], 0)[::-1]
+    np.testing.assert_allclose(np.concatenate(list(clip.logits())), rows, atol=1e-3)
+
+
+def test_memory_grows_with_two_layers_of_activations():
+    clip, chunks = WholeClip(Sums()), 2000
+    tracemalloc.start()
+    for _ in range(chunks):
+        clip.hear(np.ones((8, 50), np.float32), 4)
+    for _ in clip.logits():
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    layer = chunks * 4 * 50 * 4  # bytes
+    assert layer < peak < 2.5 * layer
