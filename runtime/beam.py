@@ -67,6 +67,11 @@ class BeamDecoder(WordDecoder):
         self._in_pause = False
         self._begin()
 
+    @property
+    def description(self) -> str:
+        """For reports: the width, and what fusion adds."""
+        return ", ".join([f"beam of {self._width}", *self._fusion.parts])
+
     def accept(self, logits: npt.NDArray[np.float32]) -> None:
         """Next logits, float [steps, symbols]."""
         likelihood = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)

@@ -54,6 +54,11 @@ class WordDecoder(ABC):
         """Audio since the last letter; since the start if there was none."""
         return (self._steps - 1 - self._letter) * self._step_seconds
 
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """For reports: what was searched, and by what."""
+
     @abstractmethod
     def accept(self, logits: npt.NDArray[np.float32]) -> None:
         """Next logits, float [steps, symbols]."""
@@ -93,6 +98,11 @@ class GreedyDecoder(WordDecoder):
         super().__init__(alphabet, step_seconds)
         self._symbols: list[_Symbol] = []  # of the word that is still open
         self._previous = BLANK
+
+    @property
+    def description(self) -> str:
+        """For reports."""
+        return "greedy decoding"
 
     def accept(self, logits: npt.NDArray[np.float32]) -> None:
         """Next logits, float [steps, symbols]."""

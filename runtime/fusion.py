@@ -53,6 +53,17 @@ class Fusion:
         self.hotwords = HotWords(hotwords)
         self.start = State("", (START,), 0.0, 0.0, self.hotwords.start)
 
+    @property
+    def parts(self) -> list[str]:
+        """What the score is made of, for reports."""
+        weights, parts = self._weights, []
+        if self._model is not None:
+            parts.append(f"language model of {self._model.words} words (weight {weights.language_model:g}, "
+                         f"word bonus {weights.word:g})")  # fmt: skip
+        if self.hotwords.phrases:
+            parts.append(f"{len(self.hotwords.phrases)} hot words")
+        return parts
+
     def letter(self, state: State, letter: str) -> State:
         """The text with another letter."""
         word = state.word + letter

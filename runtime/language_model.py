@@ -53,6 +53,11 @@ class LanguageModel:
         self._back_off = [np.ascontiguousarray(level.back_off, np.float32).data for level in levels]
 
     @property
+    def words(self) -> int:
+        """Size of the vocabulary."""
+        return len(self.vocabulary) - len(SPECIAL)
+
+    @property
     def sizes(self) -> list[int]:
         """Number of n-grams of each order."""
         return [len(level.words) for level in self._levels]

@@ -74,7 +74,7 @@ class Evaluation:
     model: str  # path
     name: str  # of its recipe
     mode: str  # int8, float32 ... or keras
-    engine: str
+    engine: str  # and how it decodes
     manifests: list[str]
     split: str
     overall: Figures

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.language_model import END, SPECIAL, START, LanguageModel, Level
+from ds2edge.runtime.language_model import END, SPECIAL, START, UNKNOWN, LanguageModel, Level
 
 FALLBACK = np.array([0.0, 0.5, 1.0, 1.5])  # lmplz's discounts for texts too small to estimate them from
 LEAST = 1e-30  # stands for a probability of 0, which has no logarithm
@@ -60,6 +60,19 @@ def estimate(sentences: Iterable[str], order: int = 3, prune: int = 0) -> Langua
         logarithms = (np.log(np.maximum(p[stays], LEAST)) for p in (probabilities[n], back_offs[n + 1]))
         levels.append(Level(grams.words[stays], *logarithms, children))
     return LanguageModel(vocabulary, levels)
+
+
+def perplexity(model: LanguageModel, sentences: Iterable[str]) -> tuple[float, float]:
+    """Of the words and ends of `sentences`, unknown words included; and the percentage of words that are unknown."""
+    log_probability, predicted, words, unknown = 0.0, 0, 0, 0
+    for sentence in sentences:
+        history = [START]
+        for word in [*map(model.id, sentence.split()), END]:
+            log_probability += model.log_probability(tuple(history[-model.order :]), word)
+            history.append(word)
+        predicted, words = predicted + len(history) - 1, words + len(history) - 2
+        unknown += history.count(UNKNOWN)
+    return float(np.exp(-log_probability / predicted)), 100 * unknown / words
 
 
 def _encode(sentences: Iterable[str]) -> tuple[list[str], Integers]:

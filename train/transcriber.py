@@ -42,7 +42,7 @@ class Transcriber(Protocol):
 
     name: str  # of the recipe
     mode: str  # int8, float32 ... or keras
-    engine: str
+    engine: str  # and how it decodes
     rate: int  # Hz
     spent: float | None  # seconds of computing so far; None where clips are not computed one by one
 
@@ -75,7 +75,8 @@ class StreamTranscriber:
         self._recognizer = Recognizer(path, threads, decoder)
         network = self._recognizer.network
         self.name, self.mode = network.specification.name, network.graph.mode
-        self.engine = f"{network.interpreter}, {threads} thread{'s' if threads > 1 else ''}"
+        counted = f"{threads} thread{'s' if threads > 1 else ''}"
+        self.engine = f"{network.interpreter}, {counted}; {self._recognizer.decoder().description}"
         self.rate = network.specification.features.sample_rate
         self.spent: float | None = 0.0
 
@@ -107,7 +108,8 @@ class KerasTranscriber:
         settings = specification.features
         self._features = Features(settings, specification.mean, specification.deviation)
         self.name, self.mode, self.rate = specification.name, "keras", settings.sample_rate
-        self.engine = f"keras {keras.__version__} on {keras.backend.backend()}"
+        decoding = self._decoder().description
+        self.engine = f"keras {keras.__version__} on {keras.backend.backend()}; {decoding}"
 
     def transcribe(self, sounds: Iterable[Sound]) -> Iterator[tuple[Sound, str]]:
         """As of a Transcriber; clips of about equal length should come one after the other."""
