@@ -60,8 +60,8 @@ class Fusion:
         if self._model is not None:
             parts.append(f"language model of {self._model.words} words (weight {weights.language_model:g}, "
                          f"word bonus {weights.word:g})")  # fmt: skip
-        if self.hotwords.phrases:
-            parts.append(f"{len(self.hotwords.phrases)} hot words")
+        if hot := len(self.hotwords.phrases):
+            parts.append(f"{hot} hot word{'s' if hot > 1 else ''}")
         return parts
 
     def letter(self, state: State, letter: str) -> State:

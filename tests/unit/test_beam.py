@@ -2,14 +2,16 @@
 
 import functools
 import itertools
+import json
 from collections import defaultdict
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import GOLDEN, RATE, SPOKEN, speech
 
-from ds2edge.runtime import beam
+from ds2edge.runtime import EndpointRules, Listener, Recognizer, beam
 from ds2edge.runtime.beam import BeamDecoder
 from ds2edge.runtime.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
@@ -182,3 +184,38 @@ def test_take_gives_the_words_up():
 def test_a_hot_word_that_the_model_cannot_spell_is_named():
     with pytest.raises(InputError, match="'café': this model has no 'é'"):
         BeamDecoder(LETTERS, 0.02, Fusion(hotwords=["café"]))
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    fusion = Fusion(estimate([*SPOKEN, "play the music", "turn up the radio"]), ["seven one"])
+    return Recognizer(GOLDEN, decoder=functools.partial(BeamDecoder, fusion=fusion))
+
+
+def test_a_recognizer_searches(recognizer):
+    for text, path in SPOKEN.items():
+        assert recognizer.transcribe(path).text == text
+
+
+def test_a_listener_searches_however_sound_is_cut(recognizer):
+    heard = []
+    for pieces in (3, 100):
+        listener = Listener(recognizer, EndpointRules())
+        found = [u for block in np.array_split(speech(), pieces) for u in listener.accept(block, RATE)]
+        heard.append([utterance.words for utterance in found + listener.finish()])
+    assert heard[0] == heard[1]
+    assert [" ".join(word.text for word in words) for words in heard[0]] == list(SPOKEN)
+
+
+def test_evaluate_searches_and_says_so(ds2edge, tmp_path):
+    lm = tmp_path / "lm.ds2lm"
+    lm.write_bytes(estimate(SPOKEN).to_bytes())
+    manifest = tmp_path / "manifest.jsonl"
+    lines = [{"audio": str(path), "text": text, "duration": 2.0, "split": "test"} for text, path in SPOKEN.items()]
+    manifest.write_text("\n".join(map(json.dumps, lines)))
+    done = ds2edge("evaluate", GOLDEN, manifest, "--json", "--lm", lm, "--hotwords", "Light,stop  the", "--beam", "8")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["overall"]["wer"] == 0
+    assert "; beam of 8, language model of 11 words (weight " in result["engine"]
+    assert result["engine"].endswith("), 2 hot words")
