@@ -51,6 +51,7 @@ class Fusion:
         """`hotwords`: words and phrases in the model's alphabet."""
         self._model, self._weights = language_model, weights
         self.hotwords = HotWords(hotwords)
+        self._unknown = self._weighted(language_model.log_probability((), UNKNOWN)) if language_model else 0.0
         self.start = State("", (START,), 0.0, 0.0, self.hotwords.start)
 
     @property
@@ -72,7 +73,7 @@ class Fusion:
         if self._model is not None:
             best = self._model.best_completion(word)
             if best is None:
-                hope += self._weighted(self._model.log_probability((), UNKNOWN)) + self._penalty(match.letters)
+                hope += self._unknown + self._penalty(match.letters)
             else:
                 hope += self._weighted(best)
         return State(word, state.history, state.settled, state.settled + hope, match)
