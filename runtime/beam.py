@@ -169,7 +169,7 @@ class BeamDecoder(WordDecoder):
         """A pause ends the open word, whether or not the network says a space."""
         ended = self._ended()
         for prefix, total in ended.items():
-            prefix.blank, prefix.said, prefix.first = total, 0.0, self._steps
+            prefix.blank, prefix.said = total, 0.0
         self._keep_best(list(ended))
 
     def _best(self) -> _Prefix:
@@ -177,9 +177,9 @@ class BeamDecoder(WordDecoder):
         return max(ended, key=lambda prefix: math.log(ended[prefix] or 1e-300) + prefix.state.settled)
 
     def _boundary(self, before: int) -> _Prefix:
-        """The last end of a word in the best text that was reached by step `before`."""
+        """The end of the last word of the best text whose letters were said by step `before`."""
         prefix = self._beam[0]
-        while prefix.parent is not None and (prefix.symbol != self._space or prefix.first > before):
+        while prefix.parent is not None and (prefix.symbol != self._space or prefix.parent.last > before):
             prefix = prefix.parent
         return prefix
 

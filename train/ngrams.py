@@ -33,7 +33,7 @@ def estimate(sentences: Iterable[str], order: int = 3, prune: int = 0) -> Langua
     """A model of the words of normalised `sentences`, of n-grams up to `order`.
 
     `prune`: n-grams of two words and more that were counted so often or less are dropped, but for those that a longer
-    one begins or ends with; their probability goes to shorter histories.
+    one begins with; their probability goes to shorter histories.
     """
     vocabulary, tokens = _encode(sentences)
     orders = _count(tokens, len(vocabulary), order)
@@ -128,8 +128,6 @@ def _discounts(counts: Integers) -> Floats:
 def _kept(orders: list[_Grams], counts: list[Integers], prune: int) -> list[npt.NDArray[np.bool_]]:
     kept = [count > prune for count in counts]
     for n in range(len(orders) - 1, 0, -1):
-        stays = kept[n]
-        kept[n - 1][orders[n].parents[stays]] = True
-        kept[n - 1][orders[n].suffixes[stays]] = True
+        kept[n - 1][orders[n].parents[kept[n]]] = True
     kept[0][:] = True
     return kept

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import GOLDEN, RATE, SPOKEN, speech
 
@@ -16,6 +16,7 @@ from ds2edge.runtime.beam import BeamDecoder
 from ds2edge.runtime.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.fusion import Fusion, Weights
+from ds2edge.runtime.language_model import START, UNKNOWN
 from ds2edge.train.ngrams import estimate
 
 ALPHABET = ("", " ", "a", "b")
@@ -66,6 +67,7 @@ def test_a_wide_beam_finds_the_best_of_all_texts(search, seed, steps, spread):
 
 @pytest.mark.parametrize("search", SEARCHES)
 @settings(max_examples=25, deadline=None)
+@example(seed=5, cuts=list(range(300)))
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_any_chunking_gives_the_same_words(search, seed, cuts):
     """30 s, with pauses: long enough for words to settle. Asking for words on the way changes nothing either."""
@@ -99,6 +101,29 @@ def test_all_paths_of_a_text_count_not_the_best_alone():
     assert (greedy.text(), searched.text()) == ("", "a")
 
 
+def test_a_pause_ends_a_word():
+    """0.8 s: 8 steps of 0.1 s, as greedily."""
+    decoder = BeamDecoder(ALPHABET, 0.1)
+    decoder.accept(logits_of([2] + [0] * 7 + [3] + [0] * 8 + [2]))
+    assert [(word.text, word.start) for word in decoder.words()] == [("ab", 0.0), ("a", 1.7)]
+
+
+def test_a_letter_is_where_most_of_its_probability_came_in():
+    logits = logits_of([0, 0, 0, 2, 2, 0, 1])
+    logits[0, 2] = 4
+    decoder = BeamDecoder(ALPHABET, 0.1)
+    decoder.accept(logits)
+    (word,) = decoder.words()
+    assert (word.start, word.end) == (0.3, 0.5)
+
+
+def test_an_hour_of_doubt_does_not_wear_the_probabilities_out():
+    decoder = BeamDecoder(ALPHABET, 0.1, beam=4)
+    decoder.accept(np.concatenate([np.zeros((3000, len(ALPHABET)), np.float32), logits_of([1, 2, 0, 3, 1])]))
+    word = decoder.words()[-1]
+    assert (word.text, word.start) == ("ab", 300.1)
+
+
 LETTERS = ("", " ", *"abcdefghijklmnopqrstuvwxyz", "'")
 
 
@@ -111,8 +136,8 @@ def spoken(text: str, doubts: dict[int, str] | None = None) -> np.ndarray:
     return logits
 
 
-def text_of(logits: np.ndarray, **options) -> str:
-    decoder = BeamDecoder(LETTERS, 0.04, Fusion(**options))
+def text_of(logits: np.ndarray, beam: int = 16, **options) -> str:
+    decoder = BeamDecoder(LETTERS, 0.04, Fusion(**options), beam)
     decoder.accept(logits)
     return decoder.text()
 
@@ -135,6 +160,7 @@ def test_hot_words_win_where_the_network_doubts_and_cost_nothing_elsewhere(with_
     model = {"language_model": estimate(["in the kitten", "the living broom"])} if with_model else {}
     logits = spoken("the kithen", {7: "c"})
     assert text_of(logits, **model, hotwords=["kitcen"]) == "the kitcen"
+    assert text_of(logits, beam=1, hotwords=["kitcen"]) == "the kitcen"  # it counts before it is complete
     logits = spoken("the living boom", {11: "r"})
     assert text_of(logits, **model, hotwords=["living room"]) == "the living room"
     # Begun, but never completed: what it was given on the way is taken back.
@@ -148,6 +174,21 @@ def test_hot_words_win_where_the_network_doubts_and_cost_nothing_elsewhere(with_
 )
 def test_a_hot_word_is_worth_its_letters_once_complete(text, letters):
     assert worth(Fusion(hotwords=["ba", "a b"], weights=Weights(hot=1.0)), text) == letters
+
+
+def test_an_open_word_counts_as_the_best_that_it_may_become():
+    model, weights = estimate(["the night is near", "the night"]), Weights(0.5, 1.0, unknown=-4.0, hot=1.0)
+    fusion = Fusion(model, ["quux"], weights)
+    known = functools.reduce(fusion.letter, "nig", fusion.start)
+    unknown = functools.reduce(fusion.letter, "nix", fusion.start)
+    hot = functools.reduce(fusion.letter, "qu", fusion.start)
+    assert known.score == pytest.approx(0.5 * model.log_probability((), model.id("night")) + 1)
+    assert unknown.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 - 4)
+    assert hot.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 + 2)
+    # Once it is over it counts in full, after the words before it.
+    expected = 0.5 * model.log_probability((START,), UNKNOWN) + 1 + 4
+    assert worth(fusion, "quux") == pytest.approx(expected)
+    assert worth(fusion, "quxx") == pytest.approx(expected - 4 - 4)
 
 
 def test_memory_is_bounded_and_settled_words_stay(monkeypatch):

@@ -43,6 +43,13 @@ def test_pruning_gives_the_probability_to_shorter_histories():
     assert model.sizes == [6, 3]
 
 
+def test_pruning_keeps_what_longer_sequences_begin_with():
+    """`b c` always comes after `a`, which counts as once, but `a b c` five times."""
+    model = estimate(["a b c"] * 5 + ["c"], order=3, prune=1)
+    assert probability(model, "a", "b", "c") > 0.6
+    assert sum(probability(model, "a", "b", word) for word in ("a", "b", "c", "</s>", "z")) == pytest.approx(1)
+
+
 def test_discounts_are_those_of_chen_and_goodman():
     """Seen once 4 times, twice 2 times, three times 2 times, four times 1 time: Y = 4 / (4 + 2 * 2)."""
     counts = np.array([1] * 4 + [2] * 2 + [3] * 2 + [4])
