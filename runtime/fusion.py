@@ -21,7 +21,7 @@ HOPE = 4
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the parts of a score, in nats but for the first. Tuned on LibriSpeech: docs/decoding.md."""
+    """Of the parts of a score, in nats but for the first."""
 
     language_model: float = 0.5  # factor of its log-probabilities
     word: float = 1.0  # for each word: makes up for what the language model takes from texts of many words
