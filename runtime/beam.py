@@ -83,7 +83,7 @@ class BeamDecoder(WordDecoder):
                 self._in_pause = True
                 self._end_words()
             if self._steps % self._window == 0:
-                self._settle_old()
+                self._settle(self._boundary(self._steps - self._window))
 
     @property
     def empty(self) -> bool:
@@ -182,9 +182,6 @@ class BeamDecoder(WordDecoder):
         while prefix.parent is not None and (prefix.symbol != self._space or prefix.parent.last > before):
             prefix = prefix.parent
         return prefix
-
-    def _settle_old(self) -> None:
-        self._settle(self._boundary(self._steps - self._window))
 
     def _settle(self, boundary: _Prefix) -> None:
         """The words up to `boundary` are no longer doubted: texts that begin with others are given up."""

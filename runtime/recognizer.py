@@ -38,7 +38,7 @@ class Recognizer:
         self.network = Network(model, threads)
         self.specification = self.network.specification
         self._decoder = decoder
-        self.decoder()
+        self.decoder()  # one that cannot serve this model says so now, not when the first stream begins
 
     def stream(self) -> Stream:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
