@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from ds2edge.runtime import EndpointRules, InputError, Listener, Recognizer
 from ds2edge.runtime.audio import read_audio
-from ds2edge.runtime.ctc import GreedyDecoder
+from ds2edge.runtime.ctc import DecoderFactory, WordDecoder
+from ds2edge.runtime.decoding import decoding_options
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.network import Network
 
@@ -58,13 +59,13 @@ class Bench:
     latency: Latency | None  # None without a clip of speech
 
 
-def measure(model: Path, clip: Path | None, seconds: float, threads: int) -> Bench:
+def measure(model: Path, clip: Path | None, seconds: float, threads: int, decoder: DecoderFactory) -> Bench:
     """Runs the recogniser chunk by chunk on `seconds` of sound: the clip over and over, or noise.
 
     InputError if the model or the clip cannot be read, if the model is for whole clips, or if nothing is recognised.
     """
     started = time.perf_counter()
-    recognizer = Recognizer(model, threads)
+    recognizer = Recognizer(model, threads, decoder)
     load = time.perf_counter() - started
     network, rate = recognizer.network, recognizer.specification.features.sample_rate
     recognizer.specification.require_streaming(model)
@@ -72,7 +73,7 @@ def measure(model: Path, clip: Path | None, seconds: float, threads: int) -> Ben
     sound = read_audio(clip, rate) if clip else (0.05 * random.standard_normal(10 * rate)).astype(np.float32)
     latency = _latency(recognizer, sound, rate) if clip else None
     chunk = network.graph.chunk_steps * recognizer.specification.step_seconds
-    times = _times(network, np.resize(sound, round(seconds * rate)))
+    times = _times(network, recognizer.decoder(), np.resize(sound, round(seconds * rate)))
     spent = {name: sum(part) / 1000 for name, part in times.items()}
     return Bench(
         machine=machine(),
@@ -91,11 +92,10 @@ def measure(model: Path, clip: Path | None, seconds: float, threads: int) -> Ben
     )
 
 
-def _times(network: Network, sound: Samples) -> dict[str, list[float]]:
+def _times(network: Network, decoder: WordDecoder, sound: Samples) -> dict[str, list[float]]:
     """Milliseconds that each chunk of the sound takes in each part."""
     specification, graph = network.specification, network.graph
     features = Features(specification.features, specification.mean, specification.deviation)
-    decoder = GreedyDecoder(specification.alphabet, specification.step_seconds)
     states = network.initial_states()
     chunk = graph.chunk_frames * specification.features.hop
     times: dict[str, list[float]] = {"front end": [], "network": [], "decoder": []}
@@ -194,10 +194,11 @@ def table(bench: Bench) -> str:
 @click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(5, 3600), help="Of sound to time.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
-def bench(model: Path, clip: Path | None, seconds: float, threads: int, as_json: bool) -> None:
+@decoding_options
+def bench(model: Path, clip: Path | None, seconds: float, threads: int, as_json: bool, decoder: DecoderFactory) -> None:
     """Measure a model on this machine: load time, real-time factor, time per chunk and part, latency, memory.
 
     Figures of an emulator say nothing of the board that it plays.
     """
-    result = measure(model, clip, seconds, threads)
+    result = measure(model, clip, seconds, threads, decoder)
     click.echo(json.dumps(asdict(result)) if as_json else table(result))

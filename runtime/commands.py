@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 
 from ds2edge.runtime.audio import AudioFile
+from ds2edge.runtime.ctc import DecoderFactory
+from ds2edge.runtime.decoding import decoding_options
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.recognizer import Recognizer, Result
@@ -23,12 +25,13 @@ from ds2edge.runtime.specification import Specification, read_specification
               help="The .tflite file made by `ds2edge convert`.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file: words with times and confidence.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
-def transcribe(audio: tuple[Path, ...], model: Path, as_json: bool, threads: int) -> None:
+@decoding_options
+def transcribe(audio: tuple[Path, ...], model: Path, as_json: bool, threads: int, decoder: DecoderFactory) -> None:
     """Write down what is said in sound files (any format, rate, number of channels and length).
 
     A file that cannot be read is named and passed over; the exit code is then 2.
     """
-    recognizer = Recognizer(model, threads)
+    recognizer = Recognizer(model, threads, decoder)
     heard = spent = 0.0
     failed = 0
     for path in audio:

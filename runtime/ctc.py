@@ -1,8 +1,9 @@
-"""Greedy CTC decoding of a stream of logits (Graves et al. 2006, section 3.2: best path)."""
+"""What CTC decoders share, and the greedy one (Graves et al. 2006, section 3.2: best path)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,18 +33,16 @@ class _Symbol:
     probability: float  # the highest of the run
 
 
-class GreedyDecoder:
-    """Best symbol of every step, repeats merged, blanks dropped, split at spaces and pauses, however it is chunked."""
+class WordDecoder(ABC):
+    """A stream of logits in, words out, however it is chunked."""
 
     def __init__(self, alphabet: Sequence[str], step_seconds: float) -> None:
         """`step_seconds`: audio per step."""
         self._alphabet = alphabet
         self._step_seconds = step_seconds
-        self._words: list[Word] = []
-        self._symbols: list[_Symbol] = []  # of the word that is still open
-        self._previous = BLANK
+        self._words: list[Word] = []  # that will not change
         self._steps = 0
-        self._letter = -1  # the last step that had one
+        self._letter = -1  # the last step whose best symbol was one
 
     @property
     def seconds(self) -> float:
@@ -54,6 +53,56 @@ class GreedyDecoder:
     def blank_seconds(self) -> float:
         """Audio since the last letter; since the start if there was none."""
         return (self._steps - 1 - self._letter) * self._step_seconds
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """For reports: what was searched, and by what."""
+
+    @abstractmethod
+    def accept(self, logits: npt.NDArray[np.float32]) -> None:
+        """Next logits, float [steps, symbols]."""
+
+    @property
+    @abstractmethod
+    def empty(self) -> bool:
+        """Whether there is no word, not even an open one."""
+
+    @abstractmethod
+    def words(self) -> list[Word]:
+        """All words so far, the one still open included."""
+
+    def text(self) -> str:
+        """The words so far, one space between them."""
+        return " ".join(word.text for word in self.words())
+
+    @abstractmethod
+    def take(self, open_word: bool = True) -> list[Word]:
+        """The words so far, which the decoder forgets: a stream without end must. `open_word`: the last one too."""
+
+    def _word(self, letters: Sequence[str], first: int, last: int, confidence: float) -> Word:
+        """Of letters from step `first` to step `last`."""
+        start, end = round(first * self._step_seconds, 3), round((last + 1) * self._step_seconds, 3)
+        return Word("".join(letters), start, end, round(confidence, 4))
+
+
+# From the alphabet and the seconds of audio per step: GreedyDecoder, or a BeamDecoder whose other arguments are bound.
+DecoderFactory = Callable[[Sequence[str], float], WordDecoder]
+
+
+class GreedyDecoder(WordDecoder):
+    """Best symbol of every step, repeats merged, blanks dropped, split at spaces and pauses."""
+
+    def __init__(self, alphabet: Sequence[str], step_seconds: float) -> None:
+        """`step_seconds`: audio per step."""
+        super().__init__(alphabet, step_seconds)
+        self._symbols: list[_Symbol] = []  # of the word that is still open
+        self._previous = BLANK
+
+    @property
+    def description(self) -> str:
+        """For reports."""
+        return "greedy decoding"
 
     def accept(self, logits: npt.NDArray[np.float32]) -> None:
         """Next logits, float [steps, symbols]."""
@@ -87,10 +136,6 @@ class GreedyDecoder:
         """All words so far, the one still open included."""
         return self._words + ([self._open_word()] if self._symbols else [])
 
-    def text(self) -> str:
-        """The words so far, one space between them."""
-        return " ".join(word.text for word in self.words())
-
     def take(self, open_word: bool = True) -> list[Word]:
         """The words so far, which the decoder forgets: a stream without end must. `open_word`: the last one too."""
         if open_word:
@@ -104,10 +149,6 @@ class GreedyDecoder:
             self._symbols = []
 
     def _open_word(self) -> Word:
-        first, last = self._symbols[0], self._symbols[-1]
-        return Word(
-            text="".join(symbol.text for symbol in self._symbols),
-            start=round(first.first * self._step_seconds, 3),
-            end=round((last.last + 1) * self._step_seconds, 3),
-            confidence=round(sum(symbol.probability for symbol in self._symbols) / len(self._symbols), 4),
-        )
+        symbols = self._symbols
+        confidence = sum(symbol.probability for symbol in symbols) / len(symbols)
+        return self._word([symbol.text for symbol in symbols], symbols[0].first, symbols[-1].last, confidence)

@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from ds2edge.runtime.ctc import DecoderFactory
+from ds2edge.runtime.decoding import decoding_options
 from ds2edge.runtime.display import LiveLine
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
@@ -62,10 +64,11 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
 @click.option("--log", "log_path", type=click.Path(path_type=Path), help="Append every final to this file, as JSON.")
 @click.option("--save", type=click.Path(path_type=Path), help="Folder for every utterance as WAV, with a manifest.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
+@decoding_options
 def listen(
     model: Path, device: str | None, wait: bool, stdin: bool, rate: int, channels: int, sample_format: str,
     path: Path | None, end_silence: float, end_length: float, end_idle: float, as_json: bool, log_path: Path | None,
-    save: Path | None, threads: int,
+    save: Path | None, threads: int, decoder: DecoderFactory,
 ) -> None:  # fmt: skip
     """Write down live what is said: partial text that settles into final lines.
 
@@ -77,7 +80,7 @@ def listen(
         rules = EndpointRules(idle=end_idle, silence=end_silence, length=end_length)
     except ValueError as error:
         raise InputError(str(error)) from None
-    recognizer = Recognizer(model, threads)
+    recognizer = Recognizer(model, threads, decoder)
     listener = Listener(recognizer, rules)
     sample_rate = recognizer.specification.features.sample_rate
     with contextlib.ExitStack() as opened:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio import Resampler
-from ds2edge.runtime.ctc import GreedyDecoder, Word
+from ds2edge.runtime.ctc import Word
 from ds2edge.runtime.endpoint import Ended, Endpointer, EndpointRules
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.recognizer import Recognizer, Stream
@@ -56,8 +56,7 @@ class Listener:
         """Listeners of one recognizer may be interleaved, from one thread. InputError for a bidirectional model."""
         specification = recognizer.specification
         specification.require_streaming(recognizer.network.path)
-        decoder = GreedyDecoder(specification.alphabet, specification.step_seconds)
-        self._endpointer = Endpointer(decoder, rules or EndpointRules())
+        self._endpointer = Endpointer(recognizer.decoder(), rules or EndpointRules())
         self._stream = Stream(recognizer.network, self._endpointer)
         self._rate = specification.features.sample_rate
         self._resampler = Resampler(self._rate)

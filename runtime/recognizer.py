@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio import AudioFile, Resampler
-from ds2edge.runtime.ctc import GreedyDecoder, Word
+from ds2edge.runtime.ctc import DecoderFactory, GreedyDecoder, Word, WordDecoder
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
 from ds2edge.runtime.specification import Graph, Specification, silence_after
@@ -32,14 +32,22 @@ class Result:
 class Recognizer:
     """A model on a device."""
 
-    def __init__(self, model: str | os.PathLike[str], threads: int = 1) -> None:
-        """Loads a .tflite file made by `ds2edge convert`. InputError if it is none."""
+    def __init__(
+        self, model: str | os.PathLike[str], threads: int = 1, decoder: DecoderFactory = GreedyDecoder
+    ) -> None:
+        """Loads a .tflite file made by `ds2edge convert`. InputError if it is none, or if `decoder` cannot serve it."""
         self.network = Network(model, threads)
         self.specification = self.network.specification
+        self._decoder = decoder
+        self.decoder()  # one that cannot serve this model says so now, not when the first stream begins
 
     def stream(self) -> Stream:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
-        return Stream(self.network)
+        return Stream(self.network, self.decoder())
+
+    def decoder(self) -> WordDecoder:
+        """A new decoder for a stream of this model's logits."""
+        return self._decoder(self.specification.alphabet, self.specification.step_seconds)
 
     def transcribe(
         self, audio: AudioFile | str | os.PathLike[str], heard: Callable[[float], object] | None = None

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from ds2edge.runtime.ctc import DecoderFactory
+from ds2edge.runtime.decoding import decoding_options
 from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.train.manifest import SPLITS
 
@@ -39,9 +41,10 @@ class _Decibels(click.ParamType):
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the same figures, and every clip with its texts.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of the interpreter of a .tflite file.  [default: 1]")
 @click.option("--max-wer", type=float, help="Percent: exit code 1 if the WER without added noise is past it.")
+@decoding_options
 def evaluate(model: Path, manifests: tuple[Path, ...], split: str, levels: tuple[tuple[float, ...], ...],
              noise: str | None, report: Path | None, as_json: bool, threads: int | None,
-             max_wer: float | None) -> None:  # fmt: skip
+             max_wer: float | None, decoder: DecoderFactory) -> None:  # fmt: skip
     """Measure how well MODEL hears MANIFESTS: error rates by speaker, length and noise, and its commonest mistakes.
 
     MODEL is a .tflite file, the folder of a run (its best epoch counts), or a .keras file in one.
@@ -53,7 +56,8 @@ def evaluate(model: Path, manifests: tuple[Path, ...], split: str, levels: tuple
         raise InputError(f"--noise {noise} needs --noise-snr: how loud it is to be")
     if report:
         make_folder(report)
-    result = run_evaluation(model, manifests, split, [level for given in levels for level in given], noise, threads)
+    snrs = [level for given in levels for level in given]
+    result = run_evaluation(model, manifests, split, snrs, noise, threads, decoder)
     click.echo(to_json(result) if as_json else markdown(result), nl=False)
     if report:
         write_report(result, report)

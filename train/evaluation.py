@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.ctc import DecoderFactory, GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.manifest import Clip, read_manifest
 from ds2edge.train.noise import add_noise, draw_noise
@@ -73,7 +74,7 @@ class Evaluation:
     model: str  # path
     name: str  # of its recipe
     mode: str  # int8, float32 ... or keras
-    engine: str
+    engine: str  # and how it decodes
     manifests: list[str]
     split: str
     overall: Figures
@@ -101,7 +102,7 @@ class _Heard:
 
 
 def evaluate(model: Path, manifests: Sequence[Path], split: str, snrs: Sequence[float] = (), noise: str | None = None,
-             threads: int | None = None) -> Evaluation:  # fmt: skip
+             threads: int | None = None, decoder: DecoderFactory = GreedyDecoder) -> Evaluation:  # fmt: skip
     """Has `model` (as `open_transcriber` takes it) write down a split, and once more at each of `snrs` in dB.
 
     `noise`: a folder of sounds; without it, coloured noise is synthesised. What a clip gets of either depends on its
@@ -110,7 +111,7 @@ def evaluate(model: Path, manifests: Sequence[Path], split: str, snrs: Sequence[
     Clips that cannot be read or have no letter in their text are named and left out. InputError if none is left, if
     there is no such model, manifest or folder of noise, or if one of them cannot be read.
     """
-    transcriber = open_transcriber(model, threads)
+    transcriber = open_transcriber(model, threads, decoder)
     clips = [clip for path in manifests for clip in read_manifest(path, split)]
     levels = sorted(set(snrs), reverse=True)
     found, left_out = _hear(transcriber, clips, levels, noise)

@@ -7,15 +7,15 @@ from pathlib import Path
 from ds2edge.runtime.errors import InputError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes UTF-8 text beside `path` and renames it: a reader, or an interruption, never meets half of it.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes bytes, or text as UTF-8, beside `path` and renames it: a reader or an interruption never meets half of it.
 
     Makes the folder. InputError if it cannot be written: the disk is full, say.
     """
     beside = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, "utf-8")
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
         beside.replace(path)
     except OSError as error:
         reason = f"{path}: cannot be written ({error.strerror})"

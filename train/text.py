@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import num2words
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.train.progress import open_tracked
 
 # Symbol of each logit. The blank comes first (keras.ops.ctc_loss: mask_index 0), then the space.
 ALPHABET = ("", " ", *"abcdefghijklmnopqrstuvwxyz", "'")
@@ -40,6 +45,20 @@ def normalise(text: str) -> Normalised:
     # An apostrophe is a letter inside a word and a quotation mark around one.
     words = (word.strip("'") for word in kept.split())
     return Normalised(" ".join(word for word in words if word), dropped)
+
+
+def read_sentences(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file, normalised, without those that are empty then. InputError if it is none."""
+    try:
+        with open_tracked(path, f"reading {path.name}") as file:
+            for line in file:
+                sentence = normalise(line.decode()).text
+                if sentence:
+                    yield sentence
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text: convert it, with iconv say") from None
 
 
 def encode(text: str) -> list[int]:

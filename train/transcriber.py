@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ds2edge.runtime.ctc import GreedyDecoder
+from ds2edge.runtime.ctc import DecoderFactory, GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.recognizer import Recognizer
@@ -41,7 +42,7 @@ class Transcriber(Protocol):
 
     name: str  # of the recipe
     mode: str  # int8, float32 ... or keras
-    engine: str
+    engine: str  # and how it decodes
     rate: int  # Hz
     spent: float | None  # seconds of computing so far; None where clips are not computed one by one
 
@@ -49,7 +50,7 @@ class Transcriber(Protocol):
         """Every sound with its text, in order."""
 
 
-def open_transcriber(path: Path, threads: int | None) -> Transcriber:
+def open_transcriber(path: Path, threads: int | None, decoder: DecoderFactory = GreedyDecoder) -> Transcriber:
     """A .tflite file, the best epoch of a run's folder, or a checkpoint inside one.
 
     `threads` of the interpreter. InputError if there is no such model, and for threads with a model in Keras.
@@ -57,24 +58,25 @@ def open_transcriber(path: Path, threads: int | None) -> Transcriber:
     if not path.exists():
         raise InputError(f"{path}: no such model")
     if not path.is_dir() and path.suffix != ".keras":
-        return StreamTranscriber(path, threads or 1)
+        return StreamTranscriber(path, threads or 1, decoder)
     if threads:
         raise InputError(f"{path}: --threads is for .tflite files; Keras takes the threads that there are")
     from ds2edge.train.run import Run
 
     run = Run.open(path if path.is_dir() else path.parent)
-    return KerasTranscriber(run.best_model() if path.is_dir() else run.load(path), run.specification)
+    return KerasTranscriber(run.best_model() if path.is_dir() else run.load(path), run.specification, decoder)
 
 
 class StreamTranscriber:
     """The runtime, as on a device: one clip after the other, chunk by chunk."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, decoder: DecoderFactory) -> None:
         """InputError for anything but a file of `ds2edge convert`."""
-        self._recognizer = Recognizer(path, threads)
+        self._recognizer = Recognizer(path, threads, decoder)
         network = self._recognizer.network
         self.name, self.mode = network.specification.name, network.graph.mode
-        self.engine = f"{network.interpreter}, {threads} thread{'s' if threads > 1 else ''}"
+        counted = f"{threads} thread{'s' if threads > 1 else ''}"
+        self.engine = f"{network.interpreter}, {counted}; {self._recognizer.decoder().description}"
         self.rate = network.specification.features.sample_rate
         self.spent: float | None = 0.0
 
@@ -94,15 +96,20 @@ class KerasTranscriber:
 
     spent: float | None = None
 
-    def __init__(self, model: DeepSpeech2, specification: Specification) -> None:
+    def __init__(
+        self, model: DeepSpeech2, specification: Specification, decoder: DecoderFactory = GreedyDecoder
+    ) -> None:
         """`specification` of the run that the model is of."""
         import keras
 
-        self._model, self._specification, self._padding = model, specification, padding_of(model.settings)
+        self._model, self._padding = model, padding_of(model.settings)
+        step_seconds = model.settings.time_stride * specification.features.hop / specification.features.sample_rate
+        self._decoder = functools.partial(decoder, specification.alphabet, step_seconds)
         settings = specification.features
         self._features = Features(settings, specification.mean, specification.deviation)
         self.name, self.mode, self.rate = specification.name, "keras", settings.sample_rate
-        self.engine = f"keras {keras.__version__} on {keras.backend.backend()}"
+        decoding = self._decoder().description
+        self.engine = f"keras {keras.__version__} on {keras.backend.backend()}; {decoding}"
 
     def transcribe(self, sounds: Iterable[Sound]) -> Iterator[tuple[Sound, str]]:
         """As of a Transcriber; clips of about equal length should come one after the other."""
@@ -127,8 +134,7 @@ class KerasTranscriber:
             "lengths": np.array([len(f) for f in frames], np.int32),
         }
         logits = np.asarray(keras.ops.convert_to_numpy(self._model.predict_on_batch(inputs)), np.float32)
-        step_seconds = self._model.settings.time_stride * self._features.settings.hop / self.rate
         for row, length in zip(logits, self._model.output_lengths(inputs["lengths"]), strict=True):
-            decoder = GreedyDecoder(self._specification.alphabet, step_seconds)
+            decoder = self._decoder()
             decoder.accept(row[:length])
             yield decoder.text()

@@ -9,6 +9,7 @@ import soundfile
 from support import GOLDEN, RATE, SPOKEN
 
 from ds2edge.devices.bench import measure, peak_memory
+from ds2edge.runtime.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
 
@@ -16,7 +17,7 @@ CLIP = SPOKEN["turn down the light"]
 
 
 def test_parts_add_up_to_the_real_time_factor():
-    bench = measure(GOLDEN, CLIP, seconds=10, threads=1)
+    bench = measure(GOLDEN, CLIP, seconds=10, threads=1, decoder=GreedyDecoder)
     assert list(bench.parts) == ["front end", "network", "decoder"]
     total = sum(part.milliseconds_per_second for part in bench.parts.values())
     assert bench.real_time_factor == pytest.approx(total / 1000, rel=0.02)
@@ -32,7 +33,7 @@ def test_a_slow_network_shows_in_its_part_alone(monkeypatch):
         return step(self, frames, states)
 
     monkeypatch.setattr(Network, "step", slow)
-    bench = measure(GOLDEN, CLIP, seconds=10, threads=1)
+    bench = measure(GOLDEN, CLIP, seconds=10, threads=1, decoder=GreedyDecoder)
     assert bench.parts["network"].p50 >= 20
     assert bench.parts["front end"].p50 < 10
     assert bench.parts["decoder"].p50 < 10
@@ -40,18 +41,18 @@ def test_a_slow_network_shows_in_its_part_alone(monkeypatch):
 
 
 def test_latency_is_at_least_what_the_rules_ask_for():
-    latency = measure(GOLDEN, CLIP, seconds=5, threads=1).latency
+    latency = measure(GOLDEN, CLIP, seconds=5, threads=1, decoder=GreedyDecoder).latency
     assert latency.utterances == 1
     assert 1.2 <= latency.end_of_utterance < 1.2 + 1.5
     assert 0 < latency.first_partial < 1.5
 
 
 def test_without_speech_there_is_no_latency(tmp_path):
-    assert measure(GOLDEN, None, seconds=5, threads=1).latency is None
+    assert measure(GOLDEN, None, seconds=5, threads=1, decoder=GreedyDecoder).latency is None
     silent = tmp_path / "silent.wav"
     soundfile.write(silent, np.zeros(RATE), RATE)
     with pytest.raises(InputError, match="no word was recognised in the clip"):
-        measure(GOLDEN, silent, seconds=5, threads=1)
+        measure(GOLDEN, silent, seconds=5, threads=1, decoder=GreedyDecoder)
 
 
 def test_peak_memory_counts_what_was_held():

@@ -40,8 +40,8 @@ def test_transcribing_imports_no_training_library(tiny_model, wav):
 def test_help_of_everything_imports_no_training_library():
     code = (
         "from ds2edge.runtime.cli import main\n"
-        "for words in ([], ['train'], ['evaluate'], ['convert'], ['parity'], ['data', 'check'], ['info'],\n"
-        "              ['transcribe']):\n"
+        "for words in ([], ['train'], ['evaluate'], ['convert'], ['parity'], ['data', 'check'], ['lm', 'build'],\n"
+        "              ['info'], ['transcribe']):\n"
         "    try: main([*words, '--help'])\n"
         "    except SystemExit as end: assert not end.code"
     )

@@ -1,0 +1,192 @@
+"""The language model: its estimation from text, its file, and the commands that make and use it."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import GOLDEN, SPOKEN
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.language_model import END, SPECIAL, START, UNKNOWN, LanguageModel
+from ds2edge.train import ngrams
+from ds2edge.train.ngrams import estimate, perplexity
+
+SENTENCES = ["a b", "a b", "a c"]
+
+
+def probability(model: LanguageModel, *words: str) -> float:
+    *history, word = map(model.id, words)
+    return math.exp(model.log_probability(tuple(history), word))
+
+
+def test_a_bigram_model_computed_by_hand():
+    """Discounts 0.5, 1, 1.5. `</s>` follows two words, all others one; each gets a fifth of 0.5, unknown ones too."""
+    model = estimate(SENTENCES, order=2)
+    assert model.vocabulary == ["<unk>", "<s>", "</s>", "a", "b", "c"]
+    for word, expected in {"a": 0.2, "b": 0.2, "c": 0.2, "</s>": 0.3, "z": 0.1}.items():
+        assert probability(model, word) == pytest.approx(expected)
+    assert probability(model, "a", "b") == pytest.approx((2 - 1) / 3 + 0.5 * 0.2)
+    assert probability(model, "a", "c") == pytest.approx((1 - 0.5) / 3 + 0.5 * 0.2)
+    assert probability(model, "a", "z") == pytest.approx(0.5 * 0.1)
+    assert probability(model, "<s>", "a") == pytest.approx((3 - 1.5) / 3 + 0.5 * 0.2)
+    # Nothing was seen after an unknown word, nor after "b a": shorter histories count in full.
+    assert probability(model, "z", "a") == pytest.approx(0.2)
+    assert probability(model, "b", "a", "b") == pytest.approx(probability(model, "a", "b"))
+
+
+def test_pruning_gives_the_probability_to_shorter_histories():
+    model = estimate(SENTENCES, order=2, prune=1)
+    assert probability(model, "a", "b") == pytest.approx(1 / 3 + 2 / 3 * 0.2)
+    assert probability(model, "a", "c") == pytest.approx(2 / 3 * 0.2)
+    assert model.sizes == [6, 3]
+
+
+def test_pruning_keeps_what_longer_sequences_begin_with():
+    """`b c` always comes after `a`, which counts as once, but `a b c` five times."""
+    model = estimate(["a b c"] * 5 + ["c"], order=3, prune=1)
+    assert probability(model, "a", "b", "c") > 0.6
+    assert sum(probability(model, "a", "b", word) for word in ("a", "b", "c", "</s>", "z")) == pytest.approx(1)
+
+
+def test_discounts_are_those_of_chen_and_goodman():
+    """Seen once 4 times, twice 2 times, three times 2 times, four times 1 time: Y = 4 / (4 + 2 * 2)."""
+    counts = np.array([1] * 4 + [2] * 2 + [3] * 2 + [4])
+    expected = [0, 1 - 2 * 0.5 * 2 / 4, 2 - 3 * 0.5 * 2 / 2, 3 - 4 * 0.5 * 1 / 2]
+    np.testing.assert_allclose(ngrams._discounts(counts), expected)
+
+
+def zipfian(seed: int, lines: int = 300) -> list[str]:
+    """Text of 40 words, some frequent, that likes to go on alphabetically: enough to estimate discounts."""
+    random = np.random.default_rng(seed)
+    numbers = np.cumsum(np.minimum(random.zipf(1.6, (lines, 8)), 40), axis=1) % 40
+    return [" ".join(f"w{n}" for n in line[: 1 + k % 8]) for k, line in enumerate(numbers)]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), order=st.integers(1, 4), prune=st.integers(0, 2))
+def test_probabilities_sum_to_one_after_any_history(seed, order, prune):
+    model = estimate(zipfian(seed), order, prune)
+    random = np.random.default_rng(seed)
+    histories = [(), (START,), (UNKNOWN,), (START, UNKNOWN), (START, model.id("w1"), model.id("w3"))]
+    histories += [tuple(random.integers(len(SPECIAL), len(model.vocabulary), 3).tolist()) for _ in range(20)]
+    for history in histories:
+        predicted = [model.log_probability(history, word) for word in range(len(model.vocabulary)) if word != START]
+        assert np.exp(predicted).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_longer_histories_predict_better():
+    text = zipfian(0, 4000)
+    held_out = zipfian(1, 100)
+    values = [perplexity(estimate(text, order), held_out)[0] for order in (1, 2)]
+    assert values[1] < 0.8 * values[0]
+
+
+def test_perplexity_counts_the_ends_and_the_unknown_words():
+    model = estimate(SENTENCES, order=2)
+    value, unknown = perplexity(model, ["a z"])
+    expected = probability(model, "<s>", "a") * probability(model, "a", "z") * probability(model, "z", "</s>")
+    assert value == pytest.approx(expected ** (-1 / 3))
+    assert unknown == 50
+
+
+def test_the_best_completion_of_a_prefix_is_that_of_the_likeliest_word():
+    model = estimate(["the night is near", "a knight is there", "the night"])
+    for prefix in ("t", "the", "th", "n", "k", "knight"):
+        words = [word for word in model.vocabulary if word.startswith(prefix)]
+        best = max(model.log_probability((), model.id(word)) for word in words)
+        assert model.best_completion(prefix) == pytest.approx(best)
+    assert model.best_completion("thx") is None
+    assert model.best_completion("<") is None
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "lm.ds2lm"
+    path.write_bytes(estimate(zipfian(0)).to_bytes())
+    return path
+
+
+def test_the_file_gives_the_model_back(file):
+    model, loaded = estimate(zipfian(0)), LanguageModel.load(file)
+    assert (loaded.vocabulary, loaded.sizes, loaded.order) == (model.vocabulary, model.sizes, 3)
+    random = np.random.default_rng(0)
+    for history in [(START,), *map(tuple, random.integers(END, len(model.vocabulary), (200, 2)).tolist())]:
+        for word in (UNKNOWN, END, 7):
+            expected = model.log_probability(history, word)
+            assert loaded.log_probability(history, word) == pytest.approx(expected, rel=2e-3, abs=2e-3)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+def test_a_file_cut_short_is_refused_in_one_line(file, part):
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(part * len(whole))])
+    with pytest.raises(InputError, match="cut short, or not a language model") as caught:
+        LanguageModel.load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_files_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    for name in ("other.npz", GOLDEN):
+        with pytest.raises(InputError, match="not a language model"):
+            LanguageModel.load(tmp_path / name)
+    with pytest.raises(InputError, match="no such language model"):
+        LanguageModel.load(tmp_path / "none.ds2lm")
+
+
+def test_build_normalises_reports_and_writes(ds2edge, tmp_path):
+    text, more, output = tmp_path / "text.txt", tmp_path / "more.txt", tmp_path / "new" / "lm.ds2lm"
+    text.write_text("Turn on 2 LIGHTS, please!\n\n...\n" * 60)
+    more.write_text("the café\n")
+    done = ds2edge("lm", "build", text, more, "-o", output, "--order", "2")
+    assert done.returncode == 0, done.stderr
+    model = LanguageModel.load(output)
+    assert model.vocabulary[len(SPECIAL) :] == ["cafe", "lights", "on", "please", "the", "turn", "two"]
+    assert done.stdout.startswith(f"{output}: 0.00 MB, 7 words; 9 of 2 words\nperplexity: 1.")
+    assert "0.00 % unknown words" in done.stdout
+    assert [path.name for path in output.parent.iterdir()] == ["lm.ds2lm"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("none.txt", None, "none.txt: cannot be read (No such file or directory)"),
+        ("empty.txt", b"\n ... \n", "empty.txt: no word in it"),
+        ("latin.txt", b"caf\xe9\n", "latin.txt: not UTF-8 text"),
+    ],
+)
+def test_bad_text_is_one_line_and_leaves_nothing_behind(ds2edge, tmp_path, name, content, says):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    done = ds2edge("lm", "build", name, "-o", "lm.ds2lm", cwd=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert done.stderr.startswith(f"error: {says}")
+    assert not (tmp_path / "lm.ds2lm").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--lm", "none.ds2lm"), "none.ds2lm: no such language model: `ds2edge lm build` makes one"),
+        (("--lm", GOLDEN), "not a language model of `ds2edge lm build`"),
+        (("--lm-weight", "1"), "--lm-weight needs --lm"),
+        (("--word-bonus", "1", "--beam", "4"), "--word-bonus needs --lm"),
+        (("--hotwords", "light,"), "no word before, after or between its commas"),
+        (("--hotwords", "Größe"), "hot word 'größe': this model has no 'ö'"),
+        (("--beam", "0"), "0 is not in the range"),
+    ],
+)
+@pytest.mark.parametrize("command", ["transcribe", "listen", "evaluate"])
+def test_bad_options_are_named(ds2edge, tmp_path, command, options, says):
+    clip = SPOKEN["turn down the light"]
+    arguments = {
+        "transcribe": ("-m", GOLDEN, clip),
+        "listen": ("-m", GOLDEN, "--file", clip),
+        "evaluate": (GOLDEN, clip.parent.parent / "manifest.jsonl"),
+    }[command]
+    done = ds2edge(command, *arguments, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
