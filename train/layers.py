@@ -19,6 +19,7 @@ import keras
 from keras import ops
 
 from ds2edge.train.cells import CELLS
+from ds2edge.train.convolution import convolve, convolve_in_lanes
 from ds2edge.train.quantization import Quantize, Quantizer
 
 Tensor = Any
@@ -86,7 +87,7 @@ class ConvolutionLayer(keras.layers.Layer):
 
     def quantized(self, x: Tensor, quantizer: Quantizer) -> Tensor:
         """[batch, time, frequency, channels] -> [batch, time // stride, frequency', channels']."""
-        return self._folded(ops.pad(x, ((0, 0), (self.past, 0), (0, 0), (0, 0))), quantizer)
+        return self._folded(ops.pad(x, ((0, 0), (self.past, 0), (0, 0), (0, 0))), quantizer, convolve)
 
     def state_shapes(self) -> Shapes:
         """The input frames that the next chunk still sees."""
@@ -102,14 +103,12 @@ class ConvolutionLayer(keras.layers.Layer):
             frames = x.shape[1]
             x = ops.concatenate([states[""], x], axis=1)
             states = {"": ops.slice(x, (0, frames, 0, 0), (1, self.past, self.bins, self.in_channels))}
-        return self._folded(x, quantizer), states
+        return self._folded(x, quantizer, convolve_in_lanes), states
 
-    def _folded(self, x: Tensor, quantizer: Quantizer) -> Tensor:
+    def _folded(self, x: Tensor, quantizer: Quantizer, convolve: Callable[..., Tensor]) -> Tensor:
         scale, shift = self.norm.affine()
         kernel = quantizer.weight(self.convolution.kernel * scale)
-        x = ops.pad(x, ((0, 0), (0, 0), self.padding, (0, 0)))
-        x = ops.conv(x, kernel, strides=self.stride, padding="valid")
-        return quantizer(self.name, ops.relu6(x + shift))
+        return quantizer(self.name, ops.relu6(convolve(x, kernel, self.stride, self.padding) + shift))
 
 
 class RecurrentLayer(keras.layers.Layer):
