@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.language_model import LanguageModel
 
 HELD_OUT = 50  # every so many lines, one measures
 
@@ -27,18 +28,13 @@ def build(texts: tuple[Path, ...], output: Path, order: int, prune: int) -> None
 
     Every 50th line is left out once, to measure the perplexity on; the model that is kept is made of all.
     """
-    from ds2edge.train.files import write_whole
     from ds2edge.train.ngrams import estimate, perplexity
     from ds2edge.train.text import read_sentences
 
     sentences = [sentence for path in texts for sentence in read_sentences(path)]
     if not sentences:
         raise InputError(f"{texts[0]}: no word in it: a language model needs text, a sentence a line")
-    model = estimate(sentences, order, prune)
-    content = model.to_bytes()
-    write_whole(output, content)
-    longer = ", ".join(f"{size:,} of {n} words" for n, size in enumerate(model.sizes[1:], 2))
-    click.echo(f"{output}: {len(content) / 1e6:.2f} MB, {model.words:,} words" + (f"; {longer}" if longer else ""))
+    _write(estimate(sentences, order, prune), output)
     held_out = sentences[HELD_OUT - 1 :: HELD_OUT]
     if not held_out:
         click.echo(f"perplexity: not measured on fewer than {HELD_OUT} lines", err=True)
@@ -46,3 +42,22 @@ def build(texts: tuple[Path, ...], output: Path, order: int, prune: int) -> None
     rest = [sentence for number, sentence in enumerate(sentences, 1) if number % HELD_OUT]
     value, unknown = perplexity(estimate(rest, order, prune), held_out)
     click.echo(f"perplexity: {value:.1f} on every {HELD_OUT}th line, {unknown:.2f} % unknown words")
+
+
+@lm.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to make.")
+def convert(model: Path, output: Path) -> None:
+    """Take over MODEL, an ARPA file (or .arpa.gz) of KenLM, SRILM or the like."""
+    from ds2edge.train.arpa import read_arpa
+
+    _write(read_arpa(model), output)
+
+
+def _write(model: LanguageModel, output: Path) -> None:
+    from ds2edge.train.files import write_whole
+
+    content = model.to_bytes()
+    write_whole(output, content)
+    longer = ", ".join(f"{size:,} of {n} words" for n, size in enumerate(model.sizes[1:], 2))
+    click.echo(f"{output}: {len(content) / 1e6:.2f} MB, {model.words:,} words" + (f"; {longer}" if longer else ""))

@@ -1,5 +1,6 @@
 """The language model: its estimation from text, its file, and the commands that make and use it."""
 
+import gzip
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from support import GOLDEN, SPOKEN
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.language_model import END, SPECIAL, START, UNKNOWN, LanguageModel
 from ds2edge.train import ngrams
+from ds2edge.train.arpa import read_arpa
 from ds2edge.train.ngrams import estimate, perplexity
 
 SENTENCES = ["a b", "a b", "a c"]
@@ -164,6 +166,55 @@ def test_bad_text_is_one_line_and_leaves_nothing_behind(ds2edge, tmp_path, name,
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert done.stderr.startswith(f"error: {says}")
     assert not (tmp_path / "lm.ds2lm").exists()
+
+
+ARPA = """\\data\\
+ngram 1=4
+ngram 2=2
+
+\\1-grams:
+-99\t<s>\t-0.3
+-0.5\t</s>
+-0.6\tLIGHT\t-0.2
+-0.7\tTHE\t-0.1
+
+\\2-grams:
+-0.2\tTHE LIGHT
+-0.4\t<s> THE
+
+\\end\\
+"""
+
+
+@pytest.mark.parametrize("name", ["lm.arpa", "lm.arpa.gz"])
+def test_convert_takes_an_arpa_file_over(ds2edge, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(ARPA.encode()) if name.endswith("gz") else ARPA.encode())
+    done = ds2edge("lm", "convert", path, "-o", tmp_path / "lm.ds2lm")
+    assert done.returncode == 0, done.stderr
+    model = LanguageModel.load(tmp_path / "lm.ds2lm")
+    assert model.vocabulary == ["<unk>", "<s>", "</s>", "light", "the"]
+    for words, log10 in {"the light": -0.2, "<s> the": -0.4, "light the": -0.2 - 0.7, "<s> zzz": -0.3 - 0.7}.items():
+        assert math.log10(probability(model, *words.split())) == pytest.approx(log10, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (ARPA[:-8], "not a whole ARPA file (no \\end\\ after n-grams)"),
+        (ARPA.replace("-0.5", "x"), "could not convert string to float: 'x'"),
+        (ARPA.replace("THE LIGHT", "A LIGHT"), "not a whole ARPA file ('a')"),
+        (ARPA.replace("LIGHT\t", "The\t"), "some words differ by case alone"),
+        ("plain text\n", "no \\end\\ after n-grams"),
+    ],
+)
+def test_a_bad_arpa_file_is_one_line(tmp_path, text, says):
+    path = tmp_path / "lm.arpa"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_arpa(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(
