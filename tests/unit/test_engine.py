@@ -38,29 +38,29 @@ def test_shared_weights_compute_the_same_bits(tiny_int8):
 
 
 @needs_sharing
-def test_weights_are_not_shared_where_scales_differ(tmp_path):
-    """LiteRT would take the scales of the first of two products with the same weights for both."""
+@pytest.mark.parametrize("names", [["step"], ["first", "second"]])
+def test_weights_are_not_shared_where_scales_differ(tmp_path, names):
+    """LiteRT would take the scales of the first of two products with the same weights for both, in one signature or
+    in two."""
     import tensorflow as tf
 
     module = tf.Module()
     module.weights = tf.Variable(np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32))
 
-    def products(x, y, range_of_second):
-        first = tf.quantization.fake_quant_with_min_max_args(x, -1, 1)
-        second = tf.quantization.fake_quant_with_min_max_args(y, -range_of_second, range_of_second)
-        return {
-            name: tf.quantization.fake_quant_with_min_max_args(tf.matmul(values, module.weights), -40, 40)
-            for name, values in (("first", first), ("second", second))
-        }
+    def product(values, reach):
+        values = tf.quantization.fake_quant_with_min_max_args(values, -reach, reach)
+        return tf.quantization.fake_quant_with_min_max_args(tf.matmul(values, module.weights), -40, 40)
 
-    for range_of_second in (1, 4):
-        signature = [tf.TensorSpec((1, 64), tf.float32, name) for name in "xy"]
-        step = tf.function(lambda x, y, r=range_of_second: products(x, y, r), signature)
-        module.step = step
-        tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"step": step})
-        path = tmp_path / f"{range_of_second}.tflite"
-        path.write_bytes(quantize(tmp_path / "saved", ["step"], "int8"))
-        assert shares_weights(path) == (range_of_second == 1)
+    for reach in (1, 4):
+        x, y = (tf.TensorSpec((1, 64), tf.float32, name) for name in "xy")
+        both = tf.function(lambda x, y, reach=reach: {"a": product(x, 1), "b": product(y, reach)}, [x, y])
+        first = tf.function(lambda x: {"a": product(x, 1)}, [x])
+        second = tf.function(lambda y, reach=reach: {"b": product(y, reach)}, [y])
+        module.functions = {"step": both, "first": first, "second": second}
+        tf.saved_model.save(module, str(tmp_path / "saved"), signatures=module.functions)
+        path = tmp_path / f"{reach}.tflite"
+        path.write_bytes(quantize(tmp_path / "saved", names, "int8"))
+        assert shares_weights(path) == (reach == 1)
 
 
 @needs_sharing
