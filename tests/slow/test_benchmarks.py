@@ -1,0 +1,108 @@
+"""The benchmarks of the int8 graph, at a size that says nothing about speed."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import GOLDEN
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
+RECIPE = """
+name = "tiny"
+
+[model]
+width = 24
+depth = 2
+lookahead = 3
+convolutions = [{ channels = 4, kernel = [5, 11], stride = [2, 4] }, { channels = 4, kernel = [3, 7], stride = [1, 3] }]
+"""
+
+
+def run(script, *arguments):
+    command = [sys.executable, BENCHMARKS / script, *arguments]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+
+
+def figures(script, folder, *arguments):
+    """What it writes, and the targets that it tells were missed; the exit code must say the same."""
+    path = folder / "figures.json"
+    done = run(script, *arguments, "--json", path)
+    assert done.returncode in (0, 1), done.stderr
+    missed = re.findall("^target missed: (.*)$", done.stdout, re.MULTILINE)
+    assert done.returncode == bool(missed), done.stderr
+    return json.loads(path.read_text()), missed
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.toml").write_text(RECIPE)
+    done = run("random_run.py", folder / "run", "--recipe", folder / "tiny.toml")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_the_bound_is_counted_from_the_shapes_and_measured(tiny, tmp_path):
+    found, missed = figures("int8_limit.py", tmp_path, tiny, "--chunk-steps", 4, "--rounds", 20)
+    recurrent, bins = 2 * 24 * 3 * 24, 14  # of 161 bins, a fourth, then a third, each rounded up
+    dense = (4 * bins + 24) * 3 * 24 + 4 * 24 + 24 * 29
+    convolutions = 5 * 11 * 4, 3 * 7 * 4 * 4
+    assert found["bytes_per_step"] == recurrent
+    assert found["bytes_per_chunk"] == 4 * recurrent + dense + sum(convolutions)
+    assert found["macs_per_chunk"] == 4 * (recurrent + dense + 41 * convolutions[0] + bins * convolutions[1])
+    assert set(found["milliseconds"]) == set(found["of_bound"])
+    assert all(spent > 0 for spent in found["milliseconds"].values())
+    assert found["of_bound"][found["bound"]] == 1
+    # The products are a part of the graph; they cannot take longer than all of it, other than by chance.
+    assert found["milliseconds"]["products"] < 1.2 * found["milliseconds"]["graph"]
+    assert found["partitions"] == 1
+    assert any("of the bound" in line for line in missed) == (found["of_bound"]["graph"] < 0.5)
+    assert any("size" in line for line in missed) == (found["of_float32_file"] > 0.27)
+
+
+def test_longer_chunks_cost_less_and_make_one_wait(tiny, tmp_path):
+    rows, _ = figures("chunk_lengths.py", tmp_path, tiny, "--rounds", 10)
+    assert [row["chunk, ms"] for row in rows] == [80, 160, 320, 640, 1280]  # of 20 ms a step
+    assert [row["steps"] for row in rows] == [4, 8, 16, 32, 64]
+    cost = [row["computing, ms a second of sound"] for row in rows]
+    assert cost[0] > cost[-1] > 0  # what is done once a chunk is done less often
+    assert all(row["longest wait, ms"] >= row["chunk, ms"] + 60 for row in rows)  # of lookahead
+
+
+def test_others_ways_compute_the_same_network(tiny, tmp_path):
+    pytest.importorskip("tf_keras")
+    found, missed = figures("conversions.py", tmp_path, tiny, "--chunk-steps", 4, "--rounds", 10)
+    rows = {row["way"]: row for row in found["ways"]}
+    assert set(rows) | set(found["failed"]) >= {
+        *("kit int8", "kit dynamic", "kit float32", "kit int8, default Interpreter"),
+        *("while float32", "while dynamic", "while int8", "unrolled float32", "unrolled dynamic", "unrolled int8"),
+        *("fused LSTM float32", "fused LSTM int8"),
+    }
+    # What the converter cannot do may change with its version, but not that the rest works.
+    assert set(found["failed"]) <= {"while int8"}
+    for way, row in rows.items():
+        least = 80 if "float32" in way else 15
+        assert row["SNR, dB"] is None if "LSTM" in way else row["SNR, dB"] > least, way
+        assert row["float inside"] == ("no" if "int8" in way else "yes"), way
+        assert row["to kit int8"] > 0
+    assert rows["kit int8"]["to kit int8"] == 1
+    assert rows["kit int8"]["partitions"] == 1
+    for way, row in rows.items():
+        if "float32" in way and "LSTM" not in way:
+            told = any(f"{way}, 4 wanted" in line or line.startswith(f"{way} takes") for line in missed)
+            assert told == (row["to kit int8"] < 4), way
+
+
+def test_one_graph_beside_itself_is_as_fast(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from engines import ENGINES, silent_step
+    from timing import in_turns, ratio
+
+    for engine in ENGINES.values():
+        times = in_turns({name: silent_step(engine(GOLDEN)) for name in ("one", "other")}, 60)
+        assert 0.67 < ratio(times["one"], times["other"]) < 1.5
