@@ -67,9 +67,13 @@ def inspect_model(path: str | os.PathLike[str]) -> Inspection:
 def _graphs(flatbuffer: bytes) -> Iterator[bytes]:
     """Each graph as a model of its own: of several, the interpreter tells the operations of the first alone."""
     model = schema_py_generated.ModelT.InitFromPackedBuf(flatbuffer)
-    model.signatureDefs, graphs = [], model.subgraphs
-    for graph in graphs:
-        model.subgraphs = [graph]
+    graphs, signatures = model.subgraphs, model.signatureDefs
+    if len(signatures) < 2:  # other graphs than the first are bodies of its loops, without which it could not be loaded
+        yield flatbuffer
+        return
+    model.signatureDefs = []
+    for signature in signatures:
+        model.subgraphs = [graphs[signature.subgraphIndex]]
         builder = flatbuffers.Builder(len(flatbuffer))
         builder.Finish(model.Pack(builder), b"TFL3")
         yield bytes(builder.Output())

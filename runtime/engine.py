@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import functools
 import importlib
 import importlib.metadata
 import os
+import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +28,8 @@ INTERPRETERS = [
     ("tflite-runtime", "tflite_runtime.interpreter"),
     ("tensorflow", "tensorflow.lite"),
 ]
+
+AT_HWCAP, HWCAP_ASIMDDP = 16, 1 << 20  # of Linux: what a processor can do, and one thing that it can
 
 
 class Engine(Protocol):
@@ -66,15 +70,27 @@ def find_interpreter() -> tuple[type[Any], str]:
 
 
 def can_share_weights() -> bool:
-    """Whether the library that is used has a cache of packed weights."""
+    """Whether the library that is used has a cache of packed weights, and its CompiledModel runs on this processor."""
     _, name = find_interpreter()
-    if not name.startswith("ai-edge-litert"):
+    if not name.startswith("ai-edge-litert") or not _has_dot_products():
         return False
     try:
         options = importlib.import_module("ai_edge_litert.cpu_options").CpuOptions
     except ImportError:  # of an earlier version
         return False
     return "xnnpack_weight_cache_path" in options.__dataclass_fields__
+
+
+def _has_dot_products() -> bool:
+    """On 64-bit Arm under Linux: whether the processor is of Armv8.2 with dot products, as a Raspberry Pi 5's is.
+
+    On those of a Pi 3 and 4 (Cortex-A53, A72) CompiledModel of ai-edge-litert 2.3.0 dies of an illegal instruction.
+    """
+    if (sys.platform, platform.machine()) != ("linux", "aarch64"):
+        return True
+    capabilities = ctypes.CDLL(None).getauxval
+    capabilities.restype = ctypes.c_ulong
+    return bool(capabilities(AT_HWCAP) & HWCAP_ASIMDDP)
 
 
 class _Interpreted:

@@ -10,9 +10,9 @@ RATE = 16000
 MINI = Path(__file__).parent.parent / "train" / "data" / "mini" / "manifest.jsonl"
 GOLDEN = Path(__file__).parent / "golden" / "mini.tflite"  # trained: it says words
 SPOKEN = {  # clips of the embedded corpus by two voices that it was not trained on
-    "turn down the music": MINI.parent / "audio" / "kokoro-am_michael_028.ogg",
+    "turn down the radio": MINI.parent / "audio" / "kokoro-am_michael_036.ogg",
     "seven one two five": MINI.parent / "audio" / "kokoro-bf_emma_028.ogg",
-    "no stop the music": MINI.parent / "audio" / "kokoro-am_michael_021.ogg",
+    "yes close the window": MINI.parent / "audio" / "kokoro-am_michael_008.ogg",
 }
 
 

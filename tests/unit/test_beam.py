@@ -257,7 +257,7 @@ def test_evaluate_searches_and_says_so(ds2edge, tmp_path):
     manifest = tmp_path / "manifest.jsonl"
     lines = [{"audio": str(path), "text": text, "duration": 2.0, "split": "test"} for text, path in SPOKEN.items()]
     manifest.write_text("\n".join(map(json.dumps, lines)))
-    done = ds2edge("evaluate", GOLDEN, manifest, "--json", "--lm", lm, "--hotwords", "Light,stop  the", "--beam", "8")
+    done = ds2edge("evaluate", GOLDEN, manifest, "--json", "--lm", lm, "--hotwords", "Radio,close  the", "--beam", "8")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["overall"]["wer"] == 0

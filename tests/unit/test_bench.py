@@ -13,7 +13,7 @@ from ds2edge.runtime.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
 
-CLIP = SPOKEN["turn down the music"]
+CLIP = SPOKEN["turn down the radio"]
 
 
 def test_parts_add_up_to_the_real_time_factor():

@@ -231,7 +231,7 @@ def test_a_bad_arpa_file_is_one_line(tmp_path, text, says):
 )
 @pytest.mark.parametrize("command", ["transcribe", "listen", "evaluate"])
 def test_bad_options_are_named(ds2edge, tmp_path, command, options, says):
-    clip = SPOKEN["turn down the music"]
+    clip = SPOKEN["turn down the radio"]
     arguments = {
         "transcribe": ("-m", GOLDEN, clip),
         "listen": ("-m", GOLDEN, "--file", clip),
