@@ -56,7 +56,7 @@ def test_the_rules_are_options():
     assert listen(PCM, "--end-silence", 3).stdout.decode().splitlines() == [" ".join(TEXTS)]
     short = listen(PCM, "--end-length", 1).stdout.decode().splitlines()
     assert len(short) > 3
-    assert " ".join(short) == " ".join(TEXTS)
+    assert "".join(short).replace(" ", "") == "".join(TEXTS).replace(" ", "")  # a length may end within a word
 
 
 @pytest.mark.parametrize("option", ["--end-silence", "--end-idle", "--end-length"])
@@ -164,5 +164,6 @@ def test_a_terminal_shows_a_meter_and_the_words_so_far(tmp_path):
     os.close(ours)
     drawn = shown.decode().split("\r\x1b[K")
     assert len(drawn) > 20
-    assert any("█" in line and line.endswith("turn down t") for line in drawn)
+    unfinished = tuple(TEXTS[0][:letters] for letters in range(4, len(TEXTS[0])))
+    assert any("█" in line and line.endswith(unfinished) for line in drawn)
     assert [line for line in drawn if line.endswith("\r\n")] == [text + "\r\n" for text in TEXTS]
