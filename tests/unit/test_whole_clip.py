@@ -116,7 +116,7 @@ def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, di
     assert inspection.graphs == signatures
     assert not set(inspection.operations) & {"WHILE", "UNPACK", "PACK", "STRIDED_SLICE", "CUSTOM"}
     if mode == "int8":
-        assert decibels(rounded, heard) > decibels(expected, heard) + 2  # Keras rounds as this file does
+        assert decibels(rounded, heard) > max(28, decibels(expected, heard))  # Keras rounds as this file does
     if mode in INT8_MODES:
         assert (inspection.float_tensors, inspection.partitions) == (0, signatures)
     assert constants(path) < BYTES.get(mode, 1.2) * run.best_model().count_params()  # each weight is in it once
