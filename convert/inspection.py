@@ -66,12 +66,11 @@ def inspect_model(path: str | os.PathLike[str]) -> Inspection:
 
 def _graphs(flatbuffer: bytes) -> Iterator[bytes]:
     """Each graph as a model of its own: of several, the interpreter tells the operations of the first alone."""
-    model = schema_py_generated.ModelT.InitFromPackedBuf(flatbuffer)
-    graphs, signatures = model.subgraphs, model.signatureDefs
-    if len(signatures) < 2:  # other graphs than the first are bodies of its loops, without which it could not be loaded
-        yield flatbuffer
+    if schema_py_generated.Model.GetRootAs(flatbuffer).SignatureDefsLength() < 2:
+        yield flatbuffer  # other graphs than the first are bodies of its loops, without which it could not be loaded
         return
-    model.signatureDefs = []
+    model = schema_py_generated.ModelT.InitFromPackedBuf(flatbuffer)
+    graphs, signatures, model.signatureDefs = model.subgraphs, model.signatureDefs, []
     for signature in signatures:
         model.subgraphs = [graphs[signature.subgraphIndex]]
         builder = flatbuffers.Builder(len(flatbuffer))

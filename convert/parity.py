@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ds2edge.convert.changes import ChangedClip, compare_texts
 from ds2edge.convert.inspection import Inspection, inspect_model
 from ds2edge.convert.memory import peak_memory
-from ds2edge.convert.trace import Stage, StreamTracer, Trace, Tracer
+from ds2edge.convert.trace import Stage, StreamTracer, Trace
 from ds2edge.runtime.audio import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
@@ -151,7 +151,7 @@ def measure(reference: Path, candidates: Sequence[Path], clips: list[Clip], max_
     Clips that cannot be read or have no letter in their text are named and left out. InputError if none is left, for a
     model that cannot be read, and for one that is of another epoch or run.
     """
-    tracers: list[Tracer] = [StreamTracer(path) for path in (reference, *candidates)]
+    tracers = [StreamTracer(path) for path in (reference, *candidates)]
     for tracer in tracers[1:]:
         _require_same_model(tracers[0], tracer)
     differences, left_out = [_Difference() for _ in candidates], list[str]()
@@ -209,7 +209,7 @@ def measure(reference: Path, candidates: Sequence[Path], clips: list[Clip], max_
     )
 
 
-def _require_same_model(reference: Tracer, candidate: Tracer) -> None:
+def _require_same_model(reference: StreamTracer, candidate: StreamTracer) -> None:
     """The candidate is of the same epoch, or its training began with the weights of that epoch."""
     one, other = (dataclasses.replace(tracer.specification, graph=None) for tracer in (reference, candidate))
     begun_with = other.training.get("initialised_from") or {"name": None}
@@ -221,7 +221,7 @@ def _require_same_model(reference: Tracer, candidate: Tracer) -> None:
         )
 
 
-def _sounds(clips: Iterable[Clip], tracer: Tracer, left_out: list[str]) -> Iterator[tuple[Clip, str, Samples]]:
+def _sounds(clips: Iterable[Clip], tracer: StreamTracer, left_out: list[str]) -> Iterator[tuple[Clip, str, Samples]]:
     """Each clip with what is said in it and its samples."""
     for clip in clips:
         said = normalise(clip.text).text
@@ -239,14 +239,14 @@ def _sounds(clips: Iterable[Clip], tracer: Tracer, left_out: list[str]) -> Itera
             left_out.append(f"{clip.audio}: holds no audio")
 
 
-def _names(tracers: Sequence[Tracer]) -> list[str]:
+def _names(tracers: Sequence[StreamTracer]) -> list[str]:
     """What reports call the models: by their folders too, where file name and mode do not tell two apart."""
     names = [f"{tracer.path.name} ({tracer.graph.mode})" for tracer in tracers[1:]]
     full = [f"{tracer.path} ({tracer.graph.mode})" for tracer in tracers[1:]]
     return ["float", *(path if names.count(name) > 1 else name for name, path in zip(names, full, strict=True))]
 
 
-def _figures(name: str, tracer: Tracer, result: Score, factor: float, peak: float | None) -> ModelFigures:
+def _figures(name: str, tracer: StreamTracer, result: Score, factor: float, peak: float | None) -> ModelFigures:
     return ModelFigures(
         name=name,
         mode=tracer.graph.mode,

@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from ds2edge.runtime.errors import GateNotMet
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
 from ds2edge.runtime.recognizer import Stream
-from ds2edge.runtime.specification import Graph, Specification
+from ds2edge.runtime.specification import Specification
 from ds2edge.runtime.whole_clip import CONVOLUTIONS, OUTPUT
 
 
@@ -43,18 +42,6 @@ class Trace:
     seconds: float  # spent in the network
 
 
-class Tracer(Protocol):
-    """A loaded model that clips can be run through."""
-
-    path: Path
-    specification: Specification
-    graph: Graph
-    engine: str
-
-    def trace(self, samples: Samples) -> Trace:
-        """Runs a clip, float32 [n] with n > 0 at the model's rate. GateNotMet if what comes out is no number."""
-
-
 class StreamTracer:
     """A .tflite file, chunk after chunk and on one thread as on a device.
 
@@ -69,7 +56,7 @@ class StreamTracer:
         self.engine = self._network.interpreter
 
     def trace(self, samples: Samples) -> Trace:
-        """As of a Tracer."""
+        """Runs a clip, float32 [n] with n > 0 at the model's rate. GateNotMet if what comes out is no number."""
         network, decoder = _Recorder(self._network), _Decoder(self.specification)
         stream = Stream(network, decoder)
         stream.accept(samples, self.specification.features.sample_rate)
