@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from stock_models import convert_saved_model
 
 from ds2edge.runtime.specification import Specification, attach_specification
 from ds2edge.train.convolution import convolve_in_lanes
@@ -80,13 +80,7 @@ def write_bare_graph(model: DeepSpeech2, specification: Specification, path: Pat
 
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={"step": module.step})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = calibration
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
-            path.write_bytes(converter.convert())
+        path.write_bytes(convert_saved_model(folder, "int8", calibration))
     attach_specification(path, dataclasses.replace(specification, graph=dataclasses.replace(graph, states=())))
 
 

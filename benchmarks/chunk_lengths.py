@@ -16,7 +16,7 @@ import click
 from engines import silent_step
 from int8_limit import CLIPS
 from stock_models import CORPUS
-from timing import in_turns, machine, median, ratio, table
+from timing import heading, in_turns, median, ratio, table
 
 from ds2edge.convert.conversion import convert
 from ds2edge.runtime.network import Network
@@ -57,13 +57,11 @@ def measure(run: Run, folder: Path, rounds: int) -> list[dict[str, float]]:
 def main(run: Path, rounds: int, path: Path | None) -> None:
     """Measure the int8 graph of RUN at several lengths of chunk."""
     opened = Run.open(run)
-    settings = opened.recipe.model
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(opened, Path(folder), rounds)
     if path:
         path.write_text(json.dumps(rows, indent=1))
-    click.echo(f"{settings.depth} x {settings.cell.upper()}-{settings.width}, int8, one thread\n{machine()}\n")
-    click.echo(table(rows))
+    click.echo(f"{heading(opened, 'int8')}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import click
 import numpy as np
 from engines import ENGINES, silent_step
 from stock_models import CORPUS, WAYS, speech
-from timing import in_turns, machine, median, ratio, table, tell_missed
+from timing import heading, in_turns, median, ratio, table, tell_missed
 
 from ds2edge.convert.conversion import convert
 from ds2edge.convert.export import FloatNetwork
@@ -129,8 +129,7 @@ def main(run: Path, chunk_steps: int, rounds: int, path: Path | None) -> None:
         rows = measure(opened, made, chunk_steps, rounds)
     if path:
         path.write_text(json.dumps({"ways": rows, "failed": failed}, indent=1))
-    click.echo(f"{settings.depth} x {settings.cell.upper()}-{settings.width}, {chunk_steps} steps a chunk, one thread")
-    click.echo(f"{machine()}\n\n{table(rows)}\n")
+    click.echo(f"{heading(opened, f'{chunk_steps} steps a chunk')}\n\n{table(rows)}\n")
     for way, why in failed.items():
         click.echo(f"{way} ({WAYS[way].what}): {why}")
     tell_missed(missed(rows))

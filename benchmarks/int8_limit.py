@@ -21,7 +21,7 @@ import numpy as np
 from bare_graph import Work, work, write_bare_graph
 from engines import DefaultInterpreter, silent_step
 from stock_models import CORPUS
-from timing import in_turns, machine, median, ratio, table, tell_missed
+from timing import heading, in_turns, median, ratio, table, tell_missed
 
 from ds2edge.convert.conversion import convert
 from ds2edge.convert.inspection import inspect_model
@@ -121,13 +121,11 @@ def missed(found: dict[str, Any]) -> list[str]:
 def main(run: Path, chunk_steps: int, rounds: int, path: Path | None) -> None:
     """Compare the int8 step graph of RUN with the bound that this machine sets."""
     opened = Run.open(run)
-    settings = opened.recipe.model
     with tempfile.TemporaryDirectory() as folder:
         found = measure(opened, Path(folder), chunk_steps, rounds)
     if path:
         path.write_text(json.dumps(found, indent=1))
-    click.echo(f"{settings.depth} x {settings.cell.upper()}-{settings.width}, {chunk_steps} steps a chunk, one thread")
-    click.echo(f"{machine()}\n\n{show(found)}\n")
+    click.echo(f"{heading(opened, f'{chunk_steps} steps a chunk')}\n\n{show(found)}\n")
     tell_missed(missed(found))
 
 

@@ -8,8 +8,7 @@ One conversion, in a process of its own: the converter has been seen to crash (t
 from __future__ import annotations
 
 import tempfile
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +18,7 @@ import click
 import numpy as np
 import tensorflow as tf
 
+from ds2edge.convert.quantizer import run_converter
 from ds2edge.runtime.audio import read_audio
 from ds2edge.runtime.features import Features
 from ds2edge.train.manifest import read_manifest
@@ -142,16 +142,21 @@ def convert_stock(run: Run, way: Way, chunk_steps: int) -> bytes:
             archive.track(stock)
             archive.add_endpoint("step", step)
             archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
-        if way.precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if way.precision == "int8":
-            frames = chunk_steps * run.recipe.model.time_stride
-            converter.representative_dataset = lambda: representative(stock, run, frames)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
-            return converter.convert()
+        frames = chunk_steps * run.recipe.model.time_stride
+        return convert_saved_model(folder, way.precision, lambda: representative(stock, run, frames))
+
+
+def convert_saved_model(
+    folder: str, precision: str, calibration: Callable[[], Iterable[dict[str, np.ndarray]]]
+) -> bytes:
+    """Its endpoint `step`, the converter left to observe `calibration` where `precision` is int8."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "int8":
+        converter.representative_dataset = calibration
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    return run_converter(converter)
 
 
 def _name(x: Any) -> str:

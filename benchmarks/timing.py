@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 import numpy as np
 
+from ds2edge.train.run import Run
+
 INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm")
 
 
@@ -38,6 +40,12 @@ def median(times: list[float]) -> float:
 def ratio(times: list[float], to: list[float]) -> float:
     """Median of the ratios, round by round: what slows a round down slows both."""
     return round(float(np.median(np.divide(times, to))), 3)
+
+
+def heading(run: Run, what: str) -> str:
+    """Two lines: the network and `what` was done with it, the machine."""
+    settings = run.recipe.model
+    return f"{settings.depth} x {settings.cell.upper()}-{settings.width}, {what}, one thread\n{machine()}"
 
 
 def machine() -> str:

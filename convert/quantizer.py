@@ -31,7 +31,12 @@ def quantize(saved_model: Path, names: list[str], mode: str, representative: Ite
     # On dense weights per channel (several rows, no bias) tflite-runtime 2.14.0, the only interpreter for 32-bit Arm,
     # dies of a segmentation fault. This switch is private, but the only one for dense layers alone.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = mode == "armv7"
-    with warnings.catch_warnings():  # the converter calibrates with its own interpreter, which it calls deprecated
+    return run_converter(converter)
+
+
+def run_converter(converter: tf.lite.TFLiteConverter) -> bytes:
+    """What it makes, without its word that its own interpreter, which it calibrates with, is deprecated."""
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
         flatbuffer: bytes = converter.convert()
     return flatbuffer
