@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import MINI, RATE, babble, jolted_run
+from support import MINI, RATE, TINY, babble, jolted_run
 
 
 @pytest.fixture
@@ -36,12 +36,19 @@ def ds2edge():
 
 
 @pytest.fixture(scope="session")
-def tiny_recipe():
-    """A recipe that trains in seconds."""
-    from ds2edge.train.recipe import Convolution, ModelSettings, Recipe, TrainingSettings
+def tiny_toml(tmp_path_factory):
+    """The file of a recipe that trains in seconds."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY)
+    return path
 
-    model = ModelSettings((Convolution(4, (5, 11), (2, 4)), Convolution(4, (3, 7), (1, 3))), "gru", 24, 2, 3)
-    return Recipe("tiny", model, training=TrainingSettings(epochs=2, batch_size=8))
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_toml):
+    """That recipe."""
+    from ds2edge.train.recipe import read_recipe
+
+    return read_recipe(tiny_toml)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,19 @@ SPOKEN = {  # clips of the embedded corpus by two voices that it was not trained
     "seven one two five": MINI.parent / "audio" / "kokoro-bf_emma_028.ogg",
     "yes close the window": MINI.parent / "audio" / "kokoro-am_michael_008.ogg",
 }
+TINY = """
+name = "tiny"
+
+[model]
+width = 24
+depth = 2
+lookahead = 3
+convolutions = [{ channels = 4, kernel = [5, 11], stride = [2, 4] }, { channels = 4, kernel = [3, 7], stride = [1, 3] }]
+
+[training]
+epochs = 2
+batch_size = 8
+"""
 
 
 def speech(gap: float = 2.0) -> np.ndarray:

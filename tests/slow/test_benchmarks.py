@@ -12,15 +12,6 @@ from support import GOLDEN
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
-RECIPE = """
-name = "tiny"
-
-[model]
-width = 24
-depth = 2
-lookahead = 3
-convolutions = [{ channels = 4, kernel = [5, 11], stride = [2, 4] }, { channels = 4, kernel = [3, 7], stride = [1, 3] }]
-"""
 
 
 def run(script, *arguments):
@@ -39,12 +30,11 @@ def figures(script, folder, *arguments):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "tiny.toml").write_text(RECIPE)
-    done = run("random_run.py", folder / "run", "--recipe", folder / "tiny.toml")
+def tiny(tiny_toml, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    done = run("random_run.py", folder, "--recipe", tiny_toml)
     assert done.returncode == 0, done.stderr
-    return folder / "run"
+    return folder
 
 
 def test_the_bound_is_counted_from_the_shapes_and_measured(tiny, tmp_path):

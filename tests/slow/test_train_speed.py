@@ -11,24 +11,10 @@ from support import MINI
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parent.parent.parent / "benchmarks" / "train_speed.py"
-RECIPE = """
-name = "tiny"
-
-[model]
-width = 24
-depth = 2
-lookahead = 3
-convolutions = [{ channels = 4, kernel = [5, 11], stride = [2, 4] }, { channels = 4, kernel = [3, 7], stride = [1, 3] }]
-
-[training]
-batch_size = 8
-"""
 
 
-def test_it_prints_both_speeds_of_both_ways_and_compares_models_of_one_size(tmp_path):
-    recipe = tmp_path / "tiny.toml"
-    recipe.write_text(RECIPE)
-    command = [sys.executable, SCRIPT, MINI, "--recipe", recipe, "--clips", "24", "--rounds", "1", "--variants", "2"]
+def test_it_prints_both_speeds_of_both_ways_and_compares_models_of_one_size(tiny_toml):
+    command = [sys.executable, SCRIPT, MINI, "--recipe", tiny_toml, "--clips", "24", "--rounds", "1", "--variants", "2"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
