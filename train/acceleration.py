@@ -1,8 +1,10 @@
-"""Which device trains, and whether the recurrent layers run on cuDNN there: without it they are many times slower."""
+"""What makes training fast: the recurrent layers on cuDNN, which is looked for, and memory that is not given back."""
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import platform
 from typing import Any
 
 import keras
@@ -13,6 +15,22 @@ from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
 
 log = logging.getLogger("ds2edge")
+
+# Parameters of glibc's allocator: `man mallopt`.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+TOP_PAD = 256 * 2**20  # bytes to ask the system for at once
+
+
+def keep_freed_memory() -> None:
+    """Has the process keep the memory that a step frees for the next one: on a CPU, steps take half the time.
+
+    glibc gives large blocks back at once, so that every tensor begins as pages that the system must clear first. Other
+    allocators are left as they are.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, TOP_PAD)):
+            mallopt(parameter, value)
 
 
 def report_devices(model: DeepSpeech2, recipe: Recipe) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
 from ds2edge.runtime.specification import Specification
-from ds2edge.train.acceleration import report_devices
+from ds2edge.train.acceleration import keep_freed_memory, report_devices
 from ds2edge.train.batches import Batches, batch_sizes
 from ds2edge.train.calibration import calibrate
 from ds2edge.train.callbacks import Checkpoint, Evaluate, History, Progress, StopAtNan, StopEarly, stale
@@ -43,6 +43,7 @@ def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = Fa
     InputError if the data cannot be used, if the folder already holds a run (or, to resume, none or one of another
     recipe), if the other run's model is of another shape, if the disk is full, or if the loss is no longer a number.
     """
+    keep_freed_memory()
     begun = Run.open(folder) if resume else None
     clips = [clip for path in manifests for clip in read_manifest(path)]
     group = join_group(recipe.training)
