@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from ds2edge.runtime.engine import load_engine
+from ds2edge.runtime.engine import can_share_weights, load_engine
 from ds2edge.runtime.errors import GateNotMet
 from ds2edge.runtime.quiet import quiet
 
@@ -130,7 +130,12 @@ def _operations(interpreter: Interpreter) -> list[dict[str, Any]]:
 
 
 def shares_weights(path: str | os.PathLike[str]) -> bool:
-    """Whether the model computes the same bits when each weight is packed once, for all operations that use it."""
+    """Whether the model computes the same bits when each weight is packed once, for all operations that use it.
+
+    No, unproven, where this machine cannot pack them so: other machines then do as it does.
+    """
+    if not can_share_weights():
+        return False
     outputs = []
     for share in (False, True):
         engine, random = load_engine(path, threads=1, share_weights=share), np.random.default_rng(0)

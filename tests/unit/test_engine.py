@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support import GOLDEN
 
+from ds2edge.convert import inspection
 from ds2edge.convert.inspection import shares_weights
 from ds2edge.convert.quantizer import quantize
 from ds2edge.runtime import engine
@@ -61,6 +62,11 @@ def test_weights_are_not_shared_where_scales_differ(tmp_path, names):
         path = tmp_path / f"{reach}.tflite"
         path.write_bytes(quantize(tmp_path / "saved", names, "int8"))
         assert shares_weights(path) == (reach == 1)
+
+
+def test_nothing_is_said_of_sharing_where_it_cannot_be_tried(tiny_int8, monkeypatch):
+    monkeypatch.setattr(inspection, "can_share_weights", lambda: False)
+    assert not inspection.shares_weights(tiny_int8)
 
 
 @needs_sharing
