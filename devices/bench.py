@@ -21,6 +21,7 @@ from ds2edge.runtime.ctc import DecoderFactory, WordDecoder
 from ds2edge.runtime.decoding import decoding_options
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.network import Network
+from ds2edge.runtime.pretrained import model_option
 
 BLOCK = 0.02  # seconds of sound at a time, as a microphone gives it
 
@@ -188,8 +189,7 @@ def table(bench: Bench) -> str:
 
 
 @click.command()
-@click.option("-m", "--model", required=True, envvar="DS2EDGE_MODEL", type=click.Path(path_type=Path), show_envvar=True,
-              help="The .tflite file made by `ds2edge convert`.")  # fmt: skip
+@model_option
 @click.option("--clip", type=click.Path(path_type=Path), help="Speech that the model knows: for latency.")
 @click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(5, 3600), help="Of sound to time.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")

@@ -14,6 +14,7 @@ import click
 
 from ds2edge.runtime.audio import AudioFile
 from ds2edge.runtime.errors import GateNotMet, InputError
+from ds2edge.runtime.pretrained import model_option
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification, read_specification
 
@@ -25,8 +26,7 @@ CANNOT_CONNECT = 255  # exit code of ssh
 
 @click.command()
 @click.argument("host", metavar="[USER@]HOST")
-@click.option("-m", "--model", required=True, envvar="DS2EDGE_MODEL", type=click.Path(path_type=Path), show_envvar=True,
-              help="The .tflite file made by `ds2edge convert`.")  # fmt: skip
+@model_option
 @click.option("--clip", type=click.Path(path_type=Path), help="Sound file that must give the same text there as here.")
 @click.option("--service", type=click.Choice(list(PREFIX)),
               help="Listen from now on: user (PipeWire, PulseAudio, ALSA) or system (ALSA alone).")  # fmt: skip

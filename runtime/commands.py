@@ -15,14 +15,14 @@ from ds2edge.runtime.ctc import DecoderFactory
 from ds2edge.runtime.decoding import decoding_options
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.pretrained import PRETRAINED, model_option
 from ds2edge.runtime.recognizer import Recognizer, Result
 from ds2edge.runtime.specification import Specification, read_specification
 
 
 @click.command()
 @click.argument("audio", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-m", "--model", required=True, envvar="DS2EDGE_MODEL", type=click.Path(path_type=Path), show_envvar=True,
-              help="The .tflite file made by `ds2edge convert`.")  # fmt: skip
+@model_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file: words with times and confidence.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
 @decoding_options
@@ -69,10 +69,13 @@ def _transcribe_with_progress(recognizer: Recognizer, path: Path) -> Result:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", default=PRETRAINED, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The whole specification as JSON.")
 def info(model: Path, as_json: bool) -> None:
-    """Print what is inside a .tflite file: its model card and what the runtime knows of it."""
+    """Print what is inside a .tflite file: its model card and what the runtime knows of it.
+
+    Without MODEL: of the one that comes with ds2edge.
+    """
     specification = read_specification(model)
     if as_json:
         click.echo(specification.to_json())

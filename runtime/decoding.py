@@ -14,6 +14,7 @@ from ds2edge.runtime.ctc import DecoderFactory, GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.fusion import Fusion, Weights
 from ds2edge.runtime.language_model import LanguageModel
+from ds2edge.runtime.pretrained import LANGUAGE_MODEL
 
 WEIGHTS = Weights()
 
@@ -28,7 +29,8 @@ def _phrases(context: click.Context, option: click.Parameter, given: tuple[str, 
 def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the options, and their outcome as its argument `decoder`, a DecoderFactory."""
 
-    @click.option("--lm", type=click.Path(path_type=Path), help="Language model of `ds2edge lm build`.")
+    @click.option("--lm", type=click.Path(path_type=Path),
+                  help="Language model of `ds2edge lm build`, or `pretrained`: one of general English.")  # fmt: skip
     @click.option("--lm-weight", type=click.FloatRange(min=0), help=f"Of --lm.  [default: {WEIGHTS.language_model}]")
     @click.option("--word-bonus", type=float, help=f"For each word, with --lm.  [default: {WEIGHTS.word}]")
     @click.option("--hotwords", multiple=True, callback=_phrases, metavar="WORD[,WORD...]",
@@ -54,6 +56,8 @@ def _decoder(
                 raise InputError(f"{option} needs --lm: the language model that it is for")
         if beam is None and not hotwords:
             return GreedyDecoder
+    if lm == Path("pretrained") and not lm.exists():
+        lm = LANGUAGE_MODEL
     weights = Weights(
         language_model=WEIGHTS.language_model if lm_weight is None else lm_weight,
         word=WEIGHTS.word if word_bonus is None else word_bonus,

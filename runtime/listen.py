@@ -22,6 +22,7 @@ from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.listener import Listener, Utterance
 from ds2edge.runtime.microphone import Microphone, list_devices
+from ds2edge.runtime.pretrained import model_option
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.sources import SAMPLE_FORMATS, Block, play, raw_pcm
 from ds2edge.runtime.transcript import JsonLines, Recordings, final_event
@@ -42,8 +43,7 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
 
 
 @click.command()
-@click.option("-m", "--model", required=True, envvar="DS2EDGE_MODEL", type=click.Path(path_type=Path), show_envvar=True,
-              help="The .tflite file made by `ds2edge convert`.")  # fmt: skip
+@model_option
 @click.option("--device", metavar="NAME", help="Microphone, by its name or part of it; by default the system's.")
 @click.option("--list-devices", is_flag=True, is_eager=True, expose_value=False, callback=_print_devices,
               help="Print the microphones and leave.")  # fmt: skip

@@ -14,6 +14,7 @@ from ds2edge.runtime.audio import AudioFile, Resampler
 from ds2edge.runtime.ctc import DecoderFactory, GreedyDecoder, Word, WordDecoder
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
+from ds2edge.runtime.pretrained import PRETRAINED
 from ds2edge.runtime.specification import Graph, Specification, silence_after
 from ds2edge.runtime.whole_clip import WholeClip
 
@@ -33,9 +34,12 @@ class Recognizer:
     """A model on a device."""
 
     def __init__(
-        self, model: str | os.PathLike[str], threads: int = 1, decoder: DecoderFactory = GreedyDecoder
+        self, model: str | os.PathLike[str] = PRETRAINED, threads: int = 1, decoder: DecoderFactory = GreedyDecoder
     ) -> None:
-        """Loads a .tflite file made by `ds2edge convert`. InputError if it is none, or if `decoder` cannot serve it."""
+        """Loads a .tflite file made by `ds2edge convert`; by default, the English one that comes with the kit.
+
+        InputError if it is none, or if `decoder` cannot serve it.
+        """
         self.network = Network(model, threads)
         self.specification = self.network.specification
         self._decoder = decoder

@@ -18,7 +18,8 @@ from ds2edge.runtime.errors import InputError
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Its peak, instead of the recipe's.")
 @click.option("--qat", is_flag=True, help="Quantization-aware: train on as int8 will round; needs --init-from.")
 @click.option("--resume", is_flag=True, help="Go on after the newest epoch in the folder.")
-@click.option("--init-from", type=click.Path(path_type=Path), help="A run to begin with the weights of (fine-tuning).")
+@click.option("--init-from", type=click.Path(path_type=Path),
+              help="A run, or `pretrained`, to begin with the weights of (fine-tuning).")  # fmt: skip
 @click.option("--cache", default=Path.home() / ".cache" / "ds2edge", show_default="~/.cache/ds2edge",
               envvar="DS2EDGE_CACHE", show_envvar=True, type=click.Path(path_type=Path),
               help="Folder of features that are computed once; runs may share it.")  # fmt: skip

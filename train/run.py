@@ -21,6 +21,7 @@ from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
 
 LAST = "last.keras"
+PRETRAINED = Path(__file__).with_name("pretrained")  # the run that the runtime's model was converted from
 HISTORY = "ds2edge_history.json"  # inside a checkpoint: figures of every epoch so far, so that one rename saves all
 
 
@@ -42,8 +43,10 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
-        """An existing run. InputError if the folder holds none."""
+        """An existing run; `pretrained` is the kit's own, unless a folder is called so. InputError if there is none."""
         folder = Path(folder)
+        if folder == Path("pretrained") and not folder.exists():
+            folder = PRETRAINED
         try:
             recipe = json.loads((folder / "recipe.json").read_text("utf-8"))
             specification = (folder / "specification.json").read_text("utf-8")

@@ -151,7 +151,9 @@ def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
         join_clips(tmp_path / "m.jsonl", tmp_path / "x", uses=1, lengths=(5, 2), dev_share=0, seed=1)
 
 
-@pytest.mark.parametrize("name", ["mini", "digits", "edge", "ljspeech", "deepspeech2-bidirectional"])
+@pytest.mark.parametrize(
+    "name", ["mini", "digits", "edge", "edge-cpu", "voice", "ljspeech", "deepspeech2-bidirectional"]
+)
 def test_the_kits_recipes_are_whole(name):
     assert read_recipe(name).name == name
 
@@ -181,7 +183,7 @@ def test_a_recipe_with_a_fault_is_refused_by_name(tmp_path, text, says):
 
 
 def test_a_recipe_that_is_not_there_is_answered_with_those_that_are():
-    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, ljspeech, mini"):
+    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, edge-cpu, ljspeech, mini, voice"):
         read_recipe("nonsense")
 
 
