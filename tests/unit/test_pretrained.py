@@ -36,7 +36,8 @@ def test_its_card_names_data_licences_and_figures():
 
 
 def test_it_hears_without_being_named(ds2edge):
-    heard = [Recognizer().transcribe(path).text for path in SPOKEN.values()]
+    recognizer = Recognizer()
+    heard = [recognizer.transcribe(path).text for path in SPOKEN.values()]
     assert score(list(SPOKEN), heard).cer < 50
     done = ds2edge("transcribe", *SPOKEN.values())
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@
 # DATA holds a folder with a manifest.jsonl for each corpus below; NOISE the folders background and rooms, each with
 # audio and manifest.jsonl; TEXT is a file with a sentence a line. docs/model-card.md says where they come from.
 set -eu
-data=$1 noise=$2 text=$3 here=$(dirname "$(readlink -f "$0")")
+data=$(readlink -f "$1") noise=$(readlink -f "$2") text=$3 here=$(dirname "$(readlink -f "$0")")
 
 links() { # NAME MANIFEST FILTER: noise/NAME with links to the sound files whose line in the manifest passes
   mkdir -p "noise/$1"
