@@ -1,13 +1,17 @@
 """The benchmarks of the int8 graph, at a size that says nothing about speed."""
 
+import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support import GOLDEN
+
+from ds2edge.train.run import PRETRAINED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -96,3 +100,21 @@ def test_one_graph_beside_itself_is_as_fast(monkeypatch):
     for engine in ENGINES.values():
         times = in_turns({name: silent_step(engine(GOLDEN)) for name in ("one", "other")}, 60)
         assert 0.67 < ratio(times["one"], times["other"]) < 1.5
+
+
+def test_a_learning_curve_is_in_the_order_of_hours(tmp_path):
+    for name, hours, epochs in (("all", 8.0, 3), ("half", 4.0, 2)):
+        shutil.copytree(PRETRAINED, tmp_path / name)
+        specification = json.loads((tmp_path / name / "specification.json").read_text())
+        specification["training"]["training_hours"] = hours
+        (tmp_path / name / "specification.json").write_text(json.dumps(specification))
+        with (tmp_path / name / "log.csv").open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["epoch", "loss", "dev_wer", "dev_cer", "seconds"])
+            rows.writerows([epoch, 9.0, 90 - epoch, 40 - epoch, 90] for epoch in range(1, epochs + 1))
+    done = run("learning_curve.py", tmp_path / "all", tmp_path / "half", "-o", tmp_path / "curve.png")
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[2:]]
+    assert [row[:3] for row in rows] == [["4.00", "2", "3"], ["8.00", "3", "4"]]
+    assert rows[0][3:] == rows[1][3:]  # of the same weights
+    assert (tmp_path / "curve.png").stat().st_size > 10_000

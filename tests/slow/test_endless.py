@@ -64,5 +64,6 @@ def test_neither_memory_nor_time_grows():
     command = [sys.executable, "benchmarks/soak.py", str(GOLDEN), *map(str, SPOKEN.values()), "--hours", "1"]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert found["finals"] > 300
-    assert found["megabytes_at_last"] - found["megabytes_at_first"] < 3
+    # The allocator's own steps are of 2 to 4 MB (docs/soak.png); were the blocks of the 50 minutes kept, it were 190.
+    assert found["megabytes_at_last"] - found["megabytes_at_first"] < 10
     assert found["time_ratio_last_to_first_quarter"] < 1.5
