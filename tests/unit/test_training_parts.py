@@ -192,6 +192,15 @@ def test_own_epochs_and_batch_size():
     assert (recipe.training.epochs, recipe.training.batch_size) == (3, read_recipe("mini").training.batch_size)
 
 
+def test_rounded_training_goes_on_gently():
+    recipe = read_recipe("edge-cpu")
+    rounded = recipe.with_training(qat=True).training
+    assert recipe.training.sorted_first_epoch
+    assert not rounded.sorted_first_epoch
+    assert rounded.learning_rate == recipe.training.learning_rate / 10
+    assert recipe.with_training(qat=True, learning_rate=1e-5).training.learning_rate == 1e-5
+
+
 def test_the_embedded_corpus_is_what_its_page_says(mini_clips):
     speakers = {split: {c.speaker for c in mini_clips if c.split == split} for split in ("train", "dev", "test")}
     texts = {split: {c.text for c in mini_clips if c.split == split} for split in ("train", "dev", "test")}
