@@ -24,10 +24,15 @@ for corpus in librispeech_train_clean_5 librispeech_tc100_extra librispeech_held
   jq -c --arg folder "$data/$corpus" '.audio = $folder + "/" + .audio' "$data/$corpus/manifest.jsonl" >>all.jsonl
 done
 
-resume=
-[ ! -e run/last.keras ] || resume=--resume
-# shellcheck disable=SC2086  # a list of files
-ds2edge train edge-cpu $manifests -o run --cache cache $resume
+learn() { # RUN PARENT OPTIONS: trains RUN from the weights of PARENT, or from none; or goes on with it
+  run=$1 parent=${2:+--init-from $2}
+  shift 2
+  [ ! -e "$run/last.keras" ] || parent=--resume
+  # shellcheck disable=SC2086  # lists of words
+  ds2edge train edge-cpu $manifests -o "$run" --cache cache $parent "$@"
+}
+learn begun ""
+learn run begun --epochs 10 --learning-rate 1.5e-3
 python "$here/pack.py" run "$here"
 runtime=$here/../../runtime
 ds2edge convert run --chunk-steps 6 --calibration all.jsonl -o "$runtime/pretrained.tflite"
