@@ -54,15 +54,16 @@ def draw(by_hours: list[Curve]) -> Figure:
     hours = [curve.hours for curve in by_hours]
     for rate, style in (("wer", "o-"), ("cer", "o--")):
         over_hours.plot(hours, [curve.best[f"dev_{rate}"] for curve in by_hours], style, label=rate.upper())
-    over_hours.set(xscale="log", xlabel="hours of speech to learn from", ylabel="% of dev, greedy", ylim=(0, 105))
+    over_hours.set(xscale="log", xlabel="hours of speech to learn from", ylabel="% of dev, greedy", ylim=(0, 115))
     over_hours.set_xticks(hours, [f"{value:.3g}" for value in hours])
     over_hours.minorticks_off()
     over_hours.legend()
     for curve in by_hours:
-        numbers, rates = zip(*((row["epoch"], row["dev_wer"]) for row in curve.epochs), strict=True)
-        over_epochs.plot(numbers, rates, label=f"{curve.hours:.3g} h")
-    over_epochs.set(xlabel="epoch")
-    over_epochs.legend(title="WER")
+        numbers = [row["epoch"] for row in curve.epochs]
+        (line,) = over_epochs.plot(numbers, [row["dev_wer"] for row in curve.epochs], label=f"{curve.hours:.3g} h")
+        over_epochs.plot(numbers, [row["dev_cer"] for row in curve.epochs], "--", color=line.get_color())
+    over_epochs.set(xlabel="epoch (solid: WER, dashed: CER)")
+    over_epochs.legend()
     return figure
 
 
