@@ -43,7 +43,7 @@ def measure(run: Run, folder: Path, rounds: int) -> list[dict[str, float]]:
             "computing, ms a chunk": median(times[str(steps)]),
             "computing, ms a second of sound": round(median(times[str(steps)]) / (steps * step), 2),
             "to the longest": round(ratio(times[str(steps)], times[str(longest)]) * longest / steps, 3),
-            "longest wait, ms": round(1000 * step * (steps + settings.lookahead) + median(times[str(steps)])),
+            "longest wait, ms": round(1000 * step * (steps + settings.delay) + median(times[str(steps)])),
             "file, MB": round(path.stat().st_size / 1e6, 2),
         }
         for steps, path in paths.items()

@@ -23,7 +23,7 @@ def step_graph(model: DeepSpeech2, mode: str, chunk_steps: int) -> Graph:
     shape = model.settings
     states = tuple(state for part in parts(model, chunk_steps) for state in part.states)
     layers = tuple(layer.name for layer in model.recurrences) if shape.direction == "bidirectional" else ()
-    return Graph(mode, chunk_steps, shape.time_stride, shape.warmup, shape.lookahead, states, layers=layers)
+    return Graph(mode, chunk_steps, shape.time_stride, shape.warmup, shape.delay, states, layers=layers)
 
 
 class FloatNetwork:

@@ -108,7 +108,7 @@ class Batches(keras.utils.PyDataset):
         if self.augment:
             seconds = seconds / min(1.0, drawn.speed[0]) + drawn.leading_silence[1]
         samples = int(seconds * settings.sample_rate)
-        samples += silence_after(samples, settings, model.time_stride, model.lookahead)
+        samples += silence_after(samples, settings, model.time_stride, model.delay)
         return 1 + (samples - settings.window) // settings.hop + model.warmup * model.time_stride
 
     def _frames(self, index: int) -> Frames:

@@ -112,7 +112,7 @@ def pad_and_measure(samples: npt.NDArray[np.float32], measure: Features, padding
 
 def padding_of(model: ModelSettings) -> tuple[int, int, int]:
     """What `pad_and_measure` needs to know of a model."""
-    return model.warmup, model.time_stride, model.lookahead
+    return model.warmup, model.time_stride, model.delay
 
 
 def _key(path: Path) -> AudioKey:

@@ -159,7 +159,7 @@ class RecurrentLayer(keras.layers.Layer):
             named = self.cell.step(parts, recurrent(named["h"]), named, quantize)
             return named["h"], [named[key] for key in self.cell.states]
 
-        loop = keras.layers.RNN(_Step(step, self.units, len(self.cell.states)), return_sequences=True,
+        loop = keras.layers.RNN(StepCell(step, self.units, len(self.cell.states)), return_sequences=True,
                                 unroll=quantizer.unroll)  # fmt: skip
         return loop(ops.concatenate(projected, axis=-1))
 
@@ -211,7 +211,7 @@ class RecurrentLayer(keras.layers.Layer):
         return concatenate_steps(outputs), states
 
 
-class _Step(keras.layers.Layer):
+class StepCell(keras.layers.Layer):
     """One step of a recurrence as a cell that Keras can loop over; its weights are those that `step` knows."""
 
     def __init__(self, step: Callable[..., Any], units: int, states: int) -> None:

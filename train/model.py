@@ -13,6 +13,7 @@ from ds2edge.runtime.ctc import BLANK
 from ds2edge.runtime.records import from_dict
 from ds2edge.train.layers import ConvolutionLayer, LookaheadLayer, RecurrentLayer, SequenceNorm, States
 from ds2edge.train.quantization import FLOAT, FakeQuantizer, Quantizer, Range
+from ds2edge.train.quasi_recurrent import QuasiRecurrentLayer
 from ds2edge.train.recipe import ModelSettings
 
 Tensor = Any
@@ -23,8 +24,8 @@ class DeepSpeech2(keras.Model):
     """Convolutions over the spectrogram, recurrent layers, a row convolution, a dense layer; trained with CTC.
 
     `call` takes {"features": float32 [batch, frames, bins], "lengths": int32 [batch]} and returns logits
-    [batch, frames // time_stride - warmup - lookahead, symbols]; `step` says the same of one chunk of a stream, but its
-    outputs are `lookahead` steps late and begin with the warm-up.
+    [batch, frames // time_stride - warmup - delay, symbols]; `step` says the same of one chunk of a stream, but its
+    outputs are `delay` steps late and begin with the warm-up.
 
     The warm-up is silence that every clip begins with and whose outputs are dropped. Without it, states that are still
     zero mark the first steps, CTC learns to guess the first word there, unheard, and does not unlearn it.
@@ -41,14 +42,11 @@ class DeepSpeech2(keras.Model):
             ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
             for i, c in enumerate(settings.convolutions)
         ]
-        self.recurrences = [
-            RecurrentLayer(settings.cell, settings.width, settings.direction, name=f"{settings.cell}{i}")
-            for i in range(settings.depth)
-        ]
+        self.recurrences = [_recurrence(settings, f"{settings.cell}{i}") for i in range(settings.depth)]
         self.lookaheads = [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
         self.norm = SequenceNorm(name="norm")
         self.dense = keras.layers.Dense(symbols, name="dense")
-        frames = (settings.warmup + settings.lookahead + 1) * settings.time_stride
+        frames = (settings.warmup + settings.delay + 1) * settings.time_stride
         self({"features": ops.zeros((1, frames, bins)), "lengths": ops.full((1,), frames, "int32")})
         # Last, since only the float model builds its layers.
         self.ranges = {point: (low, high) for point, (low, high) in (ranges or {}).items()}
@@ -73,6 +71,10 @@ class DeepSpeech2(keras.Model):
         """Whole clips, padded on the right to one length; `lengths` counts the real frames of each."""
         if self.ranges:
             return self.quantized(inputs, FakeQuantizer(self.ranges))
+        return self.dense(self.encode(inputs, training))
+
+    def encode(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
+        """What the dense layer hears, [batch, steps, units]: all of `call` before it."""
         x, lengths = ops.expand_dims(inputs["features"], -1), ops.cast(inputs["lengths"], "int32")
         for layer in self.convolutions:
             lengths = lengths // layer.stride[0]
@@ -83,9 +85,13 @@ class DeepSpeech2(keras.Model):
             x = layer(x, valid=valid, training=training)
         for layer in self.lookaheads:
             x = layer(x)
-        warmup = self.settings.warmup
-        valid = valid[:, self.settings.lookahead + warmup :]
-        return self.dense(self.norm(x[:, warmup:], valid=valid, training=training))
+        early = self._early()
+        valid = valid[:, self.settings.lookahead + early :]
+        return self.norm(x[:, early:], valid=valid, training=training)
+
+    def _early(self) -> int:
+        """First steps that mean nothing: the warm-up, and those by which blocks that look ahead are late."""
+        return self.settings.warmup + self.settings.delay - self.settings.lookahead
 
     def quantized(self, inputs: dict[str, Tensor], quantizer: Quantizer) -> Tensor:
         """As `call` with training=False, computed as the int8 graph computes and rounded by `quantizer`."""
@@ -99,7 +105,7 @@ class DeepSpeech2(keras.Model):
             x = layer.quantized(x, valid, quantizer)
         for layer in self.lookaheads:
             x = layer.quantized(x, quantizer)
-        return self.output(x[:, self.settings.warmup :], quantizer)
+        return self.output(x[:, self._early() :], quantizer)
 
     def output(self, x: Tensor, quantizer: Quantizer) -> Tensor:
         """[..., units] -> logits [..., symbols], with the last batch norm folded in."""
@@ -110,7 +116,7 @@ class DeepSpeech2(keras.Model):
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Steps of logits that count, for so many frames each."""
-        return lengths // self.settings.time_stride - self.settings.warmup - self.settings.lookahead
+        return lengths // self.settings.time_stride - self.settings.warmup - self.settings.delay
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
                      training: bool = True) -> Tensor:  # fmt: skip
@@ -190,6 +196,12 @@ class _Mean(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return y_pred
+
+
+def _recurrence(settings: ModelSettings, name: str) -> keras.layers.Layer:
+    if settings.cell == "qrnn":
+        return QuasiRecurrentLayer(settings.width, settings.ahead, settings.dropout, name=name)
+    return RecurrentLayer(settings.cell, settings.width, settings.direction, name=name)
 
 
 def _name(layer: keras.layers.Layer, key: str) -> str:

@@ -19,7 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-CELLS = ("gru", "lstm", "rnn")
+CELLS = ("gru", "lstm", "rnn", "qrnn")
 DIRECTIONS = ("forward", "bidirectional")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -46,6 +46,8 @@ class ModelSettings:
     width: int = 256  # units of each recurrent layer
     depth: int = 3  # recurrent layers
     lookahead: int = 8  # steps of future context in the row convolution
+    ahead: int = 0  # steps of future context in each recurrent layer of cell qrnn: 0 to 2
+    dropout: float = 0.0  # of what goes into the products of cell qrnn, in training
     warmup: int = 8  # steps of silence that are heard before every clip, and whose outputs do not count
     direction: str = "forward"  # streams; "bidirectional" hears whole clips, and both directions are added up
 
@@ -56,10 +58,21 @@ class ModelSettings:
             raise ValueError(f"direction '{self.direction}' is none of {', '.join(DIRECTIONS)}")
         if self.direction == "bidirectional" and self.lookahead:
             raise ValueError("a bidirectional model hears the whole future: its lookahead must be 0")
+        if self.cell == "qrnn" and self.direction == "bidirectional":
+            raise ValueError("cell 'qrnn' has no bidirectional form: take direction \"forward\" or another cell")
+        if self.cell != "qrnn" and (self.ahead or self.dropout):
+            raise ValueError(f"ahead and dropout belong to cell 'qrnn', not to '{self.cell}'")
+        if not 0 <= self.ahead <= 2 or not 0 <= self.dropout < 1:
+            raise ValueError(f"ahead ({self.ahead}) must be 0 to 2, dropout ({self.dropout}) at least 0 and below 1")
         if not self.convolutions or min(self.width, self.depth) < 1 or min(self.lookahead, self.warmup) < 0:
             raise ValueError(
                 "a model needs a convolution, a recurrent layer, a width, and no negative lookahead or warmup"
             )
+
+    @property
+    def delay(self) -> int:
+        """Steps by which outputs come late: the look-ahead of all layers together."""
+        return self.lookahead + self.depth * self.ahead
 
     @property
     def time_stride(self) -> int:

@@ -42,7 +42,7 @@ def _states(projected: Tensor, kernel: Tensor, bias: Tensor) -> Any:
         state = candidate + update * (state - candidate)
         return state, state
 
-    states = _scan(step, first, tf.range(tf.shape(projected)[0]))
+    states = scan_steps(step, first, tf.range(tf.shape(projected)[0]))
 
     def gradient(by_output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         before = tf.concat([first[None], states[:-1]], axis=0)
@@ -59,7 +59,7 @@ def _states(projected: Tensor, kernel: Tensor, bias: Tensor) -> Any:
             by_state = by_output[t] + later
             return by_state * update[t] + tf.matmul(tf.tile(by_state, (1, 3)) * to_recurrent[t], transposed), by_state
 
-        by_state = _scan(step_back, first, tf.range(tf.shape(projected)[0])[::-1])[::-1]
+        by_state = scan_steps(step_back, first, tf.range(tf.shape(projected)[0])[::-1])[::-1]
         by_state = tf.tile(by_state, (1, 1, 3))
         by_recurrent = tf.reshape(by_state * to_recurrent, (-1, 3 * units))
         by_kernel = tf.matmul(tf.reshape(before, (-1, units)), by_recurrent, transpose_a=True)
@@ -79,7 +79,7 @@ def _gates(projected: Tensor, recurrent: Tensor) -> tuple[Tensor, Tensor, Tensor
     return update, reset, tf.tanh(projected[..., 2 * units :] + reset * recurrent[..., 2 * units :])
 
 
-def _scan(step: Any, first: Tensor, times: Tensor) -> Tensor:
+def scan_steps(step: Any, first: Tensor, times: Tensor) -> Tensor:
     """What `step(t, carried)` -> (carried, made) makes at each of `times`, beginning with `first`, stacked in order."""
     import tensorflow as tf
 

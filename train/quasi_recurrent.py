@@ -1,0 +1,142 @@
+"""The quasi-recurrent block (Bradbury et al. 2016, arXiv 1611.01576), in the three calls of layers.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from ds2edge.train.layers import SequenceNorm, Shapes, States, StepCell, concatenate_steps
+from ds2edge.train.quantization import SIGMOID, TANH, Quantize, Quantizer
+from ds2edge.train.scan import scan
+
+Tensor = Any
+
+TAPS = 3  # steps that the depthwise convolution sees
+# The most that a state keeps of itself in a step. An int8 state stands still where it would change by less than half
+# a level: at 0.97 that is a change of 1/256 in a state that is 1/8 from where it is going.
+MOST_KEPT = 31 / 32
+
+
+class QuasiRecurrentLayer(keras.layers.Layer):
+    """A residual block around a recurrence that is elementwise: all its products are of the input alone.
+
+    y = norm(x) + depthwise convolution of `TAPS` steps over norm(x); z, f, o = y W + b;
+    c[t] = f c[t-1] + (1 - f) tanh(z), where f = MOST_KEPT sigmoid(f); output = x + sigmoid(o) c.
+
+    A device reads W once for all steps of a chunk: a GRU must read its recurrent weights for every step.
+
+    `ahead`: steps of the convolution that lie in the future. All that the block puts out is so many steps late, in
+    `call` as in `step`, and the steps before the start are zeros in both.
+    """
+
+    def __init__(self, units: int, ahead: int = 0, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units, self.ahead = units, ahead
+        self.norm = SequenceNorm(name="norm")
+        # Keras reckons the fan-in of a depthwise kernel over all channels, which would leave hardly any signal.
+        spread = keras.initializers.RandomNormal(stddev=TAPS**-0.5 / 2)
+        self.convolution = keras.layers.DepthwiseConv1D(
+            TAPS, use_bias=False, depthwise_initializer=spread, name="convolution"
+        )
+        self.dropout = keras.layers.Dropout(dropout)
+        self.gates = keras.layers.Dense(3 * units, bias_initializer=_remember, name="gates")
+        self.output_point = self.name
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """`input_shape`: [batch, time, units]."""
+        if input_shape[-1] != self.units:
+            raise ValueError(f"a block of {self.units} units adds to as many, not to {input_shape[-1]}")
+        self.norm.build(input_shape)
+        self.convolution.build((None, None, self.units))
+        self.gates.build(input_shape)
+        self.built = True
+
+    def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
+        """[batch, time, units] -> the same shape, `ahead` steps late; `valid` [batch, time] marks the real steps."""
+        padded = ops.pad(x, ((0, 0), (TAPS - 1, 0), (0, 0)))
+        heard = ops.pad(valid, ((0, 0), (TAPS - 1, 0)))
+        y = self.norm(padded, valid=heard, training=training)
+        y = self._present(y, x) + self.convolution(y)
+        z, f, o = ops.split(self.gates(self.dropout(y, training=training)), 3, axis=-1)
+        forget = MOST_KEPT * ops.sigmoid(ops.cast(f, "float32"))
+        states = scan(forget, (1 - forget) * ops.tanh(ops.cast(z, "float32")))
+        return self._present(padded, x) + ops.sigmoid(o) * ops.cast(states, x.dtype)
+
+    def _present(self, padded: Tensor, x: Tensor) -> Tensor:
+        """The steps that the outputs of `x` are meant for, of `x` with TAPS - 1 steps before it."""
+        first = TAPS - 1 - self.ahead
+        return padded[:, first : first + ops.shape(x)[1]]
+
+    def quantized(self, x: Tensor, valid: Tensor, quantizer: Quantizer) -> Tensor:
+        """As `call`."""
+        quantize = quantizer.within(self.name)
+        padded = ops.pad(x, ((0, 0), (TAPS - 1, 0), (0, 0)))
+        kernel, bias = self._mixing(quantizer)
+        y = quantize("mixed", ops.depthwise_conv(padded, kernel, padding="valid") + bias)
+        forget, taken, show = self._gates(y, quantize, quantizer)
+
+        def step(rows: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+            state = self._remember(*ops.split(rows, 2, axis=-1), states[0], quantize)
+            return state, [state]
+
+        loop = keras.layers.RNN(StepCell(step, self.units, 1), return_sequences=True, unroll=quantizer.unroll)
+        states = loop(ops.concatenate([forget, taken], axis=-1))
+        return quantizer(self.name, self._present(padded, x) + quantize("shown", show * states))
+
+    def _mixing(self, quantizer: Quantizer) -> tuple[Tensor, Tensor]:
+        """Norm, convolution and the sum of both as one depthwise kernel [TAPS, units, 1] and its bias [units]."""
+        scale, shift = self.norm.affine()
+        present = ops.expand_dims(ops.one_hot(TAPS - 1 - self.ahead, TAPS), (1, 2))
+        kernel = self.convolution.kernel + present
+        bias = shift * ops.sum(kernel, axis=(0, 2))
+        return quantizer.weight(kernel * ops.expand_dims(scale, (0, 2)), channels=1), bias
+
+    def _gates(self, y: Tensor, quantize: Quantize, quantizer: Quantizer) -> tuple[Tensor, Tensor, Tensor]:
+        """What is kept of a state, what it takes, and what is shown of it: for all steps, [..., units] each."""
+        kernel, bias = quantizer.weight(self.gates.kernel), self.gates.bias
+        parts = [slice(i * self.units, (i + 1) * self.units) for i in range(3)]
+        z, f, o = (ops.matmul(y, kernel[:, part]) + bias[part] for part in parts)
+        candidate = quantize("candidate", ops.tanh(quantize("candidate_sums", z)), TANH)
+        forget = quantize("gate", ops.sigmoid(quantize("gate_sums", f)), SIGMOID)
+        forget = quantize("forget", MOST_KEPT * forget, (0.0, 1.0))
+        taken = quantize("taken", quantize("take", 1 - forget, (0.0, 1.0)) * candidate)
+        return forget, taken, quantize("show", ops.sigmoid(quantize("show_sums", o)), SIGMOID)
+
+    def _remember(self, forget: Tensor, taken: Tensor, state: Tensor, quantize: Quantize) -> Tensor:
+        return quantize("c", quantize("kept", forget * state) + taken)
+
+    def state_shapes(self) -> Shapes:
+        """The last inputs, and the memory."""
+        return {"x": (TAPS - 1, self.units), "c": (1, self.units)}
+
+    def state_point(self, key: str, incoming: str) -> str:
+        """Quantization point of a state; `incoming`: that of the input."""
+        return incoming if key == "x" else f"{self.name}/{key}"
+
+    def step(self, x: Tensor, states: States, quantizer: Quantizer) -> tuple[Tensor, States]:
+        """[steps, units] -> the same shape."""
+        quantize, steps = quantizer.within(self.name), x.shape[0]
+        padded = ops.concatenate([states["x"], x], axis=0)
+        kernel, bias = self._mixing(quantizer)
+        image = ops.reshape(padded, (1, TAPS - 1 + steps, 1, self.units))
+        y = ops.depthwise_conv(image, ops.expand_dims(kernel, 1), padding="valid")
+        y = quantize("mixed", ops.reshape(y, (steps, self.units)) + bias)
+        forget, taken, show = self._gates(y, quantize, quantizer)
+        state, outputs = states["c"], []
+        for t in range(steps):
+            kept, new = (ops.slice(part, (t, 0), (1, self.units)) for part in (forget, taken))
+            state = self._remember(kept, new, state, quantize)
+            outputs.append(state)
+        shown = quantize("shown", show * concatenate_steps(outputs))
+        present = ops.slice(padded, (TAPS - 1 - self.ahead, 0), (steps, self.units))
+        rest = ops.slice(padded, (steps, 0), (TAPS - 1, self.units))
+        return quantizer(self.name, present + shown), {"x": rest, "c": state}
+
+
+@keras.saving.register_keras_serializable("ds2edge")
+def _remember(shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
+    """Biases of z, f and o: a network begins by remembering."""
+    units = shape[0] // 3
+    return ops.concatenate([ops.zeros((units,), dtype), ops.ones((units,), dtype), ops.zeros((units,), dtype)])
