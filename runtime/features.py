@@ -12,6 +12,9 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.float32]
 
+LEAST_POWER = 1e-12  # of a bin: -120 dB
+SILENCE = -104.0  # dB of all bins together: below it nothing was recorded
+
 
 @dataclass(frozen=True)
 class FeatureSettings:
@@ -27,12 +30,18 @@ class FeatureSettings:
     mel_bands: int = 0  # 0: linear bins; otherwise so many triangular bands, equal steps on the HTK mel scale
     floor_db: float = -80.0
     ceiling_db: float = 0.0
+    # 0: the bounds are relative to full scale. Otherwise they are relative to the level of the sound so far, which goes
+    # so much of the way to a louder frame, and `level_fall` of the way to a softer one: loudness then changes nothing.
+    level_rise: float = 0.0
+    level_fall: float = 0.003
 
     def __post_init__(self) -> None:
         if not 0 < self.hop <= self.window:
             raise ValueError(f"hop ({self.hop}) must be between 1 and window ({self.window})")
         if self.floor_db >= self.ceiling_db:
             raise ValueError(f"floor_db ({self.floor_db}) must be below ceiling_db ({self.ceiling_db})")
+        if not 0 <= self.level_rise <= 1 or not 0 < self.level_fall <= 1:
+            raise ValueError("level_rise must be from 0 to 1, level_fall above 0 and at most 1")
 
     @property
     def bins(self) -> int:
@@ -70,16 +79,21 @@ class Features:
     def reset(self) -> None:
         """Forgets the carried samples: the next `accept` begins a new stream."""
         self._carried = np.zeros(0, np.float32)
+        self._level: float | None = None  # dB; None: nothing but silence so far
 
     def accept(self, samples: Samples) -> Frames:
         """Next piece of a stream, float32 [n] in -1..1 at the settings' rate -> float32 [frames, bins], maybe none."""
         pending = np.concatenate([self._carried, samples])
-        frames = self(pending)
+        frames = self._measure(pending)
         self._carried = pending[len(frames) * self.settings.hop :].copy()
         return frames
 
     def __call__(self, samples: Samples) -> Frames:
         """A whole clip, float32 [n] in -1..1 -> float32 [frames, bins]; what follows the last whole window is left."""
+        self.reset()
+        return self._measure(samples)
+
+    def _measure(self, samples: Samples) -> Frames:
         s = self.settings
         if len(samples) < s.window:
             return np.zeros((0, s.bins), np.float32)
@@ -89,8 +103,26 @@ class Features:
         if self._bands is not None:
             # One frame at a time: a matrix product may sum in another order for another number of rows.
             power = np.stack([self._bands @ row for row in power])
-        level = 10 * np.log10(np.maximum(power, 10 ** (s.floor_db / 10)))
-        return self.normalise(np.minimum(level, s.ceiling_db))
+        if s.level_rise:
+            loudness = 10 * np.log10(np.maximum(power.sum(-1), LEAST_POWER))
+            decibels = 10 * np.log10(np.maximum(power, LEAST_POWER)) - self._follow(loudness)
+            return self.normalise(np.clip(decibels, s.floor_db, s.ceiling_db))
+        decibels = 10 * np.log10(np.maximum(power, 10 ** (s.floor_db / 10)))
+        return self.normalise(np.minimum(decibels, s.ceiling_db))
+
+    def _follow(self, loudness: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Level [frames, 1] at frames of such loudness in dB. Digital silence does not move it; before any sound it is
+        infinite, so that all is at the floor."""
+        settings, level = self.settings, self._level
+        levels = np.empty((len(loudness), 1))
+        for t, value in enumerate(loudness.tolist()):
+            if value > SILENCE:
+                if level is None:
+                    level = value
+                level += (settings.level_rise if value > level else settings.level_fall) * (value - level)
+            levels[t] = np.inf if level is None else level
+        self._level = level
+        return levels
 
     def normalise(self, levels: npt.NDArray[np.floating[Any]]) -> Frames:
         """Levels in dB [frames, bins], as they are without statistics -> float32 frames, as they are with them."""
