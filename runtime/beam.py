@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.ctc import BLANK, PAUSE, Word, WordDecoder
+from ds2edge.runtime.ctc import BLANK, PAUSE, Said, Word, WordDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.fusion import Fusion, State
 
@@ -193,10 +193,8 @@ class BeamDecoder(WordDecoder):
         words: list[Word] = []
         for space, run in groupby(reversed(_line(prefix)[:-1]), lambda prefix: prefix.symbol == self._space):
             if not space:
-                letters = list(run)
-                confidence = sum(letter.probability for letter in letters) / len(letters)
-                words.append(self._word([self._alphabet[letter.symbol] for letter in letters],
-                                        letters[0].first, letters[-1].last, confidence))  # fmt: skip
+                words.append(self._word([Said(self._alphabet[letter.symbol], letter.first, letter.last,
+                                              letter.probability) for letter in run]))  # fmt: skip
         return words
 
 
