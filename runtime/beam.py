@@ -14,7 +14,6 @@ import numpy.typing as npt
 from ds2edge.runtime.ctc import BLANK, PAUSE, Said, Word, WordDecoder, split_words
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.fusion import Fusion, State
-from ds2edge.runtime.hotwords import NO_MATCH
 
 BEAM = 16  # texts that are pursued at once
 # What the next two leave out was never missed, and would take most of the time. A step that is blank for certain, as
@@ -22,10 +21,8 @@ BEAM = 16  # texts that are pursued at once
 LEAST = 5e-3  # probability below which a symbol is not followed
 HOT_LEAST = 1e-4  # the same for one that a hot word may go on with: rare pieces are seldom sure of themselves
 MARGIN = 12.0  # nats below the best score at which a text is given up
+SLACK = 5.0  # nats below those that will be kept, by acoustics alone, at which fusion is no longer asked for a text
 SETTLED = 10.0  # seconds after which a word is no longer doubted: bounds the memory of a stream without end
-
-
-UNSAID = State("", (), 0.0, 0.0, NO_MATCH)  # of a text in the middle of a symbol, until a symbol ends there
 
 
 @dataclass
@@ -34,37 +31,38 @@ class _Path(Said):
 
     symbol: int
     before: _Path | None
-    depth: int  # of the text that it says
+    length: int  # in letters, of the text that it says
 
 
 class _Text:
-    """What paths may have said so far: the text of `parent`, and one letter more.
+    """What paths may have said so far: the words of `parent`, all of them over, and one more.
 
     Paths that spell one text in different symbols meet here. Words have one space between them, and none before.
     """
 
     __slots__ = (
         "blank",
-        "depth",
         "flow",
-        "letter",
-        "letters",
+        "length",
         "longer",
         "next_blank",
         "next_said",
+        "open",
         "parent",
         "path",
         "said",
         "score",
+        "start",
         "state",
+        "word",
     )
 
-    def __init__(self, parent: _Text | None, letter: str) -> None:
-        self.parent, self.letter = parent, letter
-        self.depth: int = parent.depth + 1 if parent else 0
-        self.letters: dict[str, _Text] = {}
-        self.longer: dict[int, _Text] = {}  # by the symbol that leads there
-        self.state = UNSAID
+    def __init__(self, parent: _Text | None, word: str, state: State) -> None:
+        self.parent, self.word, self.state = parent, word, state  # the word with its space, if it is over too
+        self.open = "" if word.endswith(" ") else word
+        self.start: _Text = parent if parent and self.open else self  # its words that are over
+        self.length: int = len(word) + (parent.length if parent else 0)
+        self.longer: dict[str, _Text] = parent.longer if parent and self.open else {}  # of one word more than these
         # Probability of all paths that say it: those that end in a blank, and those that end in each of its last
         # symbols; relative to the best text of the beam. `next`: of the step that is being computed.
         self.blank = self.next_blank = 0.0
@@ -145,8 +143,8 @@ class BeamDecoder(WordDecoder):
         return words
 
     def _begin(self) -> None:
-        self._root = _Text(None, " ")
-        self._root.state, self._root.blank = self._fusion.start, 1.0
+        self._root = _Text(None, "", self._fusion.start)
+        self._root.blank = 1.0
         self._beam = [self._root]  # best first
 
     def _step(self, row: list[float]) -> None:
@@ -154,24 +152,33 @@ class BeamDecoder(WordDecoder):
         self._best = row.index(highest)
         if self._symbols[self._best].strip():
             self._letter = self._steps
-        likely = sorted(((p, symbol) for symbol, p in enumerate(row) if p >= LEAST), reverse=True)
-        most = self._beam[0].state.score
+        followed = min(LEAST, highest)
+        likely = sorted(((p, symbol) for symbol, p in enumerate(row) if p >= followed), reverse=True)
+        enough = self._enough([p for p, _ in likely])
         self._reached: dict[_Text, None] = {}  # texts of this step, in a fixed order, for ties
         for text in self._beam:
             total = text.total
-            # What would come out below MARGIN is not even looked at.
-            least = highest * math.exp(most - text.state.score - MARGIN)
+            least = math.exp(enough - text.state.score)
+            floor = max(followed, least / total)
             for p, symbol in likely:
-                if total * p < least:
+                if p < floor:
                     break
                 self._follow(text, total, symbol, p, least)
             for symbol in self._wanted_after(text):
-                if HOT_LEAST <= row[symbol] < LEAST:
+                if HOT_LEAST <= row[symbol] < floor:
                     self._follow(text, total, symbol, row[symbol], 0.0)
         for text in self._reached:
             text.blank, text.said = text.next_blank, text.next_said
             text.next_blank, text.next_said = 0.0, {}
         self._keep_best(list(self._reached))
+
+    def _enough(self, likely: list[float]) -> float:
+        """The score that a text must reach by acoustics alone to be looked at, of symbols so probable."""
+        scores = np.add.outer([text.score for text in self._beam], np.log(likely)).ravel()
+        enough = float(scores.max()) - MARGIN
+        if len(scores) > self._width:
+            enough = max(enough, float(np.partition(scores, -self._width)[-self._width]) - SLACK)
+        return enough
 
     def _follow(self, text: _Text, total: float, symbol: int, p: float, least: float) -> None:
         """Paths of `text`, so many in total, say `symbol`: a blank, the run that it is in, or a new one."""
@@ -179,7 +186,7 @@ class BeamDecoder(WordDecoder):
             text.next_blank += total * p
             self._reached[text] = None
             return
-        if text.letter == " " and self._symbols[symbol] == " ":
+        if not text.open and self._symbols[symbol] == " ":
             text.say(symbol, total * p)
             self._reached[text] = None
             return
@@ -195,14 +202,12 @@ class BeamDecoder(WordDecoder):
         coming *= p
         if coming <= least:
             return
-        longer = text.longer.get(symbol)
-        if longer is None:
-            longer = text.longer[symbol] = self._longer(text, self._symbols[symbol])
+        longer = self._longer(text, self._symbols[symbol])
         longer.say(symbol, coming)
         self._reached[longer] = None
         if coming > longer.flow:
             said, now = self._symbols[symbol], self._steps
-            longer.path = _Path(said, now, now, p, symbol, text.path, longer.depth)
+            longer.path = _Path(said, now, now, p, symbol, text.path, longer.length)
             longer.flow = coming
 
     def _wanted_after(self, text: _Text) -> list[int]:
@@ -215,15 +220,26 @@ class BeamDecoder(WordDecoder):
 
     def _longer(self, text: _Text, symbol: str) -> _Text:
         """The text with a symbol more; a space after a space is none."""
-        more = symbol.lstrip(" ") if text.letter == " " else symbol
-        longer = text
-        for letter in more:
-            following = longer.letters.get(letter)
-            if following is None:
-                following = longer.letters[letter] = _Text(longer, letter)
-            longer = following
-        if longer.state is UNSAID:
-            longer.state = self._fusion.say(text.state, more)
+        for number, letters in enumerate(symbol.split(" ")):
+            if number:
+                text = self._end_word(text)
+            if letters:
+                word = text.open + letters
+                longer = text.longer.get(word)
+                if longer is None:
+                    state = self._fusion.letters(text.state, letters)
+                    longer = text.longer[word] = _Text(text.start, word, state)
+                text = longer
+        return text
+
+    def _end_word(self, text: _Text) -> _Text:
+        """The text with its open word ended."""
+        if not text.open:
+            return text
+        word = text.open + " "
+        longer = text.longer.get(word)
+        if longer is None:
+            longer = text.longer[word] = _Text(text.start, word, self._fusion.end_word(text.state))
         return longer
 
     def _keep_best(self, texts: list[_Text]) -> None:
@@ -235,6 +251,7 @@ class BeamDecoder(WordDecoder):
         for text in {*before, *texts}.difference(self._beam):
             text.flow = 0.0  # should it come back, it is said anew
         for text in self._beam:
+            text.score -= math.log(scale)
             text.blank /= scale
             text.said = {symbol: p / scale for symbol, p in text.said.items()}
 
@@ -242,7 +259,7 @@ class BeamDecoder(WordDecoder):
         """The texts of the beam by what they are with their open word ended: "a" and "a " are one."""
         ended: dict[_Text, list[_Text]] = defaultdict(list)
         for text in self._beam:
-            ended[text if text.letter == " " else self._longer(text, " ")].append(text)
+            ended[self._end_word(text)].append(text)
         return ended
 
     def _end_words(self) -> None:
@@ -250,7 +267,7 @@ class BeamDecoder(WordDecoder):
         ended = [(end, _sum(texts), _most_probable(texts)) for end, texts in self._ended().items()]
         for end, total, text in ended:
             if text is not end:
-                end.path = _Path(" ", self._steps, self._steps, 1.0, BLANK, text.path, end.depth)
+                end.path = _Path(" ", self._steps, self._steps, 1.0, BLANK, text.path, end.length)
             end.blank, end.said = total, {}
         self._keep_best([end for end, _, _ in ended])
 
@@ -260,7 +277,7 @@ class BeamDecoder(WordDecoder):
         Texts that begin with others are given up.
         """
         best = self._beam[0]
-        ends = [text for text in _line(best) if text.letter == " " and text is not self._root]
+        ends = [text for text in _line(best) if not text.open and text is not self._root]
         for end, word in zip(reversed(ends), split_words(_said(best.path)), strict=False):
             if word[-1].last > before:
                 break
@@ -273,13 +290,13 @@ class BeamDecoder(WordDecoder):
 
     def _without_past(self, path: _Path | None) -> _Path | None:
         """The same path, which forgets what it said up to the root."""
-        if path is None or path.depth <= self._root.depth:
+        if path is None or path.length <= self._root.length:
             return None
         first = path
-        while first.before is not None and first.before.depth > self._root.depth:
+        while first.before is not None and first.before.length > self._root.length:
             first = first.before
         first.before = None
-        first.text = first.text[self._root.depth - first.depth :]
+        first.text = first.text[self._root.length - first.length :]
         return path
 
 

@@ -69,15 +69,6 @@ class Fusion:
             parts.append(f"{hot} hot word{'s' if hot > 1 else ''}")
         return parts
 
-    def say(self, state: State, text: str) -> State:
-        """The text with more: letters, and single spaces, each of which ends a word."""
-        for number, letters in enumerate(text.split(" ")):
-            if number:
-                state = self.end_word(state)
-            if letters:
-                state = self.letters(state, letters)
-        return state
-
     def letters(self, state: State, letters: str) -> State:
         """The text with more letters of its open word."""
         word, match = state.word + letters, state.match

@@ -46,6 +46,11 @@ def worth(fusion: Fusion, text: str) -> float:
     return state.settled
 
 
+def spelled(text) -> str:
+    """A text of the beam."""
+    return "".join(part.word for part in reversed(beam._line(text))).strip()
+
+
 def probabilities_of_all_texts(logits: np.ndarray, alphabet: tuple[str, ...]) -> dict[str, float]:
     """By enumeration of all paths: merge repeats, drop blanks, one space between words."""
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
@@ -66,10 +71,10 @@ def test_a_wide_beam_knows_all_texts_and_finds_the_best(search, alphabet, seed, 
     fusion = Fusion(**SEARCHES[search])
     expected = probabilities_of_all_texts(logits, alphabet)
     decoder = BeamDecoder(alphabet, 0.02, fusion, beam=100_000)
-    with patch.multiple(beam, LEAST=0.0, MARGIN=math.inf):
+    with patch.multiple(beam, LEAST=0.0, MARGIN=math.inf, SLACK=math.inf):
         decoder.accept(logits)
     ended = {end: sum(text.total for text in texts) for end, texts in decoder._ended().items()}
-    found = {"".join(text.letter for text in reversed(beam._line(end))).strip(): p for end, p in ended.items()}
+    found = {spelled(end): p for end, p in ended.items()}
     total = sum(found.values())
     assert {text: p / total for text, p in found.items()} == pytest.approx(expected, abs=1e-6)
     scores = {text: np.log(p) + worth(fusion, text) for text, p in expected.items()}
@@ -117,7 +122,7 @@ def test_two_spellings_of_a_text_are_one_in_the_beam():
     decoder = BeamDecoder(PIECES, 0.1)
     decoder.accept(np.log(probabilities).astype(np.float32))  # b: 0.24; ab: 0.21 + 0.1; abb: 0.15; a: 0.14
     assert decoder.text() == "ab"
-    assert len({text.depth for text in decoder._beam if text.letter == "b"}) == 3
+    assert sorted(map(spelled, decoder._beam)) == ["", "a", "ab", "abb", "b"]
 
 
 def test_all_paths_of_a_text_count_not_the_best_alone():
@@ -196,6 +201,50 @@ def test_hot_words_win_where_the_network_doubts_and_cost_nothing_elsewhere(with_
     assert text_of(logits, hotwords=["living baaaaaar"]) == "the living boom"
 
 
+SUBWORDS = (*LETTERS, " k", "it", "ch", "en", " kit", "tch", "n ")
+
+
+@pytest.mark.parametrize(
+    "spelling", [[" k", "it", "ch", "en"], [" ", "k", "i", "tch", "en"], [" kit", "ch", "e", "n "]]
+)
+@pytest.mark.parametrize("with_model", [False, True])
+def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_model):
+    """At its third symbol the network is all but sure of another."""
+    model = {"language_model": estimate(["in the kitten", "the living broom"])} if with_model else {}
+    path = [index for symbol in ["t", "h", "e", *spelling, " ", "i", "n"] for index in (SUBWORDS.index(symbol), 0)]
+    logits = logits_of(path, 12.0, SUBWORDS)
+    logits[10, SUBWORDS.index("a")] = 12.0 + 6.0
+    for hotwords, heard in ((["kitchen"], True), (["the kitchen in", "kit"], True), (["kit"], False), ([], False)):
+        decoder = BeamDecoder(SUBWORDS, 0.04, Fusion(hotwords=hotwords, **model))
+        decoder.accept(logits)
+        assert (decoder.text() == "the kitchen in") is heard
+
+
+@pytest.mark.parametrize(
+    ("phrase", "said", "text", "wanted"),
+    [
+        ("living room", "", "li", True),
+        ("living room", "", "room", False),
+        ("living room", "a", " l", True),
+        ("living room", "a", "l", False),
+        ("living room", "liv", "ing r", True),
+        ("living room", "liv", "ing ", True),
+        ("living room", "liv", "ing k", False),
+        ("living room", "living ", "room", True),
+        ("living room", "living", " l", True),
+        ("living", "livin", "g ", True),
+        ("living", "living", " a", False),
+        ("living", "living", "", False),
+    ],
+)
+def test_what_a_hot_word_may_go_on_with(phrase, said, text, wanted):
+    fusion = Fusion(hotwords=[phrase])
+    word, _, _ = said.partition(" ")
+    state = fusion.letters(fusion.start, word) if word else fusion.start
+    state = fusion.end_word(state) if " " in said else state
+    assert fusion.hotwords.wants(state.match, text) is wanted
+
+
 @pytest.mark.parametrize(
     ("text", "letters"),
     [("ba", 2), ("a b", 3), ("ba ba", 4), ("a a b", 3), ("a ba", 2), ("a b ba", 5), ("a", 0), ("b bab ab", 0)],
@@ -235,6 +284,25 @@ def test_memory_is_bounded_and_settled_words_stay(monkeypatch):
         longest = max(longest, *(len(beam._said(text.path)) for text in decoder._beam))
     assert len(decoder.words()) > 50
     assert max(deepest, longest) <= 30
+
+
+def test_a_network_that_knows_nothing_of_many_symbols_is_no_trouble():
+    """Each of 256 is less probable than what is followed otherwise."""
+    decoder = BeamDecoder(("", *map(chr, range(1000, 1255))), 0.1)
+    decoder.accept(np.zeros((20, 256), np.float32))
+    assert decoder.words()
+
+
+def test_take_gives_the_words_up_in_the_midst_of_a_piece():
+    decoder = BeamDecoder(PIECES, 0.1, beam=4)
+    decoder.accept(logits_of([4, 0, 6, 7, 7], 12.0, PIECES))  # "ab" "b " "a b"
+    assert [(word.text, word.start, word.end) for word in decoder.take(open_word=False)] == [
+        ("abb", 0.0, 0.3),
+        ("a", 0.3, 0.5),
+    ]
+    assert [(word.text, word.start) for word in decoder.words()] == [("b", 0.3)]
+    decoder.accept(logits_of([0, 4, 5], 12.0, PIECES))  # "ab" " a"
+    assert [(word.text, word.start, word.end) for word in decoder.take()] == [("bab", 0.3, 0.7), ("a", 0.7, 0.8)]
 
 
 def test_take_gives_the_words_up():
