@@ -90,11 +90,11 @@ class BeamDecoder(WordDecoder):
         """`step_seconds`: audio per step. InputError for a hot word that the alphabet cannot spell."""
         super().__init__(alphabet, step_seconds)
         self._fusion = fusion or Fusion()
-        letters = sorted(set("".join(alphabet)))
+        known = "".join(sorted(set("".join(alphabet))))
         for phrase in self._fusion.hotwords.phrases:
-            if missing := set(phrase) - set(letters):
-                known = "".join(letters)
-                raise InputError(f"hot word {phrase!r}: this model has no {min(missing)!r}, only {known!r}")
+            for letter in phrase:
+                if letter not in known:
+                    raise InputError(f"hot word {phrase!r}: this model has no {letter!r}, only {known!r}")
         self._width = beam
         self._symbols = [re.sub(" +", " ", symbol) for symbol in alphabet]
         self._wanted: dict[int, list[int]] = {}  # symbols that a hot word may go on with, by its place in their trie
