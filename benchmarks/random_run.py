@@ -21,7 +21,7 @@ from ds2edge.train.manifest import read_manifest
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.run import Run
-from ds2edge.train.text import ALPHABET
+from ds2edge.train.text import LETTERS
 
 CLIPS = 4  # to observe: the ranges change nothing in the costs
 LEVELS = (-55.0, 15.0)  # dB, mean and deviation of every bin: about those of speech
@@ -35,11 +35,11 @@ def main(run: Path, name: str) -> None:
     recipe = read_recipe(name)
     keras.utils.set_random_seed(1)
     bins = recipe.features.bins
-    model = DeepSpeech2(recipe.model, bins, len(ALPHABET))
+    model = DeepSpeech2(recipe.model, bins, len(LETTERS))
     frames = np.random.default_rng(1).standard_normal((1, 400, bins)).astype(np.float32)
     logits = np.asarray(model({"features": frames, "lengths": np.array([400], np.int32)}))[0]
     model.dense.kernel.assign(4 / logits.std(0).mean() * model.dense.kernel)
-    specification = Specification(recipe.name, ALPHABET, recipe.features, *((level,) * bins for level in LEVELS))
+    specification = Specification(recipe.name, LETTERS, recipe.features, *((level,) * bins for level in LEVELS))
     clips = read_manifest(CORPUS)[:CLIPS]
     model.ranges = calibrate(model, specification, clips, recipe.augmentation, methods=("minmax",)).ranges
     Run.create(run, recipe, specification).save_epoch(

@@ -38,7 +38,7 @@ from ds2edge.train.manifest import Clip, read_manifest
 from ds2edge.train.model import DeepSpeech2, ctc_loss
 from ds2edge.train.recipe import Recipe, read_recipe
 from ds2edge.train.survey import Survey, compute_features, survey
-from ds2edge.train.text import ALPHABET
+from ds2edge.train.text import LETTERS
 from ds2edge.train.trainer import make_optimizer
 
 BATCH = 32  # clips, the example's
@@ -61,7 +61,7 @@ class Kit:
         self.batches, self.uncached = batches(recipe.training.variants), batches(0)
         precision = recipe.training.precision
         keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
-        self.model = DeepSpeech2(recipe.model, recipe.features.bins, len(ALPHABET))
+        self.model = DeepSpeech2(recipe.model, recipe.features.bins, len(LETTERS))
         keras.config.set_dtype_policy("float32")  # the example knows no other
         self.model.compile(make_optimizer(recipe, found), jit_compile=keras.backend.backend() == "jax")
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -18,6 +19,8 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.pretrained import PRETRAINED, model_option
 from ds2edge.runtime.recognizer import Recognizer, Result
 from ds2edge.runtime.specification import Specification, read_specification
+
+SHOWN = 8  # pieces of an alphabet
 
 
 @click.command()
@@ -88,11 +91,10 @@ def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
     features, graph = specification.features, specification.graph
     kind = f"log-mel, {features.mel_bands} bands" if features.mel_bands else f"linear spectrogram, {features.bins} bins"
     milliseconds = 1000 / features.sample_rate
-    alphabet = "".join(specification.alphabet[1:]).replace(" ", "␣")
     window, hop = features.window * milliseconds, features.hop * milliseconds
     rows = [
         ("model", f"{specification.name}, {path.stat().st_size / 1e6:.2f} MB"),
-        ("alphabet", f"{alphabet} and blank ({len(specification.alphabet)})"),
+        ("alphabet", _alphabet(specification.alphabet[1:])),
         ("features", f"{kind}, {window:g} ms window, {hop:g} ms hop, {features.sample_rate} Hz"),
     ]
     if graph is not None:
@@ -114,6 +116,13 @@ def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
     except InputError as error:
         rows.append(("interpreter", str(error)))
     return rows
+
+
+def _alphabet(symbols: Sequence[str]) -> str:
+    shown = [symbol.replace(" ", "␣") for symbol in symbols]
+    if max(map(len, shown), default=1) == 1:
+        return f"{''.join(shown)} and blank ({len(shown) + 1})"
+    return f"{len(shown)} letters and pieces of words, {' '.join(shown[:SHOWN])} ..., and blank"
 
 
 def _fact(value: object) -> str:

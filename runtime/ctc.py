@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,29 @@ class Word:
 
 
 @dataclass
-class _Symbol:
-    """A run of equal best symbols in the path."""
+class Said:
+    """A symbol, or a part of one, as a path says it: a run of steps."""
 
     text: str
     first: int  # step
     last: int
     probability: float  # the highest of the run
+
+
+def split_words(symbols: Iterable[Said]) -> list[list[Said]]:
+    """Symbols by the word that they spell; the last word is the open one, and may be empty.
+
+    A space may stand at the start of a symbol (" the"), at its end, inside or alone: what stands on either side of it
+    belongs to the one word and to the other.
+    """
+    words: list[list[Said]] = [[]]
+    for symbol in symbols:
+        for number, part in enumerate(symbol.text.split(" ")):
+            if number and words[-1]:
+                words.append([])
+            if part:
+                words[-1].append(symbol if part == symbol.text else replace(symbol, text=part))
+    return words
 
 
 class WordDecoder(ABC):
@@ -80,10 +96,12 @@ class WordDecoder(ABC):
     def take(self, open_word: bool = True) -> list[Word]:
         """The words so far, which the decoder forgets: a stream without end must. `open_word`: the last one too."""
 
-    def _word(self, letters: Sequence[str], first: int, last: int, confidence: float) -> Word:
-        """Of letters from step `first` to step `last`."""
-        start, end = round(first * self._step_seconds, 3), round((last + 1) * self._step_seconds, 3)
-        return Word("".join(letters), start, end, round(confidence, 4))
+    def _word(self, symbols: Sequence[Said]) -> Word:
+        """That symbols spell, from the first step of the first to the last of the last."""
+        start = round(symbols[0].first * self._step_seconds, 3)
+        end = round((symbols[-1].last + 1) * self._step_seconds, 3)
+        confidence = sum(symbol.probability for symbol in symbols) / len(symbols)
+        return Word("".join(symbol.text for symbol in symbols), start, end, round(confidence, 4))
 
 
 # From the alphabet and the seconds of audio per step: GreedyDecoder, or a BeamDecoder whose other arguments are bound.
@@ -96,7 +114,7 @@ class GreedyDecoder(WordDecoder):
     def __init__(self, alphabet: Sequence[str], step_seconds: float) -> None:
         """`step_seconds`: audio per step."""
         super().__init__(alphabet, step_seconds)
-        self._symbols: list[_Symbol] = []  # of the word that is still open
+        self._symbols: list[Said] = []  # of words that are still open: the last symbol may yet grow
         self._previous = BLANK
 
     @property
@@ -112,43 +130,39 @@ class GreedyDecoder(WordDecoder):
         for index, p in zip(best.tolist(), probability.tolist(), strict=True):
             if self._alphabet[index].strip():
                 if self.blank_seconds >= PAUSE:
-                    self._close_word()
+                    self._close_words(open_word=True)
                 self._letter = self._steps
             if index == self._previous:
                 if index != BLANK and self._symbols:
                     run = self._symbols[-1]
                     run.last, run.probability = self._steps, max(run.probability, p)
             elif index != BLANK:
-                text = self._alphabet[index]
-                if text == " ":
-                    self._close_word()
-                else:
-                    self._symbols.append(_Symbol(text, self._steps, self._steps, p))
+                if self._symbols and " " in self._symbols[-1].text:
+                    self._close_words(open_word=False)
+                self._symbols.append(Said(self._alphabet[index], self._steps, self._steps, p))
             self._previous = index
             self._steps += 1
 
     @property
     def empty(self) -> bool:
         """Whether there is no word, not even an open one."""
-        return not (self._words or self._symbols)
+        return not self._words and not any(symbol.text.strip() for symbol in self._symbols)
 
     def words(self) -> list[Word]:
         """All words so far, the one still open included."""
-        return self._words + ([self._open_word()] if self._symbols else [])
+        return self._words + [self._word(symbols) for symbols in split_words(self._symbols) if symbols]
 
     def take(self, open_word: bool = True) -> list[Word]:
         """The words so far, which the decoder forgets: a stream without end must. `open_word`: the last one too."""
-        if open_word:
-            self._close_word()
+        self._close_words(open_word)
         words, self._words = self._words, []
         return words
 
-    def _close_word(self) -> None:
-        if self._symbols:
-            self._words.append(self._open_word())
-            self._symbols = []
-
-    def _open_word(self) -> Word:
-        symbols = self._symbols
-        confidence = sum(symbol.probability for symbol in symbols) / len(symbols)
-        return self._word([symbol.text for symbol in symbols], symbols[0].first, symbols[-1].last, confidence)
+    def _close_words(self, open_word: bool) -> None:
+        """Those before the last space are over; `open_word`: the one after it, too."""
+        *ended, symbols = split_words(self._symbols)
+        if open_word and symbols:
+            ended.append(symbols)
+            symbols = []
+        self._words += [self._word(word) for word in ended]
+        self._symbols = symbols

@@ -7,6 +7,7 @@ long words and short ones compete fairly in a narrow beam.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from ds2edge.runtime.language_model import START, UNKNOWN, LanguageModel
 # Letters of a hot phrase that count before it is complete: enough to keep it in the beam, not enough to drive out all
 # other texts if it is not to be.
 HOPE = 4
+COMPLETIONS = 2**14  # looked up and remembered: the texts of a beam share most of their words
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class State(NamedTuple):
 
 
 class Fusion:
-    """Scores texts, letter by letter; with neither language model nor hot words, 0."""
+    """Scores texts as they grow; with neither language model nor hot words, 0."""
 
     def __init__(
         self,
@@ -51,6 +53,8 @@ class Fusion:
         """`hotwords`: words and phrases in the model's alphabet."""
         self._model, self._weights = language_model, weights
         self.hotwords = HotWords(hotwords)
+        if language_model:
+            self._best_completion = functools.lru_cache(COMPLETIONS)(language_model.best_completion)
         self._unknown = self._weighted(language_model.log_probability((), UNKNOWN)) if language_model else 0.0
         self.start = State("", (START,), 0.0, 0.0, self.hotwords.start)
 
@@ -65,13 +69,14 @@ class Fusion:
             parts.append(f"{hot} hot word{'s' if hot > 1 else ''}")
         return parts
 
-    def letter(self, state: State, letter: str) -> State:
-        """The text with another letter."""
-        word = state.word + letter
-        match = self.hotwords.letter(state.match, word)
+    def letters(self, state: State, letters: str) -> State:
+        """The text with more letters of its open word."""
+        word, match = state.word + letters, state.match
+        for end in range(len(state.word) + 1, len(word) + 1):
+            match = self.hotwords.letter(match, word[:end])
         hope = self._hope(match)
         if self._model is not None:
-            best = self._model.best_completion(word)
+            best = self._best_completion(word)
             if best is None:
                 hope += self._unknown + self._penalty(match.letters)
             else:

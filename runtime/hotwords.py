@@ -25,13 +25,13 @@ class HotWords:
     def __init__(self, phrases: Iterable[str] = ()) -> None:
         """Letters and single spaces, in the model's alphabet."""
         self.phrases = list(phrases)
-        trie: Trie = {}
+        self._trie: Trie = {}
         for phrase in self.phrases:
-            place = trie
+            place = self._trie
             for letter in phrase:
                 place = place.setdefault(letter, {})
             place[COMPLETE] = {}
-        self.start = Match(trie, 0)
+        self.start = Match(self._trie, 0)
 
     def letter(self, match: Match, word: str) -> Match:
         """After another letter; `word` is the open word with it."""
@@ -47,6 +47,19 @@ class HotWords:
         for end in range(1, len(word) + 1):
             match = self.letter(match, word[:end])
         return match
+
+    def wants(self, match: Match, text: str) -> bool:
+        """Whether a phrase goes on, begins or completes itself with this text."""
+        places = [match.trie] if text and match.trie is not None else []
+        for number, letter in enumerate(text):
+            if letter == " ":
+                if number and any(COMPLETE in place for place in places):
+                    return True
+                places = [place[" "] for place in places if " " in place]
+                places.append(self._trie)
+            else:
+                places = [place[letter] for place in places if letter in place]
+        return any(place is not self._trie for place in places)
 
     def space(self, match: Match) -> tuple[Match, int]:
         """After a word is over: the match, and the letters of the phrase that this completed, 0 if none."""

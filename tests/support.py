@@ -71,14 +71,14 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     from ds2edge.train.calibration import Observer
     from ds2edge.train.model import DeepSpeech2
     from ds2edge.train.run import Run
-    from ds2edge.train.text import ALPHABET
+    from ds2edge.train.text import LETTERS
 
     keras.utils.set_random_seed(3)
     bins = recipe.features.bins
-    model = DeepSpeech2(recipe.model, bins, len(ALPHABET))
+    model = DeepSpeech2(recipe.model, bins, len(LETTERS))
     jolt(model)
     # About the level of speech, so that the quantizer meets values of the usual size.
-    specification = Specification("tiny", ALPHABET, recipe.features, (-55.0,) * bins, (15.0,) * bins)
+    specification = Specification("tiny", LETTERS, recipe.features, (-55.0,) * bins, (15.0,) * bins)
     # Talkative: what it says must depend on what it hears, or equal texts would mean nothing.
     measure = Features(recipe.features, specification.mean, specification.deviation)
 

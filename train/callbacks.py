@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,7 +20,6 @@ from ds2edge.train.distribution import ALONE, Group
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.run import Run
 from ds2edge.train.scoring import score
-from ds2edge.train.text import ALPHABET
 
 log = logging.getLogger("ds2edge")
 
@@ -27,7 +27,7 @@ History = list[dict[str, Any]]  # figures of each epoch
 Logs = dict[str, Any] | None
 
 
-def transcribe_batches(model: DeepSpeech2, batches: Batches) -> tuple[list[str], list[str]]:
+def transcribe_batches(model: DeepSpeech2, batches: Batches, alphabet: Sequence[str]) -> tuple[list[str], list[str]]:
     """Reference and greedy text of every clip, by the whole-sequence model."""
     references, hypotheses = [], []
     settings = batches.features.settings
@@ -38,7 +38,7 @@ def transcribe_batches(model: DeepSpeech2, batches: Batches) -> tuple[list[str],
         references += batches.texts(index)
         # Not strict: under MirroredStrategy every device hears the whole batch, and all that they say is returned.
         for row, length in zip(logits, model.output_lengths(inputs["lengths"]), strict=False):
-            decoder = GreedyDecoder(ALPHABET, step_seconds)
+            decoder = GreedyDecoder(alphabet, step_seconds)
             decoder.accept(row[:length])
             hypotheses.append(decoder.text())
     return references, hypotheses
@@ -60,15 +60,15 @@ class StopAtNan(keras.callbacks.Callback):
 class Evaluate(keras.callbacks.Callback):
     """Adds greedy WER and CER on the dev split to the figures of each epoch, and keeps the texts for others to show."""
 
-    def __init__(self, batches: Batches, group: Group = ALONE) -> None:
+    def __init__(self, batches: Batches, alphabet: Sequence[str], group: Group = ALONE) -> None:
         super().__init__()
-        self.batches, self.group = batches, group
+        self.batches, self.alphabet, self.group = batches, alphabet, group
         self.references: list[str] = []
         self.hypotheses: list[str] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keras calls this; callbacks after this one see the figures."""
-        self.references, self.hypotheses = transcribe_batches(self.model, self.batches)
+        self.references, self.hypotheses = transcribe_batches(self.model, self.batches, self.alphabet)
         result = score(self.references, self.hypotheses)
         if logs is not None:
             wer, cer = self.group.of_leader([result.wer, result.cer])

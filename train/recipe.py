@@ -13,6 +13,7 @@ from typing import Any
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
 from ds2edge.runtime.records import from_dict
+from ds2edge.train.text import LETTERS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -155,12 +156,28 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class TextSettings:
+    """How texts are spelled."""
+
+    # Symbols, blank and letters among them, that are learned from the texts and may be pieces of words; 0: letters.
+    pieces: int = 0
+
+    def __post_init__(self) -> None:
+        if self.pieces and self.pieces < len(LETTERS):
+            raise ValueError(
+                f"pieces ({self.pieces}) must be 0, for letters, or at least {len(LETTERS)}: every letter "
+                "is one, so that all words can be spelled"
+            )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A training."""
 
     name: str
     model: ModelSettings
     licence: str = ""  # of the data and so of what is trained on it; for the model card
+    text: TextSettings = field(default_factory=TextSettings)
     features: FeatureSettings = field(default_factory=FeatureSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: TrainingSettings = field(default_factory=TrainingSettings)

@@ -19,8 +19,10 @@ from ds2edge.runtime.specification import Specification
 from ds2edge.train.files import write_whole
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
+from ds2edge.train.symbols import Symbols
 
 LAST = "last.keras"
+PIECES = "pieces.model"  # of sentencepiece: how a run whose symbols are pieces spells its texts
 PRETRAINED = Path(__file__).with_name("pretrained")  # the run that the runtime's model was converted from
 HISTORY = "ds2edge_history.json"  # inside a checkpoint: figures of every epoch so far, so that one rename saves all
 
@@ -35,8 +37,13 @@ class Run:
         self.tensorboard = folder / "tensorboard"
 
     @classmethod
-    def create(cls, folder: Path, recipe: Recipe, specification: Specification) -> Run:
-        """Makes the folder and writes what will not change during training. InputError if it cannot be written."""
+    def create(cls, folder: Path, recipe: Recipe, specification: Specification, symbols: Symbols | None = None) -> Run:
+        """Makes the folder and writes what will not change during training. InputError if it cannot be written.
+
+        `symbols`: of the specification; letters by default.
+        """
+        if symbols and symbols.pieces:
+            write_whole(folder / PIECES, symbols.pieces)
         write_whole(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=1))
         write_whole(folder / "specification.json", specification.to_json())
         return cls(folder, recipe, specification)
@@ -54,6 +61,19 @@ class Run:
             raise InputError(f"{folder}: not a run of `ds2edge train` ({error})") from None
         return cls(folder, from_dict(Recipe, recipe, f"{folder}/recipe.json"),
                    Specification.from_json(specification, f"{folder}/specification.json"))  # fmt: skip
+
+    def symbols(self) -> Symbols:
+        """How this run spells its texts. InputError if what it keeps of that cannot be read or is another run's."""
+        path = self.folder / PIECES
+        try:
+            symbols = Symbols(path.read_bytes() if self.recipe.text.pieces else b"")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read as a piece model ({error})") from None
+        if symbols.alphabet != self.specification.alphabet:
+            raise InputError(
+                f"{self.folder}: the specification has another alphabet than {PIECES} or, without it, letters"
+            )
+        return symbols
 
     def best_model(self) -> DeepSpeech2:
         """Model of the best epoch. InputError if training has not come that far."""

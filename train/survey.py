@@ -17,7 +17,8 @@ from ds2edge.train.feature_cache import Drawn, FeatureCache, Statistics
 from ds2edge.train.manifest import SPLITS, Clip
 from ds2edge.train.progress import track
 from ds2edge.train.recipe import Recipe
-from ds2edge.train.text import encode, normalise
+from ds2edge.train.symbols import Symbols
+from ds2edge.train.text import normalise
 
 log = logging.getLogger("ds2edge")
 
@@ -25,7 +26,8 @@ MOST_SKIPPED = 0.01  # of all clips; past that something is wrong with the data 
 # Of a bin, in dB. Where the recordings have a band that is empty (telephone speech, say), the first noise in it would
 # otherwise be worth more than all the speech.
 LEAST_DEVIATION = 8.0
-NAMED = 5  # skipped clips that are named one by one
+NAMED = 5  # skipped clips of each kind that are named one by one
+SPELLED_OUT = Symbols()
 
 
 @dataclass(frozen=True)
@@ -46,37 +48,48 @@ class Survey:
     deviation: tuple[float, ...]
 
 
-def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache) -> Survey:
+def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache, symbols: Symbols = SPELLED_OUT) -> Survey:
     """Reads every clip once, in worker processes, unless the cache knows it.
 
-    InputError if there is nothing to train on or more than 1 % cannot be used. A clip is skipped, named and counted
-    when it cannot be read, when nothing of its text is left by the normaliser, or when its text needs more steps than
-    the model puts out for it.
+    A clip is skipped, named and counted when it cannot be read, when nothing of its text is left by the normaliser, or
+    when its text needs more steps than the model puts out for it. InputError if there is nothing to train on, or if
+    more than 1 % cannot be read or have no text.
     """
     examples: dict[str, list[Example]] = {split: [] for split in SPLITS}
     skipped: list[str] = []
+    short: list[str] = []
     sums, frames = np.zeros((2, recipe.features.bins)), 0
-    inspected = Parallel(n_jobs=-1, return_as="generator")(delayed(_inspect)(clip, recipe, cache) for clip in clips)
+    inspected = Parallel(n_jobs=-1, return_as="generator")(delayed(_inspect)(clip, cache) for clip in clips)
     for found in track(inspected, f"reading {len(clips)} clips", len(clips)):
         if isinstance(found, str):
             skipped.append(found)
             continue
-        example, statistics = found
-        examples[example.clip.split].append(example)
-        if example.clip.split == "train":
+        clip, text, statistics = found
+        example = Example(clip, text, symbols.encode(text))
+        if problem := _too_short(example, statistics.frames, recipe):
+            short.append(problem)
+            continue
+        examples[clip.split].append(example)
+        if clip.split == "train":
             sums, frames = sums + statistics.sums, frames + statistics.frames
-    for problem in skipped[:NAMED]:
-        log.warning("skipped: %s", problem)
-    if skipped:
-        log.warning("skipped %d of %d clips", len(skipped), len(clips))
-    if len(skipped) > MOST_SKIPPED * len(clips):
-        raise InputError(f"{len(skipped)} of {len(clips)} clips cannot be used, more than 1 %; the first: {skipped[0]}")
-    for split in ("train", "dev"):
+    _report(skipped, short, len(clips))
+    for split, purpose in (("train", "learn from"), ("dev", "judge by")):
         if not examples[split]:
-            raise InputError(f"no clip of split '{split}' to {'learn from' if split == 'train' else 'judge by'}")
+            reason = f" ({len(short)} have too little sound for their text; the first: {short[0]})" if short else ""
+            raise InputError(f"no clip of split '{split}' to {purpose}{reason}")
     mean, square = sums / frames
     deviation = np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), LEAST_DEVIATION)
     return Survey(examples, tuple(mean.round(3).tolist()), tuple(deviation.round(3).tolist()))
+
+
+def _report(skipped: list[str], short: list[str], clips: int) -> None:
+    for problem in skipped[:NAMED] + short[:NAMED]:
+        log.warning("skipped: %s", problem)
+    if skipped or short:
+        left_out = f"skipped {len(skipped) + len(short)} of {clips} clips"
+        log.warning("%s, %d of them for too little sound for their text", left_out, len(short))
+    if len(skipped) > MOST_SKIPPED * clips:
+        raise InputError(f"{len(skipped)} of {clips} clips cannot be used, more than 1 %; the first: {skipped[0]}")
 
 
 def compute_features(found: Survey, recipe: Recipe, cache: FeatureCache) -> None:
@@ -103,19 +116,23 @@ def _compute(path: Path, drawn: Drawn | None, cache: FeatureCache) -> None:
     cache.levels(path, drawn)
 
 
-def _inspect(clip: Clip, recipe: Recipe, cache: FeatureCache) -> tuple[Example, Statistics] | str:
-    """The example and its statistics, or why there is none."""
+def _inspect(clip: Clip, cache: FeatureCache) -> tuple[Clip, str, Statistics] | str:
+    """The clip, its text normalised and its statistics, or why it cannot be used."""
     text = normalise(clip.text).text
     if not text:
         return f"{clip.audio}: no letter is left of its text {clip.text!r}"
     try:
-        found = cache.statistics(clip.audio)
+        return clip, text, cache.statistics(clip.audio)
     except InputError as error:
         return str(error)
-    labels = encode(text)
+
+
+def _too_short(example: Example, frames: int, recipe: Recipe) -> str:
+    """Why a clip of so many frames cannot say its text; "" if it can."""
+    labels, clip = example.labels, example.clip
     # CTC needs a blank between equal neighbours.
     needed = len(labels) + sum(a == b for a, b in pairwise(labels))
-    have = int(found.frames / recipe.augmentation.speed[1]) // recipe.model.time_stride  # at its fastest
-    if needed > have:
-        return f"{clip.audio}: its text needs {needed} steps, its {clip.duration:g} s of audio give {have}"
-    return Example(clip, text, labels), found
+    have = int(frames / recipe.augmentation.speed[1]) // recipe.model.time_stride  # at its fastest
+    if needed <= have:
+        return ""
+    return f"{clip.audio}: its text needs {needed} steps, its {clip.duration:g} s of audio give {have}"

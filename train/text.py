@@ -1,4 +1,4 @@
-"""The one text normaliser and alphabet of the kit."""
+"""The one text normaliser of the kit, and the letters that it leaves."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import num2words
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.progress import open_tracked
 
-# Symbol of each logit. The blank comes first (keras.ops.ctc_loss: mask_index 0), then the space.
-ALPHABET = ("", " ", *"abcdefghijklmnopqrstuvwxyz", "'")
-_INDEX = {symbol: index for index, symbol in enumerate(ALPHABET)}
+# Symbol of each logit of a model that says letters. The blank comes first (keras.ops.ctc_loss: mask_index 0).
+LETTERS = ("", " ", *"abcdefghijklmnopqrstuvwxyz", "'")
+_KEPT = frozenset(LETTERS)
 
 # 1,234 or 3.5 or 21st; a sign or a currency stays outside and is dropped with the rest.
 _NUMBER = re.compile(r"(?P<digits>\d+(?:,\d{3})+(?!\d)|\d+)(?:(?P<ordinal>st|nd|rd|th)\b|(?P<fraction>\.\d+))?", re.I)
@@ -26,7 +26,7 @@ _LONGEST_NUMBER = 15  # digits; anything longer is a code, read digit by digit
 
 @dataclass(frozen=True)
 class Normalised:
-    """Text of the alphabet alone, and how often each character was dropped on the way (white space not counted)."""
+    """Text of letters alone, and how often each character was dropped on the way (white space not counted)."""
 
     text: str
     dropped: Counter[str]
@@ -40,8 +40,8 @@ def normalise(text: str) -> Normalised:
     spelled = _NUMBER.sub(_spell, text.translate(_APOSTROPHES))
     decomposed = unicodedata.normalize("NFKD", spelled.lower())
     letters = "".join(c for c in decomposed if not unicodedata.combining(c))
-    dropped = Counter(c for c in letters if c not in _INDEX and not c.isspace())
-    kept = "".join(c if c in _INDEX else " " for c in letters)
+    dropped = Counter(c for c in letters if c not in _KEPT and not c.isspace())
+    kept = "".join(c if c in _KEPT else " " for c in letters)
     # An apostrophe is a letter inside a word and a quotation mark around one.
     words = (word.strip("'") for word in kept.split())
     return Normalised(" ".join(word for word in words if word), dropped)
@@ -59,11 +59,6 @@ def read_sentences(path: Path) -> Iterator[str]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text: convert it, with iconv say") from None
-
-
-def encode(text: str) -> list[int]:
-    """Indexes of a normalised text's symbols. KeyError for a character outside the alphabet."""
-    return [_INDEX[symbol] for symbol in text]
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -25,7 +25,8 @@ from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
 from ds2edge.train.run import LAST, Run
 from ds2edge.train.survey import Survey, compute_features, survey
-from ds2edge.train.text import ALPHABET
+from ds2edge.train.symbols import Symbols
+from ds2edge.train.text import normalise
 
 log = logging.getLogger("ds2edge")
 
@@ -80,7 +81,8 @@ def _fit(run: Run, found: Survey, model: DeepSpeech2, history: History, cache: F
     )  # fmt: skip
     report_devices(model, recipe)
     group.synchronise(model)
-    evaluate = Evaluate(Batches(found.examples["dev"], recipe, features, cache, augment=False), group)
+    judged = Batches(found.examples["dev"], recipe, features, cache, augment=False)
+    evaluate = Evaluate(judged, run.specification.alphabet, group)
     callbacks = [
         # Keras's own on_epoch_end of a dataset is also called before the first epoch, but not on resuming.
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch)),
@@ -116,7 +118,9 @@ def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from
         raise InputError("quantization-aware training begins with a trained run: give --init-from RUN")
     if parent and parent.recipe.features != recipe.features:
         raise InputError(f"{init_from}: was trained on other features: give the recipe the same [features]")
-    found = survey(clips, recipe, cache)
+    symbols = _symbols(recipe, clips, parent)
+    group.agree(symbols.alphabet, "version of sentencepiece")
+    found = survey(clips, recipe, cache, symbols)
     hours = sum(example.clip.duration for example in found.examples["train"]) / 3600
     facts = {
         "data": data,
@@ -131,22 +135,38 @@ def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from
         facts["quantization_aware"] = True
     statistics = parent.specification if parent else found
     specification = Specification(
-        recipe.name, ALPHABET, recipe.features, statistics.mean, statistics.deviation, training=facts
+        recipe.name, symbols.alphabet, recipe.features, statistics.mean, statistics.deviation, training=facts
     )
     keras.utils.set_random_seed(recipe.training.seed)
-    model = DeepSpeech2(recipe.model, recipe.features.bins, len(ALPHABET))
+    model = DeepSpeech2(recipe.model, recipe.features.bins, len(symbols.alphabet))
     if parent:
-        copy_weights(parent, model, ALPHABET)
+        copy_weights(parent, model, symbols.alphabet)
     if recipe.training.qat:
         calibration = calibrate(model, specification, clips, recipe.augmentation)
         log.info("%s", calibration.summary())
         model.round_to(calibration.ranges)
-    run = Run.create(folder, recipe, specification) if group.leads else Run(folder, recipe, specification)
+    run = Run(folder, recipe, specification)
+    if group.leads:
+        run = Run.create(folder, recipe, specification, symbols)
     log.info("%s: %d weights, %.2f h of speech in %d clips", recipe.name, model.count_params(), hours,
              len(found.examples["train"]))  # fmt: skip
     # XLA gains on jax; under tensorflow on a CPU it recompiles for every length and then runs slower.
     model.compile(make_optimizer(recipe, found), jit_compile=keras.backend.backend() == "jax")
     return run, found, model, []
+
+
+def _symbols(recipe: Recipe, clips: list[Clip], parent: Run | None) -> Symbols:
+    """Letters; or pieces: those of the parent where the recipe asks for as many, so that its outputs are of use."""
+    pieces = recipe.text.pieces
+    if parent and recipe.training.qat and parent.recipe.text != recipe.text:
+        raise InputError(
+            f"{parent.folder}: quantization-aware training keeps its run's symbols: give the recipe the same [text]"
+        )
+    if not pieces:
+        return Symbols()
+    if parent and parent.recipe.text.pieces == pieces:
+        return parent.symbols()
+    return Symbols.learn((normalise(clip.text).text for clip in clips if clip.split == "train"), pieces)
 
 
 def make_optimizer(recipe: Recipe, found: Survey) -> keras.optimizers.Optimizer:
@@ -174,4 +194,4 @@ def _resume(run: Run, recipe: Recipe, clips: list[Clip], cache: FeatureCache) ->
         raise InputError(f"{run.folder}: was begun with another recipe: give the same recipe, epochs and batch size")
     model, history = run.last_model()
     log.info("%s: going on after epoch %d of %d", run.folder, len(history), recipe.training.epochs)
-    return run, survey(clips, recipe, cache), model, history
+    return run, survey(clips, recipe, cache, run.symbols()), model, history

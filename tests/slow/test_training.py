@@ -10,6 +10,7 @@ import pytest
 from support import MINI
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.train.recipe import TextSettings
 from ds2edge.train.run import Run
 from ds2edge.train.trainer import train
 
@@ -209,6 +210,42 @@ def test_outputs_are_begun_with_by_their_symbol(unbroken, tiny_recipe):
     np.testing.assert_array_equal(
         model.recurrences[0].recurrence.cell.kernel, parent.recurrences[0].recurrence.cell.kernel
     )
+
+
+@pytest.fixture(scope="module")
+def in_pieces(manifest, tiny_recipe, unbroken, tmp_path_factory):
+    """A run that says pieces of words, and began with one that says letters."""
+    recipe = dataclasses.replace(tiny_recipe.with_training(1, None), text=TextSettings(40))
+    return train(recipe, [manifest], tmp_path_factory.mktemp("run") / "pieces", init_from=unbroken.folder)
+
+
+def test_a_run_in_pieces_is_resumed_evaluated_and_converted(in_pieces, manifest, ds2edge, tmp_path):
+    assert len(in_pieces.specification.alphabet) == 40
+    assert in_pieces.best_model().dense.bias.shape == (40,)
+    done = train(in_pieces.recipe, [manifest], in_pieces.folder, resume=True)
+    assert done.symbols().alphabet == in_pieces.specification.alphabet
+    for command in (
+        ("evaluate", in_pieces.folder, manifest, "--split", "dev", "--beam", "4"),
+        ("convert", in_pieces.folder, "--mode", "float32", "-o", tmp_path / "pieces.tflite"),
+        ("parity", in_pieces.folder, tmp_path / "pieces.tflite", manifest, "--split", "dev"),
+        ("info", tmp_path / "pieces.tflite"),
+    ):
+        finished = ds2edge(*command)
+        assert finished.returncode == 0, finished.stderr
+    assert "pieces of words" in finished.stdout
+
+
+def test_a_run_begins_with_the_pieces_of_another_where_it_wants_as_many(in_pieces, manifest, tiny_recipe, tmp_path):
+    few = tmp_path / "few.jsonl"  # too few texts to learn 40 pieces from
+    rows = manifest.read_text().splitlines()
+    few.write_text("\n".join([*rows[:4], rows[-1]]))
+    tuned = train(in_pieces.recipe, [few], tmp_path / "tuned", init_from=in_pieces.folder)
+    assert tuned.symbols().pieces == in_pieces.symbols().pieces
+    with pytest.raises(InputError, match=r"pieces = 40: these texts allow at most \d\d"):
+        train(in_pieces.recipe, [few], tmp_path / "anew")
+    with pytest.raises(InputError, match=r"keeps its run's symbols: give the recipe the same \[text\]"):
+        train(tiny_recipe.with_training(qat=True), [few], tmp_path / "rounded", init_from=in_pieces.folder)
+    assert not (tmp_path / "rounded").exists()
 
 
 def test_a_parent_of_another_shape_is_refused(manifest, tiny_recipe, unbroken, tmp_path):

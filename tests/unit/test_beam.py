@@ -22,6 +22,7 @@ from ds2edge.runtime.language_model import START, UNKNOWN
 from ds2edge.train.ngrams import estimate
 
 ALPHABET = ("", " ", "a", "b")
+PIECES = ("", " ", "a", "b", "ab", " a", "b ", "a b")  # that begin a word, end one, do both or neither
 SENTENCES = ["ab a", "ab ab b", "b a", "a b ab", "ab a"]
 SEARCHES = {
     "acoustics alone": {},
@@ -41,58 +42,87 @@ def worth(fusion: Fusion, text: str) -> float:
     """What fusion adds to a whole text."""
     state = fusion.start
     for word in text.split():
-        state = fusion.end_word(functools.reduce(fusion.letter, word, state))
+        state = fusion.end_word(functools.reduce(fusion.letters, word, state))
     return state.settled
 
 
-def scores_of_all_texts(logits: np.ndarray, fusion: Fusion) -> dict[str, float]:
+def spelled(text) -> str:
+    """A text of the beam."""
+    return "".join(part.word for part in reversed(beam._line(text))).strip()
+
+
+def probabilities_of_all_texts(logits: np.ndarray, alphabet: tuple[str, ...]) -> dict[str, float]:
     """By enumeration of all paths: merge repeats, drop blanks, one space between words."""
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     total: dict[str, float] = defaultdict(float)
-    for path in itertools.product(range(len(ALPHABET)), repeat=len(logits)):
-        merged = "".join(ALPHABET[symbol] for symbol, _ in itertools.groupby(path))
+    for path in itertools.product(range(len(alphabet)), repeat=len(logits)):
+        merged = "".join(alphabet[symbol] for symbol, _ in itertools.groupby(path))
         total[" ".join(merged.split())] += np.prod(probabilities[np.arange(len(path)), path])
-    return {text: np.log(p) + worth(fusion, text) for text, p in total.items()}
+    return total
 
 
+@pytest.mark.parametrize("alphabet", [ALPHABET, PIECES])
 @pytest.mark.parametrize("search", SEARCHES)
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), steps=st.integers(0, 6), spread=st.floats(0.1, 2.0))
-def test_a_wide_beam_finds_the_best_of_all_texts(search, seed, steps, spread):
-    logits = (spread * np.random.default_rng(seed).standard_normal((steps, len(ALPHABET)))).astype(np.float32)
+@given(seed=st.integers(0, 2**32 - 1), data=st.data(), spread=st.floats(0.1, 2.0))
+def test_a_wide_beam_knows_all_texts_and_finds_the_best(search, alphabet, seed, data, spread):
+    steps = data.draw(st.integers(0, 6 if alphabet == ALPHABET else 4))
+    logits = (spread * np.random.default_rng(seed).standard_normal((steps, len(alphabet)))).astype(np.float32)
     fusion = Fusion(**SEARCHES[search])
-    scores = scores_of_all_texts(logits, fusion)
-    decoder = BeamDecoder(ALPHABET, 0.02, fusion, beam=100_000)
-    with patch.multiple(beam, LEAST=0.0, MARGIN=math.inf):
+    expected = probabilities_of_all_texts(logits, alphabet)
+    decoder = BeamDecoder(alphabet, 0.02, fusion, beam=100_000)
+    with patch.multiple(beam, LEAST=0.0, MARGIN=math.inf, SLACK=math.inf):
         decoder.accept(logits)
+    ended = {end: sum(text.total for text in texts) for end, texts in decoder._ended().items()}
+    found = {spelled(end): p for end, p in ended.items()}
+    total = sum(found.values())
+    assert {text: p / total for text, p in found.items()} == pytest.approx(expected, abs=1e-6)
+    scores = {text: np.log(p) + worth(fusion, text) for text, p in expected.items()}
     assert scores[decoder.text()] == pytest.approx(max(scores.values()), abs=1e-9)
 
 
+@pytest.mark.parametrize("alphabet", [ALPHABET, PIECES])
 @pytest.mark.parametrize("search", SEARCHES)
 @settings(max_examples=25, deadline=None)
 @example(seed=5, cuts=list(range(300)))
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 300), max_size=8))
-def test_any_chunking_gives_the_same_words(search, seed, cuts):
+def test_any_chunking_gives_the_same_words(search, alphabet, seed, cuts):
     """30 s, with pauses: long enough for words to settle. Asking for words on the way changes nothing either."""
     random = np.random.default_rng(seed)
-    logits = random.standard_normal((300, len(ALPHABET))).astype(np.float32)
+    logits = random.standard_normal((300, len(alphabet))).astype(np.float32)
     logits[:, 0] += 2 * np.repeat(random.integers(0, 6, 20), 15)
-    whole, pieces = (BeamDecoder(ALPHABET, 0.1, Fusion(**SEARCHES[search]), beam=4) for _ in range(2))
+    whole, parts = (BeamDecoder(alphabet, 0.1, Fusion(**SEARCHES[search]), beam=4) for _ in range(2))
     whole.accept(logits)
-    for piece in np.split(logits, sorted(cuts)):
-        pieces.accept(piece)
-        pieces.words()
-    assert whole.words()
-    assert pieces.words() == whole.words()
+    for part in np.split(logits, sorted(cuts)):
+        parts.accept(part)
+        parts.words()
+    words = whole.words()
+    assert words
+    assert parts.words() == words
+    assert all(word.text and " " not in word.text and word.start < word.end for word in words)
+    assert [word.start for word in words] == sorted(word.start for word in words)
 
 
-@given(path=st.lists(st.integers(0, 3), max_size=60))
-def test_where_the_network_is_sure_it_is_greedy(path):
+@pytest.mark.parametrize("alphabet", [ALPHABET, PIECES])
+@given(data=st.data())
+def test_where_the_network_is_sure_it_is_greedy(alphabet, data):
     """Words, times and confidence, pauses too."""
-    searched, greedy = BeamDecoder(ALPHABET, 0.1), GreedyDecoder(ALPHABET, 0.1)
+    path = data.draw(st.lists(st.integers(0, len(alphabet) - 1), max_size=60))
+    searched, greedy = BeamDecoder(alphabet, 0.1), GreedyDecoder(alphabet, 0.1)
     for decoder in (searched, greedy):
-        decoder.accept(logits_of(path, margin=15.0))
+        decoder.accept(logits_of(path, 15.0, alphabet))
     assert searched.words() == greedy.words()
+
+
+def test_two_spellings_of_a_text_are_one_in_the_beam():
+    """ "ab" in one piece or two letters is the likelier, though "b" is the likeliest spelling."""
+    probabilities = np.full((2, len(PIECES)), 1e-9)
+    probabilities[0, [PIECES.index("a"), PIECES.index("ab"), 0]] = 0.35, 0.25, 0.4
+    probabilities[1, [PIECES.index("b"), 0]] = 0.6, 0.4
+    decoder = BeamDecoder(PIECES, 0.1)
+    decoder.accept(np.log(probabilities).astype(np.float32))  # b: 0.24; ab: 0.21 + 0.1; abb: 0.15; a: 0.14
+    assert decoder.text() == "ab"
+    assert sorted(map(spelled, decoder._beam)) == ["", "a", "ab", "abb", "b"]
 
 
 def test_all_paths_of_a_text_count_not_the_best_alone():
@@ -171,6 +201,50 @@ def test_hot_words_win_where_the_network_doubts_and_cost_nothing_elsewhere(with_
     assert text_of(logits, hotwords=["living baaaaaar"]) == "the living boom"
 
 
+SUBWORDS = (*LETTERS, " k", "it", "ch", "en", " kit", "tch", "n ")
+
+
+@pytest.mark.parametrize(
+    "spelling", [[" k", "it", "ch", "en"], [" ", "k", "i", "tch", "en"], [" kit", "ch", "e", "n "]]
+)
+@pytest.mark.parametrize("with_model", [False, True])
+def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_model):
+    """At its third symbol the network is all but sure of another."""
+    model = {"language_model": estimate(["in the kitten", "the living broom"])} if with_model else {}
+    path = [index for symbol in ["t", "h", "e", *spelling, " ", "i", "n"] for index in (SUBWORDS.index(symbol), 0)]
+    logits = logits_of(path, 12.0, SUBWORDS)
+    logits[10, SUBWORDS.index("a")] = 12.0 + 6.0
+    for hotwords, heard in ((["kitchen"], True), (["the kitchen in", "kit"], True), (["kit"], False), ([], False)):
+        decoder = BeamDecoder(SUBWORDS, 0.04, Fusion(hotwords=hotwords, **model))
+        decoder.accept(logits)
+        assert (decoder.text() == "the kitchen in") is heard
+
+
+@pytest.mark.parametrize(
+    ("phrase", "said", "text", "wanted"),
+    [
+        ("living room", "", "li", True),
+        ("living room", "", "room", False),
+        ("living room", "a", " l", True),
+        ("living room", "a", "l", False),
+        ("living room", "liv", "ing r", True),
+        ("living room", "liv", "ing ", True),
+        ("living room", "liv", "ing k", False),
+        ("living room", "living ", "room", True),
+        ("living room", "living", " l", True),
+        ("living", "livin", "g ", True),
+        ("living", "living", " a", False),
+        ("living", "living", "", False),
+    ],
+)
+def test_what_a_hot_word_may_go_on_with(phrase, said, text, wanted):
+    fusion = Fusion(hotwords=[phrase])
+    word, _, _ = said.partition(" ")
+    state = fusion.letters(fusion.start, word) if word else fusion.start
+    state = fusion.end_word(state) if " " in said else state
+    assert fusion.hotwords.wants(state.match, text) is wanted
+
+
 @pytest.mark.parametrize(
     ("text", "letters"),
     [("ba", 2), ("a b", 3), ("ba ba", 4), ("a a b", 3), ("a ba", 2), ("a b ba", 5), ("a", 0), ("b bab ab", 0)],
@@ -182,9 +256,9 @@ def test_a_hot_word_is_worth_its_letters_once_complete(text, letters):
 def test_an_open_word_counts_as_the_best_that_it_may_become():
     model, weights = estimate(["the night is near", "the night"]), Weights(0.5, 1.0, unknown=-4.0, hot=1.0)
     fusion = Fusion(model, ["quux"], weights)
-    known = functools.reduce(fusion.letter, "nig", fusion.start)
-    unknown = functools.reduce(fusion.letter, "nix", fusion.start)
-    hot = functools.reduce(fusion.letter, "qu", fusion.start)
+    known = functools.reduce(fusion.letters, "nig", fusion.start)
+    unknown = functools.reduce(fusion.letters, "nix", fusion.start)
+    hot = functools.reduce(fusion.letters, "qu", fusion.start)
     assert known.score == pytest.approx(0.5 * model.log_probability((), model.id("night")) + 1)
     assert unknown.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 - 4)
     assert hot.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 + 2)
@@ -199,16 +273,36 @@ def test_memory_is_bounded_and_settled_words_stay(monkeypatch):
     monkeypatch.setattr(beam, "SETTLED", 1.0)
     random = np.random.default_rng(1)
     decoder = BeamDecoder(ALPHABET, 0.1, beam=8)
-    deepest = 0
+    deepest = longest = 0
     for _ in range(60):
         piece = random.standard_normal((10, len(ALPHABET))).astype(np.float32)
         piece[::3, 1] += 4
         before = decoder._words.copy()
         decoder.accept(piece)
         assert decoder._words[: len(before)] == before
-        deepest = max(deepest, *(len(beam._line(prefix)) for prefix in decoder._beam))
+        deepest = max(deepest, *(len(beam._line(text)) for text in decoder._beam))
+        longest = max(longest, *(len(beam._said(text.path)) for text in decoder._beam))
     assert len(decoder.words()) > 50
-    assert deepest <= 30
+    assert max(deepest, longest) <= 30
+
+
+def test_a_network_that_knows_nothing_of_many_symbols_is_no_trouble():
+    """Each of 256 is less probable than what is followed otherwise."""
+    decoder = BeamDecoder(("", *map(chr, range(1000, 1255))), 0.1)
+    decoder.accept(np.zeros((20, 256), np.float32))
+    assert decoder.words()
+
+
+def test_take_gives_the_words_up_in_the_midst_of_a_piece():
+    decoder = BeamDecoder(PIECES, 0.1, beam=4)
+    decoder.accept(logits_of([4, 0, 6, 7, 7], 12.0, PIECES))  # "ab" "b " "a b"
+    assert [(word.text, word.start, word.end) for word in decoder.take(open_word=False)] == [
+        ("abb", 0.0, 0.3),
+        ("a", 0.3, 0.5),
+    ]
+    assert [(word.text, word.start) for word in decoder.words()] == [("b", 0.3)]
+    decoder.accept(logits_of([0, 4, 5], 12.0, PIECES))  # "ab" " a"
+    assert [(word.text, word.start, word.end) for word in decoder.take()] == [("bab", 0.3, 0.7), ("a", 0.7, 0.8)]
 
 
 def test_take_gives_the_words_up():

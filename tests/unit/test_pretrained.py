@@ -12,7 +12,7 @@ from ds2edge.train.recipe import read_recipe
 from ds2edge.train.run import PRETRAINED as RUN
 from ds2edge.train.run import Run
 from ds2edge.train.scoring import score
-from ds2edge.train.text import ALPHABET
+from ds2edge.train.text import LETTERS
 
 MEGABYTE = 1_000_000
 
@@ -66,7 +66,7 @@ def test_its_run_can_be_trained_on():
     model = run.best_model()
     assert model.settings == read_recipe("edge-cpu").model == read_recipe("voice").model == run.recipe.model
     assert run.recipe.features == read_recipe("edge-cpu").features == read_recipe("voice").features
-    assert run.specification.alphabet == ALPHABET
+    assert run.specification.alphabet == LETTERS
     assert not model.compiled  # an optimizer's state would be two thirds of the file
 
 

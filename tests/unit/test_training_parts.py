@@ -19,6 +19,7 @@ from ds2edge.train.manifest import Clip, read_manifest, write_manifest
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.scoring import bootstrap_interval, score
 from ds2edge.train.survey import survey
+from ds2edge.train.symbols import Symbols
 
 
 @pytest.fixture
@@ -56,13 +57,33 @@ def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, cap
     ("change", "says"),
     [
         ({"audio": "none.wav"}, "none.wav: no such file"),
-        ({"text": "far too many letters " * 20}, "its text needs 4\\d\\d steps"),
         ({"text": "!?"}, "no letter is left"),
     ],
 )
 def test_past_one_in_a_hundred_the_survey_stops(clips, tiny_recipe, change, says):
     with pytest.raises(InputError, match=f"1 of 12 clips cannot be used, more than 1 %.*{says}"):
         survey([dataclasses.replace(clips[0], **change), *clips[1:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+
+
+def test_clips_too_short_for_their_text_are_named_and_left_out_however_many(clips, tiny_recipe, caplog):
+    long = [dataclasses.replace(clip, text="far too many letters " * 20) for clip in clips]
+    with caplog.at_level(logging.WARNING, "ds2edge"):
+        found = survey([*long[:8], *clips[8:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+    assert len(found.examples["train"]) == 2
+    assert "0.wav: its text needs 4" in caplog.text
+    assert len(caplog.messages) == 6  # five by name
+    assert "skipped 8 of 12 clips, 8 of them for too little sound for their text" in caplog.text
+    with pytest.raises(InputError, match=r"'train' to learn from \(12 have too little sound .*0.wav: its text needs 4"):
+        survey(long, tiny_recipe, FeatureCache(None, tiny_recipe))
+
+
+def test_pieces_need_fewer_steps_than_letters(clips, tiny_recipe, mini_clips):
+    pieces, text = Symbols.learn([clip.text for clip in mini_clips], 50), "turn on the light " * 2
+    short = [dataclasses.replace(clip, text=text) for clip in clips]
+    cache = FeatureCache(None, tiny_recipe)
+    spelled, whole = (survey(short, tiny_recipe, cache, s).examples for s in (Symbols(), pieces))
+    assert len(spelled["train"]) < len(whole["train"]) == 10
+    assert whole["dev"][0].labels == pieces.encode(text.strip())
 
 
 def test_there_must_be_something_to_learn_from_and_to_judge_by(clips, tiny_recipe):
