@@ -95,7 +95,7 @@ noise = np.load(a.noise, allow_pickle=True) if os.path.exists(a.noise) else None
 sounds = (list(noise["noises"]), list(noise["rooms"])) if noise is not None else ([], [])
 settings = ModelSettings(
     (Convolution(16, (5, 9), (2, 2)), Convolution(24, (5, 5), (2, 4)), Convolution(a.width, (3, 8), (2, 8))),
-    "qrnn", a.width, a.depth, a.lookahead, a.ahead, a.dropout, a.warmup_steps_of_silence,
+    "qrnn", a.width, a.depth, a.lookahead, a.warmup_steps_of_silence, ahead=a.ahead, dropout=a.dropout,
 )
 keras.utils.set_random_seed(a.seed)
 keras.config.set_dtype_policy("mixed_bfloat16" if a.precision == "bfloat16" else "float32")
