@@ -75,9 +75,9 @@ class QuasiRecurrentLayer(keras.layers.Layer):
         """As `call`."""
         quantize = quantizer.within(self.name)
         padded = ops.pad(x, ((0, 0), (TAPS - 1, 0), (0, 0)))
-        kernel, bias = self._mixing(quantizer)
+        kernel, bias, spread = self._mixing(quantizer)
         y = quantize("mixed", ops.depthwise_conv(padded, kernel, padding="valid") + bias)
-        forget, taken, show = self._gates(y, quantize, quantizer)
+        forget, taken, show = self._gates(y, spread, quantize, quantizer)
 
         def step(rows: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
             state = self._remember(*ops.split(rows, 2, axis=-1), states[0], quantize)
@@ -89,17 +89,28 @@ class QuasiRecurrentLayer(keras.layers.Layer):
             return quantizer(self.name, show * states)
         return quantizer(self.name, self._present(padded, x) + quantize("shown", show * states))
 
-    def _mixing(self, quantizer: Quantizer) -> tuple[Tensor, Tensor]:
-        """Norm, convolution and the sum of both as one depthwise kernel [TAPS, units, 1] and its bias [units]."""
+    def _mixing(self, quantizer: Quantizer) -> tuple[Tensor, Tensor, Tensor]:
+        """Norm, convolution and the sum of both as one depthwise kernel [TAPS, width, 1] and its bias [width].
+
+        The third value is the spread of each output, by which it is divided, so that one int8 scale suits them all.
+        `_gates` multiplies its kernel by it. The norm tells the spread: mean and standard deviation of what it puts
+        out are its beta and gamma.
+        """
         scale, shift = self.norm.affine()
         present = ops.expand_dims(ops.one_hot(TAPS - 1 - self.ahead, TAPS), (1, 2))
         kernel = self.convolution.kernel + present
-        bias = shift * ops.sum(kernel, axis=(0, 2))
-        return quantizer.weight(kernel * ops.expand_dims(scale, (0, 2)), channels=1), bias
+        total = ops.sum(kernel, axis=(0, 2))
+        deviation = ops.abs(self.norm.gamma) * ops.sqrt(ops.sum(kernel**2, axis=(0, 2)))
+        spread = ops.abs(self.norm.beta * total) + 4 * deviation + keras.config.epsilon()
+        kernel = kernel * ops.expand_dims(scale / spread, (0, 2))
+        return quantizer.weight(kernel, channels=1), shift * total / spread, spread
 
-    def _gates(self, y: Tensor, quantize: Quantize, quantizer: Quantizer) -> tuple[Tensor, Tensor, Tensor]:
+    def _gates(
+        self, y: Tensor, spread: Tensor, quantize: Quantize, quantizer: Quantizer
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """What is kept of a state, what it takes, and what is shown of it: for all steps, [..., units] each."""
-        kernel, bias = quantizer.weight(self.gates.kernel), self.gates.bias
+        kernel = quantizer.weight(ops.expand_dims(spread, 1) * self.gates.kernel)
+        bias = self.gates.bias
         parts = [slice(i * self.units, (i + 1) * self.units) for i in range(3)]
         z, f, o = (ops.matmul(y, kernel[:, part]) + bias[part] for part in parts)
         candidate = quantize("candidate", ops.tanh(quantize("candidate_sums", z)), TANH)
@@ -123,11 +134,11 @@ class QuasiRecurrentLayer(keras.layers.Layer):
         """[steps, units] -> the same shape."""
         quantize, steps = quantizer.within(self.name), x.shape[0]
         padded = ops.concatenate([states["x"], x], axis=0)
-        kernel, bias = self._mixing(quantizer)
+        kernel, bias, spread = self._mixing(quantizer)
         image = ops.reshape(padded, (1, TAPS - 1 + steps, 1, self.width))
         y = ops.depthwise_conv(image, ops.expand_dims(kernel, 1), padding="valid")
         y = quantize("mixed", ops.reshape(y, (steps, self.width)) + bias)
-        forget, taken, show = self._gates(y, quantize, quantizer)
+        forget, taken, show = self._gates(y, spread, quantize, quantizer)
         state, outputs = states["c"], []
         for t in range(steps):
             kept, new = (ops.slice(part, (t, 0), (1, self.units)) for part in (forget, taken))
