@@ -18,7 +18,8 @@ from ds2edge.runtime.language_model import START, UNKNOWN, LanguageModel
 # Letters of a hot phrase that count before it is complete: enough to keep it in the beam, not enough to drive out all
 # other texts if it is not to be.
 HOPE = 4
-COMPLETIONS = 2**14  # looked up and remembered: the texts of a beam share most of their words
+LOOK = 2
+COMPLETIONS = 2**16  # looked up and remembered: the texts of a beam share most of their words
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Fusion:
             match = self.hotwords.letter(match, word[:end])
         hope = self._hope(match)
         if self._model is not None:
-            best = self._best_completion(word)
+            best = self._best_completion(word, state.history[len(state.history)-LOOK:] if LOOK else ())
             if best is None:
                 hope += self._unknown + self._penalty(match.letters)
             else:
