@@ -105,7 +105,7 @@ def test_the_file_gives_the_model_back(file):
     for history in [(START,), *map(tuple, random.integers(END, len(model.vocabulary), (200, 2)).tolist())]:
         for word in (UNKNOWN, END, 7):
             expected = model.log_probability(history, word)
-            assert loaded.log_probability(history, word) == pytest.approx(expected, rel=2e-3, abs=2e-3)
+            assert loaded.log_probability(history, word) == pytest.approx(expected, abs=3 / 64 + 2e-3)
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
@@ -165,7 +165,7 @@ def test_convert_takes_an_arpa_file_over(ds2edge, tmp_path, name):
     model = LanguageModel.load(tmp_path / "lm.ds2lm")
     assert model.vocabulary == ["<unk>", "<s>", "</s>", "light", "the"]
     for words, log10 in {"the light": -0.2, "<s> the": -0.4, "light the": -0.2 - 0.7, "<s> zzz": -0.3 - 0.7}.items():
-        assert math.log10(probability(model, *words.split())) == pytest.approx(log10, abs=1e-3)
+        assert math.log10(probability(model, *words.split())) == pytest.approx(log10, abs=2e-2)
 
 
 def test_of_an_arpa_file_what_has_no_beginning_is_left_out(tmp_path):

@@ -120,7 +120,7 @@ def test_build_mixes_text_and_models(ds2edge, tmp_path):
     mixed = LanguageModel.load(tmp_path / "lm.ds2lm")
     parts = estimate(["turn on the light"] * 5), read_arpa(tmp_path / "b.arpa")
     expected = 0.25 * probability(parts[0], "the", "light") + 0.75 * probability(parts[1], "the", "light")
-    assert probability(mixed, "the", "light") == pytest.approx(expected, rel=1e-2)
+    assert probability(mixed, "the", "light") == pytest.approx(expected, rel=5e-2)
     done = ds2edge(
         "lm", "build", "lm.ds2lm", "a.txt", "--tune", "dev.txt", "--size", "1", "-o", "more.ds2lm", cwd=tmp_path
     )

@@ -1,17 +1,20 @@
 """A Kaldi n-gram transducer (Gr.fst of a Vosk model) as an ARPA file: fstprint Gr.fst | fst_to_arpa.py > lm.arpa
 
-`fstprint` is in Debian's libfst-tools, the type "ngram" of such files in libfst22-plugins-base.
+`fstprint` is in Debian's libfst-tools, the type "ngram" of such files in libfst22-plugins-base. Words in letters that are
+not English are left out, with all that follows them.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 EPSILON = "<eps>"  # says nothing: the way to a shorter history
+ENGLISH = re.compile("[a-z']+|</s>")
 IMPOSSIBLE = -99.0  # log10 of the probability of <s>, by custom
 
 
@@ -48,7 +51,7 @@ def grams(start: str, arcs: dict[str, list[Arc]]) -> Iterator[tuple[tuple[str, .
         following = [start] if level == [root] else []
         for state in level:
             for target, word, log10 in arcs[state]:
-                if word == EPSILON:
+                if not ENGLISH.fullmatch(word):
                     continue
                 words = (*histories[state], word)
                 if target and target not in histories:
