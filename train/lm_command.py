@@ -32,20 +32,36 @@ def lm() -> None:
 
 
 @lm.command()
-@click.argument(
-    "sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCE..."
-)
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCE...")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to make.")
-@click.option("--order", default=3, show_default=True, type=click.IntRange(1, 5),
-              help="Words in a row, at most, of a text.")  # fmt: skip
-@click.option("--prune", default=0, show_default=True, type=click.IntRange(min=0),
-              help="Leave out word sequences that a text has so often or less: a smaller file.")  # fmt: skip
-@click.option("--mix", metavar="WEIGHT,WEIGHT...", callback=_weights,
-              help="Make a model of each source, and mix them with these weights.")  # fmt: skip
-@click.option("--tune", metavar="TEXT", type=click.Path(path_type=Path),
-              help="Mix them with the weights that predict this text best; no source may hold it.")  # fmt: skip
-@click.option("--size", metavar="MB", type=click.FloatRange(min=0, min_open=True),
-              help="Leave out the word sequences that matter least until the file is no larger.")  # fmt: skip
+@click.option(
+    "--order", default=3, show_default=True, type=click.IntRange(1, 5), help="Words in a row, at most, of a text."
+)
+@click.option(
+    "--prune",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Leave out word sequences that a text has so often or less: a smaller file.",
+)
+@click.option(
+    "--mix",
+    metavar="WEIGHT,WEIGHT...",
+    callback=_weights,
+    help="Make a model of each source, and mix them with these weights.",
+)
+@click.option(
+    "--tune",
+    metavar="TEXT",
+    type=click.Path(path_type=Path),
+    help="Mix them with the weights that predict this text best; no source may hold it.",
+)
+@click.option(
+    "--size",
+    metavar="MB",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Leave out the word sequences that matter least until the file is no larger.",
+)
 def build(
     sources: tuple[Path, ...],
     output: Path,
@@ -65,10 +81,8 @@ def build(
     """
     if mix and tune:
         raise InputError("--mix gives the weights that --tune would find: give one of them")
-    if mix or tune:
-        model = _mixed(sources, order, prune, mix, tune)
-    else:
-        model = _estimated(sources, order, prune)
+    given = mix or tune
+    model = _mixed(sources, order, prune, mix, tune) if given else _estimated(sources, order, prune)
     if size:
         from ds2edge.train.mixing import shrink
 

@@ -1,8 +1,9 @@
 """Several n-gram models as one, and a model without the n-grams that it can best do without.
 
-A mix has the n-grams of all its parts, each as probable as the weighted mean of what the parts say; back-off weights
-make up the rest to 1 (Stolcke 2002, SRILM's `-mix-lm`). Weights are found by expectation maximisation (Jelinek and
-Mercer 1980), n-grams are dropped by relative entropy (Stolcke 1998).
+A mix has the n-grams of all its parts, each as probable as the weighted mean of what the parts say;
+back-off weights make up the rest to 1 (Stolcke 2002, SRILM's `-mix-lm`). Weights are found by
+expectation maximisation (Jelinek and Mercer 1980), n-grams are dropped by relative entropy (Stolcke
+1998).
 """
 
 from __future__ import annotations
@@ -26,16 +27,11 @@ Flags = npt.NDArray[np.bool_]
 def mix(models: Sequence[LanguageModel], weights: Sequence[float]) -> LanguageModel:
     """One model, in which each of `models` has so much to say; weights are at least 0 and sum to 1."""
     vocabulary = _all_words(models)
-    tables = [_Table.of(model) for model in models]
-    ids = [_ids(vocabulary, model) for model in models]
+    parts = [_Part(_Table.of(model), *_ids(vocabulary, model)) for model in models]
     mixed = _Table(len(vocabulary), [], [], [])
-    for order, (keys, rows) in enumerate(_union(tables, ids, len(vocabulary))):
-        scores = (
-            np.where(known[rows[:, -1]], np.exp(table.scores(own[rows])), 0)
-            for table, (own, known) in zip(tables, ids, strict=True)
-        )
-        p = sum(weight * score for weight, score in zip(weights, scores, strict=True))
-        if not order:
+    for keys, rows in _union(parts, len(vocabulary)):
+        p = np.stack([part.probabilities(rows) for part in parts], axis=1) @ weights
+        if rows.shape[1] == 1:
             p[START] = 0
             p /= p.sum()
         mixed.add(keys, np.log(np.maximum(p, LEAST)))
@@ -50,11 +46,8 @@ def tune(models: Sequence[LanguageModel], sentences: Iterable[str]) -> list[floa
     vocabulary = _all_words(models)
     order = max(model.order for model in models)
     rows = _rows_of_text(vocabulary, sentences, order)
-    columns = []
-    for model in models:
-        own, known = _ids(vocabulary, model)
-        columns.append(np.where(known[rows[:, -1]], np.exp(_Table.of(model).scores(own[rows])), 0))
-    p = np.stack(columns, axis=1)
+    parts = [_Part(_Table.of(model), *_ids(vocabulary, model)) for model in models]
+    p = np.stack([part.probabilities(rows) for part in parts], axis=1)
     p = p[(rows[:, -1] != UNKNOWN) & (p.sum(1) > 0)]
     if not len(p):
         raise InputError("the text to tune on has no word that a source knows")
@@ -119,10 +112,11 @@ class _Table:
             self.back_off[-2] = np.log(rest / shorter)
 
     def model(self, vocabulary: list[str]) -> LanguageModel:
-        levels = []
-        for order, (keys, *logarithms) in enumerate(zip(self.keys, self.log_p, self.back_off, strict=True)):
+        levels: list[Level] = []
+        for order, keys in enumerate(self.keys):
             longer = self.parents(order + 1) if order + 1 < len(self.keys) else np.zeros(0, np.int64)
             children = np.searchsorted(longer, np.arange(len(keys) + 1))
+            logarithms = self.log_p[order], self.back_off[order]
             levels.append(Level(keys % self.words, *logarithms, children))
         return LanguageModel(vocabulary, levels)
 
@@ -162,9 +156,7 @@ class _Table:
         """Of each history of `order` words: what its n-grams leave to others, here and by shorter histories."""
         parents, histories = self.parents(order), len(self.keys[order - 1])
         shorter = self.scores(self.rows(order)[:, 1:])
-        seen, seen_shorter = (
-            np.bincount(parents, np.exp(p), histories) for p in (self.log_p[order], shorter)
-        )
+        seen, seen_shorter = (np.bincount(parents, np.exp(p), histories) for p in (self.log_p[order], shorter))
         return np.maximum(1 - seen, LEAST), np.maximum(1 - seen_shorter, LEAST)
 
     def costs(self) -> list[Floats]:
@@ -196,6 +188,25 @@ class _Table:
         return table
 
 
+@dataclass
+class _Part:
+    """A model that is mixed with others, by the word ids of the mix."""
+
+    table: _Table
+    ids: Integers  # the model's own of each word, and -1 for no word at the end
+    known: Flags  # whether the model knows the word
+
+    def probabilities(self, rows: Integers) -> Floats:
+        """p(last word | the others) of each row; 0 for a word that the model does not know."""
+        scores = self.table.scores(self.ids[rows])
+        return np.where(self.known[rows[:, -1]], np.exp(scores), 0)
+
+    def names(self) -> Integers:
+        """The word of the mix that each of the model's ids stands for."""
+        words = np.flatnonzero(self.known[:-1])
+        return words[np.argsort(self.ids[words])]
+
+
 def _all_words(models: Sequence[LanguageModel]) -> list[str]:
     words = {word for model in models for word in model.vocabulary[len(SPECIAL) :]}
     return [*SPECIAL, *sorted(words)]
@@ -209,23 +220,17 @@ def _ids(vocabulary: list[str], model: LanguageModel) -> tuple[Integers, Flags]:
     return ids, known
 
 
-def _union(
-    tables: list[_Table], ids: list[tuple[Integers, Flags]], words: int
-) -> Iterable[tuple[Integers, Integers]]:
-    """Of each order, the n-grams that any of the tables has: their keys, and their word ids."""
+def _union(parts: list[_Part], words: int) -> Iterable[tuple[Integers, Integers]]:
+    """Of each order, the n-grams that any of the parts has: their keys, and their word ids."""
     keys, rows = np.arange(words), np.arange(words)[:, None]
     yield keys, rows
-    # Of each table: the word that each of its ids stands for, and the place in the union of each n-gram.
-    names = []
-    for own, known in ids:
-        there = np.flatnonzero(known[:-1])
-        names.append(there[np.argsort(own[there])])
-    places = list(names)
-    for order in range(1, max(len(table.keys) for table in tables)):
+    names = [part.names() for part in parts]
+    places = list(names)  # of each part: where in the union its n-grams are
+    for order in range(1, max(len(part.table.keys) for part in parts)):
         found = []
-        for table, name, place in zip(tables, names, places, strict=True):
-            has = order < len(table.keys)
-            old = table.keys[order] if has else np.zeros(0, np.int64)
+        for part, name, place in zip(parts, names, places, strict=True):
+            table = part.table
+            old = table.keys[order] if order < len(table.keys) else np.zeros(0, np.int64)
             found.append(place[old // table.words] * words + name[old % table.words])
         keys = np.unique(np.concatenate(found))
         places = [np.searchsorted(keys, one) for one in found]

@@ -91,6 +91,26 @@ def test_the_best_completion_of_a_prefix_is_that_of_the_likeliest_word():
     assert model.best_completion("<") is None
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 100), order=st.integers(1, 4), data=st.data())
+def test_no_word_is_more_probable_than_the_best_completion_of_its_beginning(seed, order, data):
+    model = estimate(zipfian(seed), order)
+    words = st.integers(0, len(model.vocabulary) - 1)
+    history = tuple(data.draw(st.lists(words, max_size=4)))
+    word = data.draw(st.integers(len(SPECIAL), len(model.vocabulary) - 1))
+    for end in range(1, len(model.vocabulary[word]) + 1):
+        best = model.best_completion(model.vocabulary[word][:end], history)
+        assert best >= model.log_probability(history, word) - 1e-6
+
+
+def test_the_best_completion_knows_the_words_before():
+    model = estimate(["turn on the light", "turn on the lamp"] * 3 + ["lion"] * 9, order=2)
+    the, words = model.id("the"), [model.id(word) for word in ("light", "lamp", "lion")]
+    after = max(model.log_probability((the,), word) for word in words)
+    assert model.best_completion("l", (the,)) == pytest.approx(after)
+    assert model.best_completion("l") == pytest.approx(model.log_probability((), model.id("lion")))
+
+
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "lm.ds2lm"

@@ -30,7 +30,7 @@ def total(model: LanguageModel, history: tuple[int, ...]) -> float:
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 1000), orders=st.tuples(st.integers(1, 4), st.integers(1, 4)), weight=st.floats(0, 1))
 def test_a_mix_says_of_what_its_parts_saw_their_weighted_mean(seed, orders, weight):
-    parts = [estimate(zipfian(seed + n) + ["only here" if n else "just there"], orders[n]) for n in (0, 1)]
+    parts = [estimate([*zipfian(seed + n), "only here" if n else "just there"], orders[n]) for n in (0, 1)]
     mixed, weights = mix(parts, [weight, 1 - weight]), [weight, 1 - weight]
     for history in histories(mixed, seed):
         assert total(mixed, history) == pytest.approx(1, abs=1e-5)
@@ -39,7 +39,9 @@ def test_a_mix_says_of_what_its_parts_saw_their_weighted_mean(seed, orders, weig
         for end in range(2, len(words) + 1):  # the first part has seen it
             gram = words[max(0, end - orders[0]) : end]
             known = [part.id(gram[-1]) != UNKNOWN for part in parts]
-            expected = sum(w * probability(part, *gram) for w, part, has in zip(weights, parts, known, strict=True) if has)
+            expected = sum(
+                w * probability(part, *gram) for w, part, has in zip(weights, parts, known, strict=True) if has
+            )
             assert probability(mixed, *gram) == pytest.approx(expected, rel=1e-4)
 
 
@@ -52,7 +54,7 @@ def test_a_mix_computed_by_hand():
     assert probability(mixed, "zzz") == pytest.approx(probability(parts[0], "zzz"))
     for words in (["a", "b"], ["<s>", "a"], ["b", "</s>"]):
         expected = 0.25 * probability(parts[0], *words)
-        if "b" != words[1]:
+        if words[1] != "b":
             expected += 0.75 * probability(parts[1], *words)
         assert probability(mixed, *words) == pytest.approx(expected)
 
@@ -106,7 +108,7 @@ def test_what_matters_least_goes_first():
     assert sum(smaller.sizes) < 0.75 * sum(model.sizes)
     assert perplexity(smaller, held_out)[0] < 1.1 * perplexity(model, held_out)[0]
     assert shrink(model, 1e9) is model
-    with pytest.raises(InputError, match="its 40 words alone take 0.00 MB"):
+    with pytest.raises(InputError, match="its 40 words alone take"):
         shrink(model, 10)
 
 

@@ -1,7 +1,7 @@
-"""A Kaldi n-gram transducer (Gr.fst of a Vosk model) as an ARPA file: fstprint Gr.fst | fst_to_arpa.py > lm.arpa
+"""A Kaldi n-gram transducer as an ARPA file: fstprint Gr.fst | fst_to_arpa.py > lm.arpa
 
-`fstprint` is in Debian's libfst-tools, the type "ngram" of such files in libfst22-plugins-base. Words in letters that are
-not English are left out, with all that follows them.
+`fstprint` is in Debian's libfst-tools, the type "ngram" of Vosk's in libfst22-plugins-base. Words in
+letters that are not English are left out, with all that follows them.
 """
 
 from __future__ import annotations
