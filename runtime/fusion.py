@@ -1,8 +1,9 @@
 """Shallow fusion: what a text is worth beside its acoustic probability, by a language model and hot words.
 
 Gulcehre et al. 2015 (arXiv 1503.03535): a weighted sum of logarithms, here added word by word (Hannun et al. 2014,
-arXiv 1408.2873). Within a word the best that it may become is counted (Ortmanns et al. 1997: look-ahead), so that
-long words and short ones compete fairly in a narrow beam.
+arXiv 1408.2873). Within a word the best that it may become after the words before it is counted (Ortmanns et al. 1997:
+look-ahead), so that long words and short ones compete fairly in a narrow beam, and what no known word begins with is
+soon given up.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ds2edge.runtime.language_model import START, UNKNOWN, LanguageModel
 # Letters of a hot phrase that count before it is complete: enough to keep it in the beam, not enough to drive out all
 # other texts if it is not to be.
 HOPE = 4
-COMPLETIONS = 2**14  # looked up and remembered: the texts of a beam share most of their words
+COMPLETIONS = 2**16  # looked up and remembered: the texts of a beam share most of their words
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Fusion:
             match = self.hotwords.letter(match, word[:end])
         hope = self._hope(match)
         if self._model is not None:
-            best = self._best_completion(word)
+            best = self._best_completion(word, state.history)
             if best is None:
                 hope += self._unknown + self._penalty(match.letters)
             else:

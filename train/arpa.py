@@ -1,4 +1,4 @@
-"""Reads n-gram models in ARPA's text format, as KenLM, SRILM and others write it."""
+"""Reads n-gram models in ARPA's text format, as KenLM, SRILM, Kaldi and others write it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Section = list[tuple[list[str], float, float]]  # words, log10 of their probabil
 def read_arpa(path: Path) -> LanguageModel:
     """The model of a file, gzipped if its name ends in .gz; words in lower case. InputError if it is none.
 
-    A model without <unk> gets one, as probable as its rarest word.
+    A model without <unk> gets one, as probable as its rarest word. An n-gram whose beginning the file
+    lacks is left out, as Kaldi does.
     """
     try:
         with open_tracked(path, f"reading {path.name}") as file:
@@ -60,17 +61,18 @@ def _model(sections: list[Section]) -> LanguageModel:
     keys: list[npt.NDArray[np.int64]] = []  # of each order, sorted: index of the n-gram without its last word, and that
     levels: list[Level] = []
     for section in sections:
-        rows = np.array([[ids[word] for word in words] for words, _, _ in section])
-        found = np.zeros(len(rows), np.int64)
+        rows = np.array([[ids[word] for word in words] for words, _, _ in section], np.int64)
+        rows = rows.reshape(-1, len(levels) + 1)
+        found, begun = np.zeros(len(rows), np.int64), np.ones(len(rows), np.bool_)
         for column, known in zip(rows.T, [*keys, None], strict=True):
             key = found * len(vocabulary) + column
             if known is not None:
                 found = np.minimum(np.searchsorted(known, key), len(known) - 1)
-                if (known[found] != key).any():
-                    raise ValueError(f"the beginning of one of its {len(keys) + 1}-grams is missing")
-        order = np.argsort(key)
+                begun &= known[found] == key
+        order = np.flatnonzero(begun)[np.argsort(key[begun])]
         keys.append(key[order])
-        logarithms = np.array([values for _, *values in section])[order].T * math.log(10)
+        values = np.array([values for _, *values in section]).reshape(-1, 2)
+        logarithms = values[order].T * math.log(10)
         if levels:
             children = np.searchsorted(keys[-1] // len(vocabulary), np.arange(len(levels[-1].words) + 1))
             levels[-1] = Level(levels[-1].words, levels[-1].log_probability, levels[-1].back_off, children)

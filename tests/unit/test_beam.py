@@ -259,7 +259,7 @@ def test_an_open_word_counts_as_the_best_that_it_may_become():
     known = functools.reduce(fusion.letters, "nig", fusion.start)
     unknown = functools.reduce(fusion.letters, "nix", fusion.start)
     hot = functools.reduce(fusion.letters, "qu", fusion.start)
-    assert known.score == pytest.approx(0.5 * model.log_probability((), model.id("night")) + 1)
+    assert known.score == pytest.approx(0.5 * model.best_completion("nig", (START,)) + 1)
     assert unknown.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 - 4)
     assert hot.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 + 2)
     # Once it is over it counts in full, after the words before it.

@@ -37,4 +37,4 @@ python "$here/pack.py" run "$here"
 runtime=$here/../../runtime
 ds2edge convert run --chunk-steps 6 --calibration all.jsonl -o "$runtime/pretrained.tflite"
 ds2edge convert run --chunk-steps 6 --calibration all.jsonl --mode armv7 -o "$runtime/pretrained-armv7.tflite"
-ds2edge lm build "$text" -o "$runtime/pretrained.ds2lm"
+"$here/make_lm.sh" "$data" "$text" all.jsonl
