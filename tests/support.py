@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,18 @@ convolutions = [{ channels = 4, kernel = [5, 11], stride = [2, 4] }, { channels 
 epochs = 2
 batch_size = 8
 """
+
+
+def pretrained_script(name: str):
+    """A script of train/pretrained, as a module: the folder is no package."""
+    import importlib.util
+
+    path = Path(__file__).parent.parent / "train" / "pretrained" / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(f"pretrained_{path.stem}", path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look there
+    specification.loader.exec_module(module)
+    return module
 
 
 def speech(gap: float = 2.0) -> np.ndarray:
