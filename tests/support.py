@@ -31,10 +31,12 @@ batch_size = 8
 
 
 def pretrained_script(name: str):
-    """A script of train/pretrained, as a module: the folder is no package."""
+    """A script of train/pretrained, as a module: the folder is no package. It finds its neighbours."""
     import importlib.util
 
     path = Path(__file__).parent.parent / "train" / "pretrained" / f"{name}.py"
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     specification = importlib.util.spec_from_file_location(f"pretrained_{path.stem}", path)
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module  # dataclasses look there
