@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,20 @@ convolutions = [{ channels = 4, kernel = [5, 11], stride = [2, 4] }, { channels 
 epochs = 2
 batch_size = 8
 """
+
+
+def pretrained_script(name: str):
+    """A script of train/pretrained, as a module: the folder is no package. It finds its neighbours."""
+    import importlib.util
+
+    path = Path(__file__).parent.parent / "train" / "pretrained" / f"{name}.py"
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    specification = importlib.util.spec_from_file_location(f"pretrained_{path.stem}", path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look there
+    specification.loader.exec_module(module)
+    return module
 
 
 def speech(gap: float = 2.0) -> np.ndarray:
