@@ -69,8 +69,13 @@ class Recordings:
         """Writes the sound, whole or not at all, then its line: the text is what was recognised, to be corrected."""
         name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S-%fZ.wav")
         beside = self._folder / (name + ".part")
-        soundfile.write(beside, utterance.sound, self._rate, subtype="PCM_16", format="WAV")
-        os.replace(beside, self._folder / name)
+        try:
+            soundfile.write(beside, utterance.sound, self._rate, subtype="PCM_16", format="WAV")
+            os.replace(beside, self._folder / name)
+        except soundfile.LibsndfileError:  # it does not tell what the system said; the disk is full, as a rule
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+        finally:
+            beside.unlink(missing_ok=True)
         seconds = round(len(utterance.sound) / self._rate, 3)
         self._manifest.append({"audio": name, "text": utterance.text, "duration": seconds, "split": "train"})
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import click
 
 from ds2edge.runtime.errors import InputError
+
+
+def _cache() -> Path:
+    """Where features are kept: in the home of the user, or beside other temporary files where there is none."""
+    try:
+        return Path.home() / ".cache" / "ds2edge"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"ds2edge-{os.getuid()}"
 
 
 @click.command()
@@ -20,7 +30,7 @@ from ds2edge.runtime.errors import InputError
 @click.option("--resume", is_flag=True, help="Go on after the newest epoch in the folder.")
 @click.option("--init-from", type=click.Path(path_type=Path),
               help="A run, or `pretrained`, to begin with the weights of (fine-tuning).")  # fmt: skip
-@click.option("--cache", default=Path.home() / ".cache" / "ds2edge", show_default="~/.cache/ds2edge",
+@click.option("--cache", default=_cache, show_default="~/.cache/ds2edge",
               envvar="DS2EDGE_CACHE", show_envvar=True, type=click.Path(path_type=Path),
               help="Folder of features that are computed once; runs may share it.")  # fmt: skip
 def train(recipe: str, manifests: tuple[Path, ...], folder: Path, epochs: int | None, batch_size: int | None,

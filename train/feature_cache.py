@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime import audio, features
+from ds2edge.runtime import audio, channels, decoders, features, links, mpeg
 from ds2edge.runtime.audio import read_audio
 from ds2edge.runtime.features import Features, FeatureSettings, Frames
 from ds2edge.runtime.specification import silence_after
@@ -31,7 +31,7 @@ warnings.filterwarnings("ignore", category=joblib.memory.CacheWarning)
 CODE = hashlib.sha256(
     b"".join(
         Path(str(module.__file__)).read_bytes()
-        for module in (audio, features, augmentation, codec, noise, rooms, sounds)
+        for module in (audio, channels, decoders, features, links, mpeg, augmentation, codec, noise, rooms, sounds)
     )
 ).hexdigest()
 
