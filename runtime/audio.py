@@ -150,7 +150,7 @@ def _spooled(path: Path) -> Any:
         raise InputError(f"{path}: standard input is closed")
     if standard and sys.stdin.isatty():
         raise InputError(f"{path}: standard input is a terminal: pipe a sound file into it")
-    spool = tempfile.NamedTemporaryFile(prefix="ds2edge-")  # noqa: SIM115: it lives as long as the file
+    spool = tempfile.NamedTemporaryFile(prefix="ds2edge-")  # noqa: SIM115 (it lives as long as the file)
     try:
         with os.fdopen(os.dup(sys.stdin.fileno()), "rb") if standard else path.open("rb") as pipe:
             shutil.copyfileobj(pipe, spool)

@@ -8,7 +8,9 @@ import click
 
 FOLDER = click.Path(path_type=Path)
 skip_bad_option = click.option(
-    "--skip-bad", is_flag=True, help="Leave out the clips that are of no use, however many; each is still counted."
+    "--skip-bad",
+    is_flag=True,
+    help="Leave out the clips that are of no use, even where they are more than 1 % of 200 or more.",
 )
 SUBSETS = ("train-clean-5", "train-clean-100", "train-clean-360", "train-other-500",
            "dev-clean-2", "dev-clean", "dev-other", "test-clean", "test-other")  # fmt: skip
@@ -65,7 +67,8 @@ def commonvoice(release: Path, folder: Path | None, skip_bad: bool) -> None:
     """
     from ds2edge.train.corpora.commonvoice import import_commonvoice
 
-    import_commonvoice(release, folder or (release.parent if release.is_file() else release), skip_bad)
+    folder = folder or (release.parent if release.is_file() else release)
+    import_commonvoice(release, folder, skip_bad)
 
 
 @data.command()
@@ -82,8 +85,8 @@ def folder(source: Path, output: Path | None, dev_share: float, test_share: floa
     """Write the manifest of recordings of your own.
 
     SOURCE is a folder, in which each sound file has its text beside it in a .txt, or a CSV or TSV file with the columns
-    audio and text, and if wanted split and speaker, or a metadata.csv in LJSpeech's form (id|text). Splits are drawn by a hash, so that a clip keeps its own when
-    others come later.
+    audio and text, and if wanted split and speaker, or a metadata.csv in LJSpeech's form (id|text). Splits are drawn by
+    a hash, so that a clip keeps its own when others come later.
     """
     from ds2edge.train.corpora.folder import import_folder
 

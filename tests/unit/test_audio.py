@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 import soundfile
-from support import RATE, babble
+from support import RATE, babble, film
 
 from ds2edge.runtime.audio import AudioFile, measure, read_audio
 from ds2edge.runtime.channels import to_float
@@ -160,18 +160,6 @@ def test_a_rate_that_no_speech_has_is_refused(wav, rate):
     path.write_bytes(data)
     with pytest.raises(InputError, match=f"at {rate} Hz"):
         AudioFile(path)
-
-
-def film(path, codec: str, samples: np.ndarray, rate: int = RATE) -> None:
-    """A file that FFmpeg writes, in the container that its suffix names."""
-    av = pytest.importorskip("av", reason="PyAV is not installed (the extra `formats`)")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono")
-        stream.bit_rate = 64000
-        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
-        frame.sample_rate = rate
-        for part in (frame, None):
-            container.mux(stream.encode(part))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from ds2edge.train.corpora.importing import Utterance, write_corpus
 from ds2edge.train.corpora.tables import read_table
 from ds2edge.train.manifest import SPLITS
 
-
 CLIPS, SPOKEN_CLIPS = "clips", "audios"  # folders of read sentences and of spontaneous speech
 SPOKEN = "ss-corpus-*.tsv"  # Common Voice Spontaneous Speech: one table, whose column split says the split
 

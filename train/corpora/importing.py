@@ -18,7 +18,7 @@ from ds2edge.train.text import normalise
 log = logging.getLogger("ds2edge")
 
 MOST_SKIPPED = 0.01  # of all clips; past that something is wrong with the corpus, or with what was taken for one
-SMALL = 200  # clips: of fewer none may be of no use, and each is named
+SMALL = 200  # clips: of fewer, each that is skipped is named, and none is too many
 LEAST_SECONDS = 0.02  # of a clip: less than a letter
 NAMED = 5  # skipped clips of a large corpus that are named one by one
 
@@ -39,8 +39,8 @@ class Utterance:
 def write_corpus(utterances: Iterable[Utterance], folder: Path, skip_bad: bool = False) -> Path:
     """Hears every clip to its end and writes `folder`/manifest.jsonl, whose path it returns.
 
-    A clip without audio or without a letter is skipped and named. InputError if there is none of use, or if more are
-    of none than a large corpus may have, or any in a small one: then `skip_bad` does without them all the same.
+    A clip without audio or without a letter is skipped and named. InputError if nothing is left, or if a large corpus
+    has more of them than happen by chance: then `skip_bad` does without them all the same.
     """
     listed = list(utterances)
     if not listed:
@@ -49,13 +49,16 @@ def write_corpus(utterances: Iterable[Utterance], folder: Path, skip_bad: bool =
         measured = list(track(pool.map(_measure, listed), f"measuring {len(listed)} clips", len(listed)))
     clips = [clip for clip in measured if isinstance(clip, Clip)]
     skipped = [problem for problem in measured if isinstance(problem, str)]
-    refused = len(skipped) > (MOST_SKIPPED * len(listed) if len(listed) >= SMALL else 0)
-    few = len(listed) < SMALL and refused and not skip_bad
-    for problem in skipped if few else skipped[:NAMED]:
+    small = len(listed) < SMALL
+    for problem in skipped if small else skipped[:NAMED]:
         log.warning("skipped: %s", problem)
-    if refused and not skip_bad or not clips:
-        remedy = "mend them, or --skip-bad goes on without them" if clips else "nothing is left"
-        raise InputError(f"{len(skipped)} of {len(listed)} clips are of no use (named above): {remedy}")
+    if not clips:
+        raise InputError(f"{folder}: none of {len(listed)} clips is of use; the first: {skipped[0]}")
+    if len(skipped) > MOST_SKIPPED * len(listed) and not small and not skip_bad:
+        raise InputError(
+            f"{len(skipped)} of {len(listed)} clips are of no use, more than 1 %; the first: {skipped[0]}: "
+            "mend them, or --skip-bad goes on without them"
+        )
     if skipped:
         log.warning("skipped %d of %d clips", len(skipped), len(listed))
     manifest = folder / "manifest.jsonl"
