@@ -6,14 +6,26 @@ import re
 import unicodedata
 
 # What keyboards, telephones and word processors put where an apostrophe is meant.
-APOSTROPHES = dict.fromkeys(map(ord, "\u2019\u2018\u02bc\u02b9\u2032\u00b4`\uff07\u201b\ua78c\u055a"), "'")
+APOSTROPHES = dict.fromkeys(map(ord, "\u2019\u2018\u02bc\u02b9\u2032\u00b4`\uff07\u201b\ua78c"), "'")
 # Letters that Unicode does not take apart.
-LETTERS = {
-    ord(letter): plain
-    for letter, plain in {"\u00df": "ss", "\u1e9e": "SS", "\u00e6": "ae", "\u00c6": "AE", "\u0153": "oe", "\u0152": "OE",
-                          "\u00fe": "th", "\u00de": "TH", "\u00f0": "d", "\u00d0": "D", "\u0131": "i", "\u014b": "ng",
-                          "\u014a": "NG", "\u0259": "e"}.items()
-}  # fmt: skip
+LETTERS = str.maketrans(
+    {
+        "\u00df": "ss",
+        "\u1e9e": "SS",
+        "\u00e6": "ae",
+        "\u00c6": "AE",
+        "\u0153": "oe",
+        "\u0152": "OE",
+        "\u00fe": "th",
+        "\u00de": "TH",
+        "\u00f0": "d",
+        "\u00d0": "D",
+        "\u0131": "i",
+        "\u014b": "ng",
+        "\u014a": "NG",
+        "\u0259": "e",
+    }
+)
 _NAMED = re.compile(r"LATIN (?:SMALL|CAPITAL) LETTER ([A-Z]) WITH ")
 
 

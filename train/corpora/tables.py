@@ -24,7 +24,8 @@ def read_table(path: Path, needed: Collection[str]) -> Iterator[tuple[int, dict[
             if missing:
                 raise InputError(f"{path}:1: no column {', '.join(missing)} in the header {rows.fieldnames}")
             for row in rows:
-                if None not in row and not any((field or "").strip() for field in row.values()):  # what a spreadsheet leaves below its rows
+                blank = None not in row and not any((field or "").strip() for field in row.values())
+                if blank:  # what a spreadsheet leaves below its rows
                     continue
                 if None in row or any(row[name] is None for name in needed):
                     raise InputError(f"{path}:{rows.line_num}: has not the fields of the header {rows.fieldnames}")
