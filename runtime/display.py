@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.channels import to_float
+from ds2edge.runtime.level import FULL_SCALE
 
 METER = 10  # characters
 QUIETEST = -60.0  # dB below full scale at which the meter begins
@@ -29,8 +30,9 @@ class LiveLine:
             return
         level = decibels(samples)
         self._level = max(level, HOLD * self._level + (1 - HOLD) * level)
-        bar = meter(self._level)
-        room = shutil.get_terminal_size().columns - METER - 3
+        clipped = len(samples) > 0 and float(np.abs(to_float(samples)).max()) >= FULL_SCALE
+        bar = meter(self._level) + ("!" if clipped else "")
+        room = shutil.get_terminal_size().columns - METER - 4
         tail = text if len(text) <= room else "…" + text[len(text) - room + 1 :]
         click.echo(f"\r\x1b[K{bar} {tail}", err=True, nl=False)
 

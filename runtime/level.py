@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
+from ds2edge.runtime.channels import to_float
 from ds2edge.runtime.features import Samples
 
 FULL_SCALE = 0.999  # of 1: a sample from there on counts as clipped
 MOST_CLIPPED = 0.001  # of all samples
 QUIET = -50.0  # dBFS of the loudest second: below it, even speech is near the noise of a sound card
 SILENT = -95.0  # dBFS: below it there is nothing but the last bits
+WATCHED, WAITED = 10.0, 60.0  # seconds of live sound, before it is judged at all, and called quiet
 BEYOND = 2.0  # times full scale: not clipped, but written in another scale
 
 
@@ -76,6 +79,31 @@ class Level:
         if self.clipped_share > MOST_CLIPPED:
             return f"is clipped ({100 * self.clipped_share:.1f} % of it at full scale): record it less loud"
         return ""
+
+
+class LevelWatch:
+    """Looks at the level of live sound, and says once what is wrong with it."""
+
+    def __init__(self) -> None:
+        self._level: Level | None = None
+        self._rate = 0
+        self._said = False
+
+    def remark(self, samples: npt.NDArray[np.generic], rate: int) -> str:
+        """After the next samples, as `to_float` takes them: what to say now, "" as a rule."""
+        if self._said:
+            return ""
+        if self._level is None or rate != self._rate:
+            self._level, self._rate = Level(rate), rate
+        channels = to_float(samples)
+        self._level.add(channels[:, int(np.square(channels).sum(0).argmax())])
+        heard, remark = self._level.samples / rate, self._level.remark()
+        if heard < WATCHED or (f"({self._level.loudest:.0f} dBFS)" in remark and heard < WAITED):
+            return ""
+        if self._level.loudest >= QUIET:  # somebody has spoken; another stretch begins
+            self._level = Level(rate)
+        self._said = bool(remark)
+        return f"the sound {remark}; `ds2edge doctor` says more" if remark else ""
 
 
 def decibels(power: float) -> float:

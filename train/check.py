@@ -27,14 +27,16 @@ LENGTH_ERROR = 0.1  # seconds between the manifest and the file
 # standard deviations, which are the scaled median deviation, and at least as large as in one reader's speech.
 RATE_DEVIATIONS = 5.0
 LEAST_RATE_DEVIATION = 0.15
+LETTERS_A_SECOND = 50 / 1.1  # that a model of the kit's can say: one a step of 20 ms, at the fastest speed
 FEWEST_FOR_RATE = 20  # clips, for a median to mean something
 
-# What is found, in the order of the report. Of the first four, training would stop or the score be no score.
+# What is found, in the order of the report. Of the first five, training would stop or the score be no score.
 UNREADABLE = "cannot be read"
 WORDLESS = "no letter is left of the text"
 LEAKED = "the same audio in two splits"
 CUT_SHORT = "cut short"
-ERRORS = (UNREADABLE, WORDLESS, LEAKED, CUT_SHORT)
+TOO_LONG = "more letters than fit into the audio (training leaves it out)"
+ERRORS = (UNREADABLE, WORDLESS, LEAKED, CUT_SHORT, TOO_LONG)
 REPEATED = "the same audio twice in a split"
 WRONG_DURATION = "duration in the manifest is not the file's"
 SILENT = f"silent (below {SILENCE:g} dBFS)"
@@ -109,6 +111,10 @@ def check(manifests: Iterable[Path]) -> Check:
             kind = REPEATED if first.split == clip.split else LEAKED
             result.found[kind].append(f"{clip.audio} ({clip.split}): {first.audio} ({first.split})")
         result.rates[clip.split].append(seen.letters / seen.heard.seconds)
+        if seen.letters > LETTERS_A_SECOND * seen.heard.seconds:
+            result.found[TOO_LONG].append(
+                f"{clip.audio}: {seen.letters} in {seen.heard.seconds:.2f} s: {clip.text[:60]!r}"
+            )
     for clip, seen in zip(clips, examined, strict=True):
         if seen.text and clip.split != "train" and "train" in texts[seen.text]:
             result.found[SHARED_TEXT].append(f"{clip.audio} ({clip.split}): {clip.text!r}")
@@ -177,6 +183,6 @@ def _find_mismatched(result: Check, clips: list[Clip], examined: list[Examined])
     median = np.median(logarithms)
     deviation = max(1.4826 * float(np.median(np.abs(logarithms - median))), LEAST_RATE_DEVIATION)
     for (clip, rate), logarithm in zip(pairs, logarithms, strict=True):
-        if abs(logarithm - median) > RATE_DEVIATIONS * deviation:
+        if abs(logarithm - median) > RATE_DEVIATIONS * deviation and rate <= LETTERS_A_SECOND:
             usual = f"usual are {np.exp(median):.1f}"
             result.found[MISMATCHED].append(f"{clip.audio}: {rate:.1f} letters/s, {usual}: {clip.text[:60]!r}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support import RATE, babble
 
-from ds2edge.runtime.level import Level
+from ds2edge.runtime.level import Level, LevelWatch
 
 PAUSES = np.zeros(20 * RATE, np.float32)
 
@@ -29,3 +29,21 @@ def test_remarks(samples, says, block):
         level.add(samples[first : first + block])
     assert level.remark().startswith(says) or says in level.remark()
     assert bool(level.remark()) == bool(says)
+
+
+@pytest.mark.parametrize(
+    ("samples", "seconds", "says"),
+    [
+        (babble(1.0), 100, ""),
+        (0.001 * babble(1.0), 50, ""),  # perhaps nobody speaks
+        (0.001 * babble(1.0), 70, "is very quiet"),
+        (np.zeros((RATE, 2), np.int16), 5, ""),
+        (np.zeros((RATE, 2), np.int16), 30, "is silent"),
+        (np.clip(20 * babble(1.0), -1, 1), 30, "is clipped"),
+    ],
+)
+def test_live_sound_is_remarked_on_once(samples, seconds, says):
+    watch = LevelWatch()
+    said = [remark for _ in range(seconds) if (remark := watch.remark(samples, RATE))]
+    assert len(said) == bool(says)
+    assert says in "".join(said)
