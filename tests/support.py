@@ -71,6 +71,20 @@ def babble(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     return (0.1 * tone + 0.01 * random.standard_normal(len(t))).astype(np.float32)
 
 
+def film(path: Path, codec: str, samples: np.ndarray, rate: int = RATE) -> None:
+    """A file that FFmpeg writes, in the container that its suffix names."""
+    import pytest
+
+    av = pytest.importorskip("av", reason="PyAV is not installed (the extra `formats`)")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        stream.bit_rate = 64000
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate = rate
+        for part in (frame, None):
+            container.mux(stream.encode(part))
+
+
 def jolt(model) -> None:
     """Moves every weight and every batch norm statistic: at their initial values a fold that is wrong goes unseen."""
     random = np.random.default_rng(7)

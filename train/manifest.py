@@ -56,14 +56,20 @@ def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
         {
             "audio": os.path.relpath(clip.audio, path.parent),
             "text": clip.text,
-            "duration": round(clip.duration, 3),
+            "duration": max(round(clip.duration, 3), 0.001),
             "split": clip.split,
             "speaker": clip.speaker,
             **({"weight": clip.weight} if clip.weight != 1 else {}),
         }
         for clip in clips
     ]
-    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_whole(path, "".join(_line(row) + "\n" for row in rows))
+
+
+def _line(row: dict[str, Any]) -> str:
+    line = json.dumps(row, ensure_ascii=False)
+    # A file's name may be no text at all.
+    return line if line.isascii() or line.encode("utf-8", "ignore").decode() == line else json.dumps(row)
 
 
 def _clip(line: str, path: Path, number: int) -> Clip:
