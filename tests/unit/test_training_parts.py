@@ -248,7 +248,7 @@ def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["mini", "digits", "edge", "edge-cpu", "voice", "ljspeech", "deepspeech2-bidirectional"]
+    "name", ["mini", "digits", "edge", "english", "voice", "ljspeech", "deepspeech2-bidirectional"]
 )
 def test_the_kits_recipes_are_whole(name):
     assert read_recipe(name).name == name
@@ -279,7 +279,7 @@ def test_a_recipe_with_a_fault_is_refused_by_name(tmp_path, text, says):
 
 
 def test_a_recipe_that_is_not_there_is_answered_with_those_that_are():
-    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, edge-cpu, ljspeech, mini, voice"):
+    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, english, ljspeech, mini, voice"):
         read_recipe("nonsense")
 
 
@@ -289,7 +289,7 @@ def test_own_epochs_and_batch_size():
 
 
 def test_rounded_training_goes_on_gently():
-    recipe = read_recipe("edge-cpu")
+    recipe = read_recipe("english")
     rounded = recipe.with_training(qat=True).training
     assert recipe.training.sorted_first_epoch
     assert not rounded.sorted_first_epoch
