@@ -134,7 +134,13 @@ class Drawing:
         return speed, (10 ** (decibels / 20)).astype(np.float32), gap.astype(np.int64)
 
     def _batches(
-        self, clip: Whole, speed: Any, gain: Any, gap: Any, batch: float, spread: float = 0.0
+        self,
+        clip: Whole,
+        speed: Any,
+        gain: Any,
+        gap: Any,
+        batch: float,
+        spread: float = 0.0,
     ) -> list[Rows]:
         """Rows of about equal length together; `spread`: how far from the order of length."""
         real = clip >= 0

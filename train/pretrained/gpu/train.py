@@ -133,7 +133,7 @@ def create_run(
     }
     if parent:
         facts["initialised_from"] = {"name": parent.specification.name} | parent.best_figures()
-    mean, deviation = (tuple(np.round(x.tolist(), 3).tolist()) for x in front.statistics())
+    mean, deviation = (tuple(np.round(x, 3).tolist()) for x in front.statistics())
     heard = (recipe.features, mean, deviation)
     specification = Specification(recipe.name, symbols.alphabet, *heard, training=facts)
     return Run.create(folder, recipe, specification, symbols)
