@@ -25,7 +25,8 @@ def cut(
 
     pcm: int16. The others are [rows, parts]: where in the row a clip starts, its length and its
     offset in the buffer (int64, samples), its speed (float64) and its gain (float32). At speed 1
-    the samples are those of the buffer, exactly; at others a windowed sinc of 8 taps interpolates.
+    the samples are those of the buffer, to float32's last bits; at others a windowed sinc of 8 taps
+    interpolates.
     """
     if not pcm.is_cuda:
         return cut_plainly(pcm, start, length, offset, speed, gain, samples)
