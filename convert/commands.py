@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ds2edge.convert import CALIBRATED, MODES
+from ds2edge.runtime.output import require_writable
 
 
 @click.command()
@@ -24,6 +25,7 @@ def convert(run: Path, mode: str, calibration: Path | None, output: Path, chunk_
     from ds2edge.convert.conversion import convert as run_conversion
     from ds2edge.train.manifest import read_manifest
 
+    require_writable(output, "model.tflite")
     clips = read_manifest(calibration) if mode in CALIBRATED and calibration else []
     conversion = run_conversion(run, mode, clips, output, chunk_steps)
     if conversion.calibration:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import sys
 from importlib.metadata import entry_points, version
@@ -12,6 +14,7 @@ import click
 from ds2edge.runtime.errors import GateNotMet, InputError
 
 COMMANDS = "ds2edge.commands"  # entry-point group, see pyproject.toml
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 # Modules that the base install lacks.
 TRAIN_EXTRA = {
     *("tensorflow", "keras", "jiwer", "num2words", "rich", "requests", "joblib", "tensorboardX"),
@@ -24,8 +27,8 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of a first use: train, convert, compare, run."""
-        order = ["data", "train", "evaluate", "convert", "parity", "info", "lm", "transcribe", "listen", "bench",
-                 "deploy"]  # fmt: skip
+        order = ["data", "train", "evaluate", "convert", "parity", "info", "lm", "transcribe", "listen", "doctor",
+                 "bench", "deploy"]  # fmt: skip
         names = {entry.name for entry in entry_points(group=COMMANDS)}
         return [name for name in order if name in names] + sorted(names - set(order))
 
@@ -49,6 +52,11 @@ class Commands(click.Group):
                 raise
             remedy = "pip install 'deepspeech2-edge[train]'"
             raise _Failure(f"this command needs {error.name}, which is not installed: {remedy}", 2) from error
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise _Failure(f"{where}{error.strerror}: make room, or write to another place", 2) from None
         except KeyboardInterrupt:
             raise _Failure("interrupted", 130) from None
 
@@ -73,6 +81,9 @@ class _Lines(logging.Handler):
 @click.version_option(version("deepspeech2-edge"), prog_name="ds2edge")
 def main() -> None:
     """DeepSpeech2 for the edge: train in Keras, quantize to int8 LiteRT, transcribe on a Raspberry Pi or a phone."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8, a name that is not either
+            stream.reconfigure(errors="backslashreplace")
     log = logging.getLogger("ds2edge")
     log.setLevel(logging.INFO)
     log.handlers = [_Lines()]

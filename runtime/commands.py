@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -16,43 +17,63 @@ from ds2edge.runtime.ctc import DecoderFactory
 from ds2edge.runtime.decoding import decoding_options
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.output import Output
 from ds2edge.runtime.pretrained import PRETRAINED, model_option
 from ds2edge.runtime.recognizer import Recognizer, Result
+from ds2edge.runtime.sound_files import sounds_in
 from ds2edge.runtime.specification import Specification, read_specification
+from ds2edge.runtime.subtitles import srt, tsv, vtt
 
+log = logging.getLogger("ds2edge")
+
+FORMATS = ("text", "json", "srt", "vtt", "tsv")
 SHOWN = 8  # pieces of an alphabet
 
 
 @click.command()
 @click.argument("audio", nargs=-1, required=True, type=click.Path(path_type=Path))
 @model_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a file: words with times and confidence.")
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="File for the result; a folder, where several files become subtitles.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True,
+              help="What is written: text, words with times and confidence, or subtitles.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json: one JSON object a file.")
+@click.option("--channel", type=click.IntRange(min=1), help="Hear this channel alone.  [default: all that have sound]")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
 @decoding_options
-def transcribe(audio: tuple[Path, ...], model: Path, as_json: bool, threads: int, decoder: DecoderFactory) -> None:
-    """Write down what is said in sound files (any format, rate, number of channels and length).
+def transcribe(
+    audio: tuple[Path, ...], model: Path, output: Path | None, form: str, as_json: bool, channel: int | None,
+    threads: int, decoder: DecoderFactory,
+) -> None:  # fmt: skip
+    """Write down what is said in sound files, in the sound files of folders, or in what comes through a pipe (`-`).
 
-    A file that cannot be read is named and passed over; the exit code is then 2.
+    Any format, sample rate, number of channels and length. A file that cannot be read is named and passed over; the
+    exit code is then 2.
     """
+    form = "json" if as_json else form
+    files = _files(audio)
+    several = len(files) > 1 or any(path.is_dir() for path in audio)
+    apart = several and form in ("srt", "vtt")
+    if apart and output is None:
+        raise InputError(f"--format {form} of several files: give -o FOLDER, which gets one of each")
     recognizer = Recognizer(model, threads, decoder)
-    heard = spent = 0.0
-    failed = 0
-    for path in audio:
-        started = time.perf_counter()
-        try:
-            result = _transcribe_with_progress(recognizer, path)
-        except InputError as error:
-            click.echo(f"error: {error}", err=True)
-            failed += 1
-            continue
-        seconds = time.perf_counter() - started
-        heard, spent = heard + result.seconds, spent + seconds
-        if as_json:
-            facts = {"audio": str(path), **dataclasses.asdict(result)}
-            facts["real_time_factor"] = round(seconds / result.seconds, 4)
-            click.echo(json.dumps(facts, ensure_ascii=False))
-        else:
-            click.echo(f"{path}: {result.text}")
+    heard, spent, failed = 0.0, 0.0, 0
+    with Output(None if apart else output) as out:
+        for path in files:
+            started = time.perf_counter()
+            try:
+                result = _transcribe_with_progress(recognizer, path, channel)
+            except InputError as error:
+                click.echo(f"error: {error}", err=True)
+                failed += 1
+                continue
+            seconds = time.perf_counter() - started
+            heard, spent = heard + result.seconds, spent + seconds
+            if apart and output is not None:
+                with Output(_beside(output, path, form)) as own:
+                    own.line(_written(form, path, result, seconds, several))
+            else:
+                out.line(_written(form, path, result, seconds, several))
     if heard:
         click.echo(
             f"{heard:.1f} s of audio in {spent:.2f} s: real-time factor {spent / heard:.3f} "
@@ -60,15 +81,48 @@ def transcribe(audio: tuple[Path, ...], model: Path, as_json: bool, threads: int
             err=True,
         )
     if failed:
+        if len(files) > 1:
+            click.echo(f"error: {failed} of {len(files)} files could not be read", err=True)
         sys.exit(2)
 
 
-def _transcribe_with_progress(recognizer: Recognizer, path: Path) -> Result:
-    audio = AudioFile(path)
-    if not sys.stderr.isatty() or audio.seconds < 60:
-        return recognizer.transcribe(audio)
-    with click.progressbar(length=int(audio.seconds), label=path.name, file=sys.stderr) as bar:
-        return recognizer.transcribe(audio, lambda seconds: bar.update(round(seconds)))
+def _files(given: Sequence[Path]) -> list[Path]:
+    return [path for item in given for path in (sounds_in(item) if item.is_dir() else [item])]
+
+
+def _beside(folder: Path, path: Path, form: str) -> Path:
+    """Where the subtitles of a file go: two of the same name do not share one."""
+    wanted, number = folder / f"{path.stem}.{form}", 1
+    while wanted.exists():
+        number += 1
+        wanted = folder / f"{path.stem}-{number}.{form}"
+    return wanted
+
+
+def _written(form: str, path: Path, result: Result, seconds: float, several: bool) -> str:
+    if form == "json":
+        facts = {"audio": str(path), **dataclasses.asdict(result)}
+        facts["real_time_factor"] = round(seconds / result.seconds, 4) if result.seconds else None
+        return json.dumps(facts, ensure_ascii=False)
+    if form == "srt":
+        return srt(result.words)
+    if form == "vtt":
+        return vtt(result.words)
+    if form == "tsv":
+        return tsv(result.words, str(path))
+    return f"{path}: {result.text}" if several else result.text
+
+
+def _transcribe_with_progress(recognizer: Recognizer, path: Path, channel: int | None) -> Result:
+    audio = AudioFile(path, channel)
+    if not sys.stderr.isatty() or not 60 <= audio.promised < float("inf"):
+        result = recognizer.transcribe(audio)
+    else:
+        with click.progressbar(length=int(audio.promised), label=path.name, file=sys.stderr) as bar:
+            result = recognizer.transcribe(audio, lambda seconds: bar.update(round(seconds)))
+    if remark := audio.level.remark():
+        log.warning("%s: %s", path, remark)
+    return result
 
 
 @click.command()

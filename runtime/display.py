@@ -9,7 +9,8 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.audio import to_mono
+from ds2edge.runtime.channels import to_float
+from ds2edge.runtime.level import FULL_SCALE
 
 METER = 10  # characters
 QUIETEST = -60.0  # dB below full scale at which the meter begins
@@ -29,8 +30,9 @@ class LiveLine:
             return
         level = decibels(samples)
         self._level = max(level, HOLD * self._level + (1 - HOLD) * level)
-        bar = meter(self._level)
-        room = shutil.get_terminal_size().columns - METER - 3
+        clipped = len(samples) > 0 and float(np.abs(to_float(samples)).max()) >= FULL_SCALE
+        bar = meter(self._level) + ("!" if clipped else "")
+        room = shutil.get_terminal_size().columns - METER - 4
         tail = text if len(text) <= room else "…" + text[len(text) - room + 1 :]
         click.echo(f"\r\x1b[K{bar} {tail}", err=True, nl=False)
 
@@ -41,12 +43,17 @@ class LiveLine:
 
 
 def decibels(samples: npt.NDArray[np.generic]) -> float:
-    """Root mean square level in dB of full scale, at least `QUIETEST`."""
-    power = float(np.mean(np.square(to_mono(samples), dtype=np.float64))) if len(samples) else 0.0
+    """Root mean square level of the loudest channel in dB of full scale, at least `QUIETEST`."""
+    power = float(np.square(to_float(samples), dtype=np.float64).mean(0).max()) if len(samples) else 0.0
     return max(QUIETEST, 10 * float(np.log10(max(power, 1e-12))))
 
 
 def meter(level: float) -> str:
     """A bar for a level in dB, `METER` characters wide."""
     full = round(METER * min(1.0, max(0.0, 1 - level / QUIETEST)))
-    return "█" * full + "░" * (METER - full)
+    bar = "█" * full + "░" * (METER - full)
+    try:
+        bar.encode(sys.stderr.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#" * full + "." * (METER - full)
+    return bar

@@ -20,6 +20,7 @@ from ds2edge.runtime.decoding import decoding_options
 from ds2edge.runtime.display import LiveLine
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.level import LevelWatch
 from ds2edge.runtime.listener import Listener, Utterance
 from ds2edge.runtime.microphone import Microphone, list_devices
 from ds2edge.runtime.pretrained import model_option
@@ -48,12 +49,13 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
 @click.option("--list-devices", is_flag=True, is_eager=True, expose_value=False, callback=_print_devices,
               help="Print the microphones and leave.")  # fmt: skip
 @click.option("--wait", is_flag=True, help="Wait for a microphone that is not there yet, as a service does.")
-@click.option("--stdin", is_flag=True, help="Hear raw samples on standard input instead of a microphone.")
+@click.option("--stdin", is_flag=True, help="Hear raw samples, or a WAV, on standard input instead of a microphone.")
 @click.option("--rate", default=16000, show_default=True, type=click.IntRange(4000, 384000), help="Hz, of --stdin.")
 @click.option("--channels", default=1, show_default=True, type=click.IntRange(1, 32), help="Of --stdin, interleaved.")
 @click.option("--format", "sample_format", default="S16_LE", show_default=True, type=click.Choice(list(SAMPLE_FORMATS)),
               help="Of --stdin, named as in arecord.")  # fmt: skip
 @click.option("--file", "path", type=click.Path(path_type=Path), help="Play a sound file instead, in real time.")
+@click.option("--channel", type=click.IntRange(min=1), help="Hear this channel alone.  [default: all that have sound]")
 @click.option("--end-silence", default=RULES.silence, show_default=True, type=ABOVE_ZERO,
               help="Seconds without a letter, after words, that end an utterance.")  # fmt: skip
 @click.option("--end-length", default=RULES.length, show_default=True, type=click.FloatRange(1, 600),
@@ -67,8 +69,8 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
 @decoding_options
 def listen(
     model: Path, device: str | None, wait: bool, stdin: bool, rate: int, channels: int, sample_format: str,
-    path: Path | None, end_silence: float, end_length: float, end_idle: float, as_json: bool, log_path: Path | None,
-    save: Path | None, threads: int, decoder: DecoderFactory,
+    path: Path | None, channel: int | None, end_silence: float, end_length: float, end_idle: float, as_json: bool,
+    log_path: Path | None, save: Path | None, threads: int, decoder: DecoderFactory,
 ) -> None:  # fmt: skip
     """Write down live what is said: partial text that settles into final lines.
 
@@ -90,12 +92,18 @@ def listen(
         stop = opened.enter_context(_stopped_by_signals())
         blocks: Iterator[Block]
         if path is not None:
-            blocks = play(path, stop)
+            blocks = play(path, stop, channel=channel)
         elif stdin:
+            if sys.stdin is None or sys.stdin.closed:
+                raise InputError("standard input is closed: pipe samples into it, or leave out --stdin")
             blocks = raw_pcm(sys.stdin.fileno(), rate, sample_format, channels, stop)
         else:
             blocks = opened.enter_context(Microphone(device, sample_rate, wait)).blocks(stop)
-        for block in blocks:
+        watch = LevelWatch()
+        for heard in blocks:
+            block = heard if channel is None or path is not None else heard.of_channel(channel)
+            if remark := watch.remark(block.samples, block.rate):
+                log.warning("%s", remark)
             finals = listener.accept(block.samples, block.rate)
             output.show(finals, listener, block)
         output.finish(listener)

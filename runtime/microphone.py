@@ -25,6 +25,8 @@ BUFFER = 0.05  # seconds in one callback
 SILENT = 3.0  # seconds without a callback after which a microphone counts as lost
 REPORT = 10.0  # seconds between two reports of dropped sound
 RETRY = (0.5, 30.0)  # seconds before the first try to open it again, and at most; doubled from try to try
+USUAL_RATES = (8000, 16000, 22050, 32000, 44100, 48000, 96000)  # Hz
+OVERFLOW = 2  # flag of a callback before which sound was lost
 INVALID_RATE, INVALID_CHANNELS = -9997, -9998  # PortAudio's error numbers
 
 
@@ -48,6 +50,8 @@ class Microphone:
         `wait`: a device that is not there at the start is waited for, as one that is lost later always is.
         """
         self._name, self._rate, self._wait = name, rate, wait
+        self.heard_name, self._index = "", 0  # of the device that was opened
+        self.overflows = 0  # times that sound was lost before it came here
         self._queue = AudioQueue(CAPACITY)
         self._dropped = self._reported = 0.0  # seconds, in all
         self._next_report = 0.0
@@ -74,10 +78,13 @@ class Microphone:
         self._close()
         self._quiet.close()
 
-    def blocks(self, stop: Event) -> Iterator[Block]:
-        """What is heard, until `stop`. Sound that came too fast to be recognised, and a lost device, are reported."""
+    def blocks(self, stop: Event, until: float = math.inf) -> Iterator[Block]:
+        """What is heard, until `stop`, or until a time of time.monotonic().
+
+        Sound that came too fast to be recognised, and a lost device, are reported.
+        """
         last = time.monotonic()
-        while not stop.is_set():
+        while not stop.is_set() and time.monotonic() < until:
             if self._stream is None:
                 if not self._reopen(stop):
                     return
@@ -123,6 +130,7 @@ class Microphone:
                 if error.errno not in (INVALID_RATE, INVALID_CHANNELS):
                     break
             else:
+                self.heard_name, self._index = device.name, device.index
                 log.info("listening to %s at %d Hz", device.name, rate)
                 return
         raise InputError(f"{device.name}: cannot be opened ({reason.strerror or reason}): is another program using it?")
@@ -131,6 +139,7 @@ class Microphone:
         pyaudio = load_pyaudio()
 
         def heard(data: bytes, count: int, times: object, status: int) -> tuple[None, int]:
+            self.overflows += bool(status & OVERFLOW)
             samples = np.frombuffer(data, np.int16).reshape(-1, channels)
             self._queue.put(Block(samples, rate, time.monotonic()))
             return None, pyaudio.paContinue
@@ -140,12 +149,29 @@ class Microphone:
             frames_per_buffer=int(BUFFER * rate), stream_callback=heard,
         )  # fmt: skip
 
+    def takes(self, rate: int) -> bool:
+        """Whether the device that is open says that it takes a rate, in Hz."""
+        pyaudio = load_pyaudio()
+        try:
+            return bool(
+                self._audio.is_format_supported(
+                    rate, input_device=self._index, input_channels=1, input_format=pyaudio.paInt16
+                )
+            )
+        except (ValueError, OSError):  # how PyAudio says no
+            return False
+
     def _close(self) -> None:
         for close in (self._stream and self._stream.close, self._audio and self._audio.terminate):
             if close:
                 with contextlib.suppress(OSError):  # of a device that is gone
                     close()
         self._stream = self._audio = None
+
+
+def rates_of(microphone: Microphone) -> list[int]:
+    """The usual rates that an open microphone takes, in Hz."""
+    return [rate for rate in USUAL_RATES if microphone.takes(rate)]
 
 
 def load_pyaudio() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import time
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from ds2edge.runtime.audio import AudioFile
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.wav_header import read_header
 
 log = logging.getLogger("ds2edge")
 
@@ -38,38 +40,63 @@ class Block:
     rate: int  # Hz
     captured: float  # time.monotonic() when its last sample was there
 
+    def of_channel(self, channel: int) -> Block:
+        """One channel alone, counted from 1. InputError if there are fewer."""
+        channels = 1 if self.samples.ndim == 1 else self.samples.shape[1]
+        if channel > channels:
+            raise InputError(f"the sound has {channels} channels, so no channel {channel}")
+        samples = self.samples if self.samples.ndim == 1 else self.samples[:, channel - 1]
+        return Block(samples, self.rate, self.captured)
+
 
 def raw_pcm(descriptor: int, rate: int, sample_format: str, channels: int, stop: Event) -> Iterator[Block]:
-    """Interleaved samples without a header, until the end of the file or `stop`.
+    """Interleaved samples, until the end of the file or `stop`; what the header of a WAV says goes before `rate` etc.
 
-    How they arrive changes nothing; a last sample that is cut short is dropped. InputError for a WAV, whose header and
-    format would be taken for sound.
+    How they arrive changes nothing; a last sample that is cut short is dropped. InputError for a WAV whose samples are
+    of another kind.
     """
-    kind = SAMPLE_FORMATS[sample_format]
-    size = kind.itemsize * channels
-    pending, checked, open_ = b"", False, True
-    while open_ and not stop.is_set():
-        # A pipe may be silent for long, and `stop` is set by a signal: a read that waits would not notice.
-        if not select.select([descriptor], [], [], WAIT)[0]:
+    pending, left, header = b"", math.inf, False
+    begun = False
+    for data in _arriving(descriptor, stop):
+        pending += data
+        if not begun and len(pending) >= 4:
+            header, begun = pending.startswith(b"RIFF"), True
+        if header:
+            found = read_header(pending)
+            if found is None:
+                continue
+            header, pending = False, pending[found.size :]
+            rate, channels, sample_format = found.rate, found.channels, found.sample_format
+            left = math.inf if found.sound is None else found.sound
+        elif not begun:
             continue
-        data = os.read(descriptor, READ)
-        pending, open_ = pending + data, bool(data)
-        if len(pending) < 4 and not checked and open_:
-            continue
-        if not checked and pending.startswith(b"RIFF"):
-            raise InputError("standard input holds a WAV, not raw samples: give arecord -t raw, or use --file")
-        checked = True
-        whole = len(pending) - len(pending) % size
+        kind = SAMPLE_FORMATS[sample_format]
+        usable = int(min(len(pending), left))
+        whole = usable - usable % (kind.itemsize * channels)
         samples, pending = np.frombuffer(pending[:whole], kind), pending[whole:]
+        left -= whole
         if len(samples):
             yield Block(samples.reshape(-1, channels), rate, time.monotonic())
+        if left < kind.itemsize * channels:  # what follows the sound of a WAV is none
+            return
     if pending and not stop.is_set():
         log.warning("standard input ended in the middle of a sample: its %d bytes are dropped", len(pending))
 
 
-def play(path: Path, stop: Event, seconds: float = 0.1) -> Iterator[Block]:
+def _arriving(descriptor: int, stop: Event) -> Iterator[bytes]:
+    """What comes through a pipe. It may be silent for long, and `stop` is set by a signal: a read that waits would not
+    notice."""
+    while not stop.is_set():
+        if select.select([descriptor], [], [], WAIT)[0]:
+            data = os.read(descriptor, READ)
+            if not data:
+                return
+            yield data
+
+
+def play(path: Path, stop: Event, seconds: float = 0.1, channel: int | None = None) -> Iterator[Block]:
     """A sound file in blocks of `seconds`, each when its last sample would have been heard, until `stop`."""
-    audio = AudioFile(path)
+    audio = AudioFile(path, channel)
     started, heard = time.monotonic(), 0
     for samples in audio.blocks(seconds):
         heard += len(samples)

@@ -15,6 +15,8 @@ import soundfile
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.listener import Utterance
 
+DEV_EVERY = 10  # utterances, of which one is to judge a training by
+
 
 def final_event(utterance: Utterance, latency: float) -> dict[str, Any]:
     """The JSON object of a final; `latency`: seconds from the end of its last word until it was known."""
@@ -64,15 +66,23 @@ class Recordings:
         """`rate` of the sound, in Hz. InputError if the folder cannot be written."""
         self._folder, self._rate = folder, rate
         self._manifest = JsonLines(folder / "manifest.jsonl")
+        self._kept = (folder / "manifest.jsonl").read_bytes().count(b"\n")
 
     def add(self, utterance: Utterance) -> None:
         """Writes the sound, whole or not at all, then its line: the text is what was recognised, to be corrected."""
         name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S-%fZ.wav")
         beside = self._folder / (name + ".part")
-        soundfile.write(beside, utterance.sound, self._rate, subtype="PCM_16", format="WAV")
-        os.replace(beside, self._folder / name)
+        try:
+            soundfile.write(beside, utterance.sound, self._rate, subtype="PCM_16", format="WAV")
+            os.replace(beside, self._folder / name)
+        except soundfile.LibsndfileError:  # it does not tell what the system said; the disk is full, as a rule
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+        finally:
+            beside.unlink(missing_ok=True)
         seconds = round(len(utterance.sound) / self._rate, 3)
-        self._manifest.append({"audio": name, "text": utterance.text, "duration": seconds, "split": "train"})
+        split = "dev" if self._kept % DEV_EVERY == DEV_EVERY // 2 else "train"
+        self._manifest.append({"audio": name, "text": utterance.text, "duration": seconds, "split": split})
+        self._kept += 1
 
     def close(self) -> None:
         """Closes the manifest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,20 @@ batch_size = 8
 """
 
 
+def pretrained_script(name: str):
+    """A script of train/pretrained, as a module: the folder is no package. It finds its neighbours."""
+    import importlib.util
+
+    path = Path(__file__).parent.parent / "train" / "pretrained" / f"{name}.py"
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    specification = importlib.util.spec_from_file_location(f"pretrained_{path.stem}", path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look there
+    specification.loader.exec_module(module)
+    return module
+
+
 def speech(gap: float = 2.0) -> np.ndarray:
     """The spoken clips in order, `gap` seconds of a quiet room after each. float32 at RATE."""
     from ds2edge.runtime.audio import read_audio
@@ -54,6 +69,20 @@ def babble(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     t = np.arange(int(seconds * rate)) / rate
     tone = sum(np.sin(2 * np.pi * f * t) for f in (180, 620, 1400, 2600)) * (np.sin(2 * np.pi * 3 * t) > 0)
     return (0.1 * tone + 0.01 * random.standard_normal(len(t))).astype(np.float32)
+
+
+def film(path: Path, codec: str, samples: np.ndarray, rate: int = RATE) -> None:
+    """A file that FFmpeg writes, in the container that its suffix names."""
+    import pytest
+
+    av = pytest.importorskip("av", reason="PyAV is not installed (the extra `formats`)")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        stream.bit_rate = 64000
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate = rate
+        for part in (frame, None):
+            container.mux(stream.encode(part))
 
 
 def jolt(model) -> None:

@@ -12,9 +12,10 @@ import tarfile
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, BinaryIO
 
 import requests
 from requests.exceptions import ChunkedEncodingError, InvalidSchema, InvalidURL, MissingSchema
@@ -151,7 +152,9 @@ def _verify(archive: Archive, path: Path) -> None:
 
 
 def unpack(path: Path, top: str, target: Path) -> None:
-    """Unpacks folder `top` of a .tar.gz or .tar.bz2 as `target`, which appears when all of it is there; once.
+    """Unpacks folder `top` of a .tar, .tar.gz or .tar.bz2 as `target`, which appears when all of it is there; once.
+
+    `top` "": all of it.
 
     InputError if the archive is damaged, holds no such folder, or reaches outside of it; and for a full disk.
     """
@@ -161,7 +164,7 @@ def unpack(path: Path, top: str, target: Path) -> None:
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        decompress = bz2.open if path.suffix == ".bz2" else gzip.open  # tarfile's own would pass over wrong checksums
+        decompress = _decompressor(path)
         with open_tracked(path, f"unpacking {path.name}") as file, decompress(file) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
                 for member in tar:
@@ -180,6 +183,13 @@ def unpack(path: Path, top: str, target: Path) -> None:
         raise InputError(f"{path}: not a sound archive ({error}): download it again") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _decompressor(path: Path) -> Callable[[BinaryIO], Any]:
+    """By the first bytes. tarfile's own would pass over wrong checksums."""
+    with path.open("rb") as file:
+        begins = file.read(3)
+    return bz2.open if begins == b"BZh" else gzip.open if begins[:2] == b"\x1f\x8b" else nullcontext
 
 
 def _write(source: IO[bytes] | None, folder: Path, name: str) -> None:

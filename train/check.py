@@ -3,49 +3,48 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import signal
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from ds2edge.runtime.audio import AudioFile
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.level import MOST_CLIPPED
 from ds2edge.train.manifest import Clip, read_manifest
 from ds2edge.train.progress import track
 from ds2edge.train.text import normalise
 
 CHUNK = 16  # clips that a process takes at a time
-FULL_SCALE = 0.999  # of 1: a sample from there on counts as clipped
-MOST_CLIPPED = 0.001  # of a clip's samples
 SILENCE = -60.0  # dBFS of a whole clip: below, nobody spoke
 LENGTH_ERROR = 0.1  # seconds between the manifest and the file
 # A text that is not of its clip is read too fast or too slow: further from the median of the logarithm than so many
 # standard deviations, which are the scaled median deviation, and at least as large as in one reader's speech.
 RATE_DEVIATIONS = 5.0
 LEAST_RATE_DEVIATION = 0.15
+LETTERS_A_SECOND = 50 / 1.1  # that a model of the kit's can say: one a step of 20 ms, at the fastest speed
 FEWEST_FOR_RATE = 20  # clips, for a median to mean something
 
-# What is found, in the order of the report. Of the first four, training would stop or the score be no score.
+# What is found, in the order of the report. Of the first five, training would stop or the score be no score.
 UNREADABLE = "cannot be read"
 WORDLESS = "no letter is left of the text"
 LEAKED = "the same audio in two splits"
 CUT_SHORT = "cut short"
-ERRORS = (UNREADABLE, WORDLESS, LEAKED, CUT_SHORT)
+TOO_LONG = "more letters than fit into the audio (training leaves it out)"
+ERRORS = (UNREADABLE, WORDLESS, LEAKED, CUT_SHORT, TOO_LONG)
 REPEATED = "the same audio twice in a split"
 WRONG_DURATION = "duration in the manifest is not the file's"
 SILENT = f"silent (below {SILENCE:g} dBFS)"
 CLIPPED = f"clipped (more than {100 * MOST_CLIPPED:g} % of samples at full scale)"
+CANCELLED = "channels that cancel each other out (one is turned over)"
 MISMATCHED = "text too long or too short for the audio"
 SHARED_TEXT = "text of dev or test that training has too"
-REMARKS = (REPEATED, WRONG_DURATION, SILENT, CLIPPED, MISMATCHED, SHARED_TEXT)
+REMARKS = (REPEATED, WRONG_DURATION, SILENT, CLIPPED, CANCELLED, MISMATCHED, SHARED_TEXT)
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ class Heard:
     clipped: float  # share of samples at full scale
     digest: bytes  # of the samples
     problem: str  # that the file is cut short
+    cancelled: bool = False  # whether the plain mean of its channels would have lost the sound
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,10 @@ def check(manifests: Iterable[Path]) -> Check:
             kind = REPEATED if first.split == clip.split else LEAKED
             result.found[kind].append(f"{clip.audio} ({clip.split}): {first.audio} ({first.split})")
         result.rates[clip.split].append(seen.letters / seen.heard.seconds)
+        if seen.letters > LETTERS_A_SECOND * seen.heard.seconds:
+            result.found[TOO_LONG].append(
+                f"{clip.audio}: {seen.letters} in {seen.heard.seconds:.2f} s: {clip.text[:60]!r}"
+            )
     for clip, seen in zip(clips, examined, strict=True):
         if seen.text and clip.split != "train" and "train" in texts[seen.text]:
             result.found[SHARED_TEXT].append(f"{clip.audio} ({clip.split}): {clip.text!r}")
@@ -136,35 +140,14 @@ def examine(clip: Clip) -> Examined:
 
 def hear(path: Path) -> Heard:
     """Level, length and form of a sound file. InputError if it cannot be read."""
-    audio = AudioFile(path)
-    count, energy, clipped, digest = 0, 0.0, 0, hashlib.blake2b(digest_size=16)
-    with _warnings() as problems:
-        for block in audio.blocks():
-            count += len(block)
-            energy += float(np.square(block, dtype=np.float64).sum())
-            clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
-            digest.update(block.tobytes())
-    channels = soundfile.info(str(path)).channels
-    form = f"{audio.rate} Hz {({1: 'mono', 2: 'stereo'}).get(channels, f'{channels} channels')}"
-    level = 10 * np.log10(energy / count + 1e-12)
-    return Heard(count / audio.rate, form, float(level), clipped / count, digest.digest(), "; ".join(problems))
-
-
-@contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """What the runtime warns of meanwhile: kept, not printed."""
-    kept: list[str] = []
-
-    def keep(record: logging.LogRecord) -> bool:
-        kept.append(record.getMessage())
-        return False
-
-    log = logging.getLogger("ds2edge")
-    log.addFilter(keep)
-    try:
-        yield kept
-    finally:
-        log.removeFilter(keep)
+    audio, digest = AudioFile(path), hashlib.blake2b(digest_size=16)
+    for block in audio.blocks(warn=False):
+        digest.update(block.tobytes())
+    level = audio.level
+    form = f"{audio.rate} Hz {({1: 'mono', 2: 'stereo'}).get(audio.channels, f'{audio.channels} channels')}"
+    seconds = level.samples / audio.rate
+    problem = f"{path}: {audio.remarks()[0]}" if audio.cut else ""
+    return Heard(seconds, form, level.mean, level.clipped_share, digest.digest(), problem, audio.cancelled)
 
 
 def _add_text(result: Check, clip: Clip, seen: Examined) -> None:
@@ -183,6 +166,8 @@ def _add_audio(result: Check, clip: Clip, heard: Heard) -> None:
         result.found[CUT_SHORT].append(heard.problem)
     elif abs(heard.seconds - clip.duration) > LENGTH_ERROR:
         result.found[WRONG_DURATION].append(f"{clip.audio}: {clip.duration:g} s, in truth {heard.seconds:.2f} s")
+    if heard.cancelled:
+        result.found[CANCELLED].append(str(clip.audio))
     if heard.level < SILENCE:
         result.found[SILENT].append(f"{clip.audio}: {heard.level:.0f} dBFS")
     if heard.clipped > MOST_CLIPPED:
@@ -198,6 +183,6 @@ def _find_mismatched(result: Check, clips: list[Clip], examined: list[Examined])
     median = np.median(logarithms)
     deviation = max(1.4826 * float(np.median(np.abs(logarithms - median))), LEAST_RATE_DEVIATION)
     for (clip, rate), logarithm in zip(pairs, logarithms, strict=True):
-        if abs(logarithm - median) > RATE_DEVIATIONS * deviation:
+        if abs(logarithm - median) > RATE_DEVIATIONS * deviation and rate <= LETTERS_A_SECOND:
             usual = f"usual are {np.exp(median):.1f}"
             result.found[MISMATCHED].append(f"{clip.audio}: {rate:.1f} letters/s, {usual}: {clip.text[:60]!r}")

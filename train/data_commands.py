@@ -7,6 +7,11 @@ from pathlib import Path
 import click
 
 FOLDER = click.Path(path_type=Path)
+skip_bad_option = click.option(
+    "--skip-bad",
+    is_flag=True,
+    help="Leave out the clips that are of no use, even where they are more than 1 % of 200 or more.",
+)
 SUBSETS = ("train-clean-5", "train-clean-100", "train-clean-360", "train-other-500",
            "dev-clean-2", "dev-clean", "dev-other", "test-clean", "test-other")  # fmt: skip
 
@@ -52,16 +57,18 @@ def librispeech(subsets: tuple[str, ...], folder: Path, source: Path | None, mir
 
 @data.command()
 @click.argument("release", metavar="DIR", type=FOLDER)
-@click.option("-o", "--output", "folder", type=FOLDER, help="Gets manifest.jsonl; DIR itself if not given.")
-def commonvoice(release: Path, folder: Path | None) -> None:
-    """Write the manifest of a Common Voice release.
+@click.option("-o", "--output", "folder", type=FOLDER, help="Gets manifest.jsonl; by default the folder of DIR.")
+@skip_bad_option
+def commonvoice(release: Path, folder: Path | None, skip_bad: bool) -> None:
+    """Write the manifest of a Common Voice release, of read sentences or of spontaneous speech.
 
-    DIR is the folder of a language, with clips, train.tsv, dev.tsv and test.tsv, from commonvoice.mozilla.org (which
-    gives it to those who sign in). Splits are Common Voice's own.
+    DIR is the folder of a language, a folder above it, or the .tar.gz from commonvoice.mozilla.org (which gives it to
+    those who sign in). Splits are Common Voice's own.
     """
     from ds2edge.train.corpora.commonvoice import import_commonvoice
 
-    import_commonvoice(release, folder or release)
+    folder = folder or (release.parent if release.is_file() else release)
+    import_commonvoice(release, folder, skip_bad)
 
 
 @data.command()
@@ -72,19 +79,20 @@ def commonvoice(release: Path, folder: Path | None) -> None:
 @click.option("--split-by", default="speaker", show_default=True, type=click.Choice(["speaker", "file"]),
               help="What is drawn; clips without a speaker are drawn by file.")  # fmt: skip
 @click.option("--folder-is-speaker", is_flag=True, help="The folder a clip lies in is its speaker.")
+@skip_bad_option
 def folder(source: Path, output: Path | None, dev_share: float, test_share: float, split_by: str,
-           folder_is_speaker: bool) -> None:  # fmt: skip
+           folder_is_speaker: bool, skip_bad: bool) -> None:  # fmt: skip
     """Write the manifest of recordings of your own.
 
     SOURCE is a folder, in which each sound file has its text beside it in a .txt, or a CSV or TSV file with the columns
-    audio and text, and if wanted split and speaker. Splits are drawn by a hash, so that a clip keeps its own when
-    others come later.
+    audio and text, and if wanted split and speaker, or a metadata.csv in LJSpeech's form (id|text). Splits are drawn by
+    a hash, so that a clip keeps its own when others come later.
     """
     from ds2edge.train.corpora.folder import import_folder
 
     output = output or (source if source.is_dir() else source.parent)
     import_folder(source, output, dev_share, test_share, by_speaker=split_by == "speaker",
-                  folder_is_speaker=folder_is_speaker)  # fmt: skip
+                  folder_is_speaker=folder_is_speaker, skip_bad=skip_bad)  # fmt: skip
 
 
 @data.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,15 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime import audio, features
+from ds2edge.runtime import audio, channels, decoders, features, links, mpeg
 from ds2edge.runtime.audio import read_audio
 from ds2edge.runtime.features import Features, FeatureSettings, Frames
 from ds2edge.runtime.specification import silence_after
 from ds2edge.train import augmentation, codec, noise, rooms, sounds
 from ds2edge.train.augmentation import augment_samples
 from ds2edge.train.recipe import Augmentation, ModelSettings, Recipe
+
+log = logging.getLogger("ds2edge")
 
 # joblib shows a traceback for an entry that a killed run or a full disk cut short, and computes it anew all the same;
 # and it warns, file by file, when the disk is full.
@@ -31,7 +34,7 @@ warnings.filterwarnings("ignore", category=joblib.memory.CacheWarning)
 CODE = hashlib.sha256(
     b"".join(
         Path(str(module.__file__)).read_bytes()
-        for module in (audio, features, augmentation, codec, noise, rooms, sounds)
+        for module in (audio, channels, decoders, features, links, mpeg, augmentation, codec, noise, rooms, sounds)
     )
 ).hexdigest()
 
@@ -63,8 +66,8 @@ class FeatureCache:
     """Levels (dB per bin) of clips. Interrupted and concurrent runs may share a folder."""
 
     def __init__(self, folder: Path | None, recipe: Recipe) -> None:
-        """`folder` None: nothing is kept."""
-        memory = joblib.Memory(folder, verbose=0)
+        """`folder` None: nothing is kept; nor is it, with a warning, in one that cannot be written."""
+        memory = joblib.Memory(folder if folder and _writable(folder) else None, verbose=0)
         self._settings, self._padding = recipe.features, padding_of(recipe.model)
         self._statistics = memory.cache(statistics)
         self._levels = memory.cache(padded_levels)
@@ -77,6 +80,16 @@ class FeatureCache:
         """[frames, bins] in dB, with the silence before and after that the network needs. InputError as above."""
         levels: Frames = _kept(self._levels, _key(path), self._settings, self._padding, drawn, CODE)
         return levels.astype(np.float32)
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        log.warning("%s: cannot be written (%s): features are computed anew each time", folder, error.strerror)
+        return False
 
 
 def _kept(function: Any, *arguments: Any) -> Any:

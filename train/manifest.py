@@ -1,4 +1,4 @@
-"""Manifests: one JSON object a line with audio, text, duration, split and speaker."""
+"""Manifests: one JSON object a line with audio, text, duration, split, speaker and, if it is not 1, weight."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Clip:
     duration: float  # seconds
     split: str
     speaker: str = ""
+    weight: float = 1.0  # how much it counts in training; 0: not at all
 
 
 def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> list[Clip]:
@@ -55,13 +56,20 @@ def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
         {
             "audio": os.path.relpath(clip.audio, path.parent),
             "text": clip.text,
-            "duration": round(clip.duration, 3),
+            "duration": max(round(clip.duration, 3), 0.001),
             "split": clip.split,
             "speaker": clip.speaker,
+            **({"weight": clip.weight} if clip.weight != 1 else {}),
         }
         for clip in clips
     ]
-    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_whole(path, "".join(_line(row) + "\n" for row in rows))
+
+
+def _line(row: dict[str, Any]) -> str:
+    line = json.dumps(row, ensure_ascii=False)
+    # A file's name may be no text at all.
+    return line if line.isascii() or line.encode("utf-8", "ignore").decode() == line else json.dumps(row)
 
 
 def _clip(line: str, path: Path, number: int) -> Clip:
@@ -81,5 +89,8 @@ def _clip(line: str, path: Path, number: int) -> Clip:
         raise InputError(f"{where}: split '{row['split']}' is none of {', '.join(SPLITS)}")
     if not 0 < row["duration"] < float("inf"):
         raise InputError(f"{where}: duration {row['duration']} is not a number of seconds above 0")
-    audio = path.parent / row["audio"]
-    return Clip(audio, row["text"], float(row["duration"]), row["split"], str(row.get("speaker") or ""))
+    weight = row.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
+        raise InputError(f"{where}: weight {weight!r} is not a number from 0")
+    audio, speaker = path.parent / row["audio"], str(row.get("speaker") or "")
+    return Clip(audio, row["text"], float(row["duration"]), row["split"], speaker, float(weight))

@@ -9,13 +9,15 @@ import numpy as np
 import soundfile
 import soxr
 
-from ds2edge.runtime.audio import AudioFile, to_mono
+from ds2edge.runtime.audio import AudioFile
+from ds2edge.runtime.channels import to_float
+from ds2edge.runtime.decoders import ITS_OWN_ERRORS, reason
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
+from ds2edge.runtime.sound_files import SOUNDS
 
-# RAW says nothing of its rate, so that no program could read it unasked.
-SOUNDS = frozenset(f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW") | {".opus"}
 PIECE = 10  # seconds; an hour of noise is then read where it is heard, not whole
+LONGEST = 86400  # seconds of a file, whatever its header says
 HELD = 400  # pieces in each process: 256 MB at most at 16 kHz
 
 
@@ -34,7 +36,7 @@ def sound_files(folder: str) -> tuple[Path, ...]:
 def rate_and_length(path: Path) -> tuple[int, int]:
     """Of a file, in Hz and samples, as its header says. InputError if it is no sound file or holds no audio."""
     audio = AudioFile(path)
-    return audio.rate, round(audio.seconds * audio.rate)
+    return audio.rate, round(min(audio.promised, LONGEST) * audio.rate)
 
 
 @lru_cache(maxsize=HELD)
@@ -46,9 +48,9 @@ def read_piece(path: Path, number: int, rate: int) -> Samples:
     own, _ = rate_and_length(path)
     try:
         samples, _ = soundfile.read(path, PIECE * own, number * PIECE * own, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: cannot be read ({error.error_string.rstrip('.')})") from None
-    heard = soxr.resample(to_mono(samples[:, 0]), own, rate)
+    except ITS_OWN_ERRORS as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
+    heard = soxr.resample(to_float(samples)[:, 0], own, rate)
     heard = heard if len(heard) else np.zeros(1, np.float32)  # cut short, or too short for a single sample
     heard.flags.writeable = False  # the next caller gets the same array
     return heard

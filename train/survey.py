@@ -26,6 +26,7 @@ MOST_SKIPPED = 0.01  # of all clips; past that something is wrong with the data 
 # Of a bin, in dB. Where the recordings have a band that is empty (telephone speech, say), the first noise in it would
 # otherwise be worth more than all the speech.
 LEAST_DEVIATION = 8.0
+SMALL = 200  # clips: of fewer, each that is skipped is named, and none is too many
 NAMED = 5  # skipped clips of each kind that are named one by one
 SPELLED_OUT = Symbols()
 
@@ -52,9 +53,10 @@ def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache, symbols: Symb
     """Reads every clip once, in worker processes, unless the cache knows it.
 
     A clip is skipped, named and counted when it cannot be read, when nothing of its text is left by the normaliser, or
-    when its text needs more steps than the model puts out for it. InputError if there is nothing to train on, or if
-    more than 1 % cannot be read or have no text.
+    when its text needs more steps than the model puts out for it. Clips of weight 0 are left out. InputError if there
+    is nothing to train on, or if more than 1 % of `SMALL` or more cannot be read or have no text.
     """
+    clips = [clip for clip in clips if clip.weight]
     examples: dict[str, list[Example]] = {split: [] for split in SPLITS}
     skipped: list[str] = []
     short: list[str] = []
@@ -83,12 +85,13 @@ def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache, symbols: Symb
 
 
 def _report(skipped: list[str], short: list[str], clips: int) -> None:
-    for problem in skipped[:NAMED] + short[:NAMED]:
+    named = clips if clips < SMALL else NAMED
+    for problem in skipped[:named] + short[:named]:
         log.warning("skipped: %s", problem)
     if skipped or short:
         left_out = f"skipped {len(skipped) + len(short)} of {clips} clips"
         log.warning("%s, %d of them for too little sound for their text", left_out, len(short))
-    if len(skipped) > MOST_SKIPPED * clips:
+    if len(skipped) > MOST_SKIPPED * clips and clips >= SMALL:
         raise InputError(f"{len(skipped)} of {clips} clips cannot be used, more than 1 %; the first: {skipped[0]}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ds2edge.train.curves import Curves
 from ds2edge.train.distribution import Group, join_group
 from ds2edge.train.feature_cache import FeatureCache
 from ds2edge.train.initialise import copy_weights
+from ds2edge.train.long_clips import without_long
 from ds2edge.train.manifest import Clip, read_manifest
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.recipe import Recipe
@@ -34,19 +36,19 @@ Beginning = tuple[Run, Survey, DeepSpeech2, History]
 
 
 def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = False, init_from: Path | None = None,
-          cache: Path | None = None) -> Run:  # fmt: skip
+          cache: Path | None = None, max_seconds: float = math.inf) -> Run:  # fmt: skip
     """Trains on all devices until the recipe's last epoch; `resume` goes on after the newest epoch in the folder.
 
     `init_from`: a run whose weights, features and statistics this one begins with; quantization-aware training needs
     one, and chooses its ranges by it, on these manifests. `cache`: folder for features; None:
-    nothing is kept.
+    nothing is kept. Clips of more than `max_seconds` are left out.
 
     InputError if the data cannot be used, if the folder already holds a run (or, to resume, none or one of another
     recipe), if the other run's model is of another shape, if the disk is full, or if the loss is no longer a number.
     """
     keep_freed_memory()
     begun = Run.open(folder) if resume else None
-    clips = [clip for path in manifests for clip in read_manifest(path)]
+    clips = without_long([clip for path in manifests for clip in read_manifest(path)], max_seconds)
     group = join_group(recipe.training)
     group.agree((recipe, [(clip.audio.name, clip.text, clip.duration, clip.split) for clip in clips]),
                 "recipe, or other manifests,")  # fmt: skip

@@ -1,13 +1,17 @@
 """Reading sound files, good and bad."""
 
 import logging
+import os
+import sys
+import threading
 
 import numpy as np
 import pytest
 import soundfile
-from support import RATE, babble
+from support import RATE, babble, film
 
-from ds2edge.runtime.audio import AudioFile, read_audio, to_mono
+from ds2edge.runtime.audio import AudioFile, measure, read_audio
+from ds2edge.runtime.channels import to_float
 from ds2edge.runtime.errors import InputError
 
 
@@ -26,23 +30,18 @@ def test_other_rates_are_resampled_to_the_same_sound(wav, rate):
     assert {180, 620, 1400, 2600} <= set(np.argsort(spectrum)[-12:])
 
 
-def test_channels_are_averaged():
-    left, right = babble(0.1), babble(0.1, seed=1)
-    np.testing.assert_allclose(to_mono(np.stack([left, right], 1)), (left + right) / 2, atol=1e-7)
-
-
 @pytest.mark.parametrize(("kind", "full"), [(np.int16, 2**15), (np.int32, 2**31)])
 def test_integers_become_minus_one_to_one(kind, full):
-    assert to_mono(np.array([-full, 0, full // 2], kind)).tolist() == [-1.0, 0.0, 0.5]
+    assert to_float(np.array([-full, 0, full // 2], kind))[:, 0].tolist() == [-1.0, 0.0, 0.5]
 
 
 def test_other_integers_are_refused():
     with pytest.raises(ValueError, match="uint8"):
-        to_mono(np.zeros(3, np.uint8))
+        to_float(np.zeros(3, np.uint8))
 
 
 def test_what_is_not_finite_becomes_silence():
-    assert to_mono(np.array([0.5, np.nan, np.inf, -np.inf], np.float32)).tolist() == [0.5, 0.0, 0.0, 0.0]
+    assert to_float(np.array([0.5, np.nan, np.inf, -np.inf], np.float32))[:, 0].tolist() == [0.5, 0.0, 0.0, 0.0]
 
 
 def test_a_file_cut_short_gives_what_is_there_and_a_warning(wav, caplog):
@@ -84,3 +83,136 @@ def test_what_is_no_sound_is_named(tmp_path, content, says):
 def test_a_wav_without_samples_holds_no_audio(wav):
     with pytest.raises(InputError, match="no audio"):
         AudioFile(wav("a.wav", seconds=0))
+
+
+def streamed(data: bytes) -> bytes:
+    """A FLAC whose number of samples is 0: unknown, as of one that went through a pipe."""
+    return data[:21] + bytes([data[21] & 0xF0, 0, 0, 0, 0]) + data[26:]
+
+
+def test_a_streamed_flac_is_read_to_its_end_without_a_word(wav, caplog):
+    path = wav("a.flac", seconds=3.3)
+    path.write_bytes(streamed(path.read_bytes()))
+    audio = measure(path)
+    assert audio.level.samples == int(3.3 * RATE)
+    assert not audio.remarks()
+
+
+def test_gsm_is_read_though_it_cannot_be_sought_in(wav):
+    audio = measure(wav("a.wav", rate=8000, subtype="GSM610"))
+    assert audio.level.samples == pytest.approx(8000, abs=320)
+    assert not audio.remarks()
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.5, 0.8])
+def test_an_mp3_cut_short_gives_what_is_there_and_nothing_twice(wav, caplog, cut):
+    path = wav("a.mp3", seconds=4)
+    whole = read_audio(path, RATE)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(cut * len(data))])
+    heard = read_audio(path, RATE)
+    assert len(heard) == pytest.approx(cut * 4 * RATE, abs=0.2 * RATE)
+    sure = len(heard) - 2000  # the last frame lacks what overlaps with the next
+    np.testing.assert_allclose(heard[:sure], whole[:sure], atol=1e-3)
+    assert "cut short" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "ogg", "opus"])
+@pytest.mark.parametrize("rates", [(16000, 16000, 16000), (16000, 48000)])
+def test_what_was_joined_is_read_to_its_end(tmp_path, suffix, rates):
+    one = [tmp_path / f"{number}.{suffix}" for number in range(len(rates))]
+    form = {"mp3": ("MP3", None), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS")}[suffix]
+    for part, rate in zip(one, rates, strict=True):
+        soundfile.write(part, babble(1.5, rate), rate, format=form[0], subtype=form[1])
+    path = tmp_path / f"joined.{suffix}"
+    path.write_bytes(b"".join(part.read_bytes() for part in one))
+    heard = read_audio(path, RATE)
+    alone = read_audio(one[0], RATE)
+    assert len(heard) == pytest.approx(len(rates) * len(alone), abs=100 * len(rates))
+    np.testing.assert_allclose(heard[: RATE // 2], alone[: RATE // 2], atol=1e-6)
+    again = heard[-len(alone) :]
+    assert np.sqrt(np.mean(again**2)) == pytest.approx(np.sqrt(np.mean(alone**2)), rel=0.1)
+
+
+def bare(data: bytes) -> bytes:
+    """An MP3 without the frame that counts the others, behind whose length libsndfile would stop."""
+    mark = max(data.find(b"Xing"), data.find(b"Info"))
+    start = data.rfind(b"\xff", 0, mark)
+    return data[data.find(data[start : start + 2], mark) :]
+
+
+@pytest.mark.parametrize("quiet_first", [True, False])
+def test_an_mp3_that_does_not_count_its_frames_is_read_to_its_end(tmp_path, quiet_first):
+    sound = np.concatenate([np.zeros(3 * RATE), babble(3.0)][:: 1 if quiet_first else -1])
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, sound, RATE, format="MP3", bitrate_mode="VARIABLE", compression_level=0.2)
+    path.write_bytes(b"\0" * 700 + bare(path.read_bytes()))
+    audio = measure(path)
+    assert audio.level.samples == pytest.approx(6 * RATE, abs=0.15 * RATE)
+    assert not audio.remarks()
+
+
+@pytest.mark.parametrize("rate", [100, 2_000_000_000])
+def test_a_rate_that_no_speech_has_is_refused(wav, rate):
+    path = wav("a.wav")
+    data = bytearray(path.read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"at {rate} Hz"):
+        AudioFile(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [("a.m4a", "aac", RATE), ("a.mp4", "aac", 44100), ("a.webm", "libopus", 48000), ("a.mkv", "ac3", 48000),
+     ("a.wma", "wmav2", 44100)],
+)  # fmt: skip
+def test_what_phones_and_browsers_write_is_read_by_ffmpeg(tmp_path, name, codec, rate):
+    sound = babble(2.0, rate)
+    film(tmp_path / name, codec, sound, rate)
+    audio = measure(tmp_path / name)
+    assert audio.rate == rate
+    assert audio.level.samples == pytest.approx(2 * rate, abs=0.15 * rate)
+    assert audio.level.mean == pytest.approx(10 * np.log10(np.mean(sound**2)), abs=1.5)
+    assert not audio.remarks()
+
+
+def test_without_pyav_the_remedy_is_named(tmp_path, monkeypatch):
+    film(tmp_path / "a.m4a", "aac", babble(0.5))
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(InputError, match=r"a\.m4a: not a readable .*pip install 'deepspeech2-edge\[formats\]'.*ffmpeg"):
+        AudioFile(tmp_path / "a.m4a")
+
+
+def test_a_list_of_addresses_is_no_sound_file(tmp_path, wav):
+    (tmp_path / "a.m3u8").write_text(f"#EXTM3U\n#EXTINF:1,\n{wav('b.wav')}\n")
+    (tmp_path / "concat.txt").write_text(f"ffconcat version 1.0\nfile {tmp_path / 'b.wav'}\n")
+    for name in ("a.m3u8", "concat.txt"):
+        with pytest.raises(InputError, match="not a readable sound file"):
+            AudioFile(tmp_path / name)
+
+
+def test_a_pipe_and_a_folder(wav, tmp_path):
+    path = wav("a.wav")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=lambda: fifo.write_bytes(path.read_bytes()))
+    writer.start()
+    assert len(read_audio(fifo, RATE)) == RATE
+    writer.join()
+    with pytest.raises(InputError, match="is a folder"):
+        AudioFile(tmp_path)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("of its own"), MemoryError(), ValueError("x\ny")])
+def test_whatever_a_decoder_raises_is_a_line_of_that_file(wav, monkeypatch, error):
+    path = wav("a.wav")
+    audio = AudioFile(path)
+
+    def fails(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", fails)
+    with pytest.raises(InputError, match="holds no readable audio") as caught:
+        list(audio.blocks())
+    assert "\n" not in str(caught.value)

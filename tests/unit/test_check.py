@@ -60,8 +60,10 @@ def test_nothing_is_found_where_nothing_is_wrong(corpus):
         ({"sound": babble(1.0, seed=3)}, module.REPEATED, "x.wav (train): "),
         ({"duration": 1.5}, module.WRONG_DURATION, "1.5 s, in truth 1.00 s"),
         ({"sound": np.zeros(16000)}, module.SILENT, "-120 dBFS"),
+        ({"sound": np.stack([babble(1.0, seed=98), -babble(1.0, seed=98)], 1)}, module.CANCELLED, "x.wav"),
         ({"sound": 12 * babble(1.0, seed=99)}, module.CLIPPED, "%"),
-        ({"text": "many more words than can be said in a second " * 3}, module.MISMATCHED, "letters/s"),
+        ({"text": "many more words than can be said in a second " * 3}, module.TOO_LONG, "134 in 1.00 s"),
+        ({"text": "more words than people say in a second"}, module.MISMATCHED, "letters/s"),
         ({"sound": babble(60.0, seed=9), "duration": 60.0}, module.MISMATCHED, "0.2 letters/s"),
         ({"text": "CLIP number 7!", "split": "test"}, module.SHARED_TEXT, "x.wav (test)"),
     ],
@@ -92,17 +94,17 @@ def test_rates_channels_and_dropped_characters_are_counted_with_an_example(corpu
                     "audio": "x.wav",
                     "rate": 8000,
                     "sound": babble(1.0, 8000),
-                    "text": "a caf\u00e9 for \u00a33 \U0001f600",
+                    "text": "a caf\u00e9 for \u00a73 \U0001f600",
                 },
-                {"audio": "y.wav", "rate": 48000, "sound": np.stack([babble(1.0, 48000)] * 2, 1), "text": "5 \u00a3"},
+                {"audio": "y.wav", "rate": 48000, "sound": np.stack([babble(1.0, 48000)] * 2, 1), "text": "5 \u00a7"},
             )
         ]
     )
     assert result.forms == {"16000 Hz mono": 30, "8000 Hz mono": 1, "48000 Hz stereo": 1}
-    assert result.dropped == {"\u00a3": 2, "\U0001f600": 1}  # an accent leaves its letter, a digit becomes a word
+    assert result.dropped == {"\u00a7": 2, "\U0001f600": 1}  # an accent leaves its letter, a digit becomes a word
     report = list(lines(result))
     assert "audio   16000 Hz mono (30), 8000 Hz mono (1), 48000 Hz stereo (1)" in report
-    assert [line for line in report if "\u00a3 U+00A3" in line and "for \u00a33" in line]
+    assert [line for line in report if "\u00a7 U+00A7" in line and "for \u00a73" in line]
 
 
 def test_several_manifests_are_checked_as_one(corpus, tmp_path):

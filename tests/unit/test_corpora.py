@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import babble
+from support import babble, film
 from unreliable_server import serve
 
 from ds2edge.runtime.audio import read_audio
@@ -128,15 +128,89 @@ def test_a_bad_line_of_ljspeech_is_named(tmp_path, line, says):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_incomplete_copy_is_refused_with_the_first_clip_that_lacks(tmp_path):
+def test_an_incomplete_copy_is_named(tmp_path, caplog):
     root = make_ljspeech(tmp_path / "lj", LJ)
     (root / "wavs" / "LJ020-0003.wav").unlink()
-    with pytest.raises(InputError, match=r"1 of 4 clips are of no use, .*LJ020-0003\.wav: no such file"):
-        import_ljspeech(tmp_path / "out", root)
+    assert len(read_manifest(import_ljspeech(tmp_path / "out", root))) == 3
+    assert "LJ020-0003.wav: no such file" in caplog.text
     with pytest.raises(InputError, match=r"holds no metadata\.csv"):
         import_ljspeech(tmp_path / "out", tmp_path)
     with pytest.raises(InputError, match="no such file or folder"):
         import_ljspeech(tmp_path / "out", tmp_path / "none")
+
+
+def own_voice(root: Path, table: str, suffix: str = "wav") -> Path:
+    """Four clips in LJSpeech's form, with other names, and a table of them."""
+    for number in range(4):
+        sound(root / "wavs" / f"me_{number}.{suffix}", rate=22050)
+    (root / "metadata.csv").write_text(table, "utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    "line", ["me_{n}|{n} dogs", "me_{n}|{n}|{n} dogs", "me_{n}.wav|{n} dogs|", "wavs/me_{n}|{n} dogs"]
+)
+def test_a_voice_of_ones_own_in_the_form_of_ljspeech(tmp_path, line):
+    root = own_voice(tmp_path / "me", "\ufeff" + "".join(line.format(n=n) + "\r\n" for n in range(4)), "WAV")
+    for manifest in (
+        import_ljspeech(tmp_path / "a", root),
+        import_folder(root, tmp_path / "b", 0, 0, True, False),
+        import_folder(root / "metadata.csv", tmp_path / "c", 0, 0, True, False),
+    ):
+        clips = read_manifest(manifest)
+        assert [(clip.audio.name, clip.text) for clip in clips] == [(f"me_{n}.WAV", f"{n} dogs") for n in range(4)]
+
+
+def test_a_bad_line_of_ones_own_voice_is_named(tmp_path):
+    root = own_voice(tmp_path / "me", "me_0|one\nme_1|a|b|c\n")
+    with pytest.raises(InputError, match=r"metadata\.csv:2: 4 fields between"):
+        import_folder(root, tmp_path / "out", 0, 0, True, False)
+
+
+def test_of_a_small_set_every_bad_clip_is_named_with_its_line_and_the_others_kept(tmp_path, caplog):
+    rows = [f"{n}.wav,clip {n}" for n in range(20)]
+    for number in range(20):
+        sound(tmp_path / f"{number}.wav", 0.1)
+    sound(tmp_path / "short.wav", 1 / 16000)
+    bad = [f"gone{n}.wav,x" for n in range(7)] + ["3.wav,...", "short.wav,x", ",", " , "]
+    (tmp_path / "T.CSV").write_text("audio,text\n" + "\n".join(rows + bad) + "\n")
+    clips = read_manifest(import_folder(tmp_path / "T.CSV", tmp_path / "out", 0, 0, True, False))
+    assert len(clips) == 20
+    for number, what in enumerate(["gone0.wav", "gone6.wav", "no letter is left", "1 samples are too short"]):
+        assert what in caplog.text, number
+    assert "T.CSV:22: " in caplog.text
+    assert "skipped 9 of 29 clips" in caplog.text
+
+
+def test_of_a_large_set_more_than_one_percent_is_refused_unless_asked_for(tmp_path):
+    sound(tmp_path / "a.wav", 0.05)
+    rows = ["a.wav,x"] * 200 + ["gone.wav,x"] * 3
+    (tmp_path / "t.csv").write_text("audio,text\n" + "\n".join(rows) + "\n")
+    with pytest.raises(InputError, match=r"3 of 203 .*more than 1 %.*t\.csv:202.*--skip-bad"):
+        import_folder(tmp_path / "t.csv", tmp_path / "out", 0, 0, True, False)
+    assert len(read_manifest(import_folder(tmp_path / "t.csv", tmp_path, 0, 0, True, False, skip_bad=True))) == 200
+
+
+def test_suffixes_in_capitals_and_what_a_mac_adds(tmp_path, caplog):
+    for name in ("01.WAV", "sub/02.Wav"):
+        sound(tmp_path / name)
+        (tmp_path / name).with_suffix(".TXT").write_text("words")
+    for name in ("._01.WAV", "__MACOSX/01.WAV", ".Trash/x.wav", "sub/Thumbs.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    (tmp_path / "film.mp4").write_bytes(b"x")
+    assert len(read_manifest(import_folder(tmp_path, tmp_path, 0, 0, True, False))) == 2
+    assert "1 sound files have no .txt beside them and are left out: film.mp4" in caplog.text
+    sound(tmp_path / "a.wav")
+    (tmp_path / "TABLE.TSV").write_text('audio\ttext\na.wav\tsome "words\n')
+    assert len(read_manifest(import_folder(tmp_path / "TABLE.TSV", tmp_path / "out", 0, 0, True, False))) == 1
+
+
+def test_a_recording_of_a_phone_is_imported(tmp_path):
+    film(tmp_path / "Recording 1.m4a", "aac", babble(1.0))
+    (tmp_path / "Recording 1.txt").write_text("hello")
+    (clip,) = read_manifest(import_folder(tmp_path, tmp_path, 0, 0, True, False))
+    assert clip.duration == pytest.approx(1.0, abs=0.1)
 
 
 def test_less_than_one_percent_of_useless_clips_is_skipped_and_named(tmp_path, caplog):
@@ -209,6 +283,31 @@ def test_common_voice_keeps_its_splits_speakers_and_quotation_marks(tmp_path):
     clips = read_manifest(import_commonvoice(root, root))
     assert {split: [(c.speaker, c.audio.name, c.text) for c in clips if c.split == split] for split in COMMON} == COMMON
     assert all(abs(clip.duration - 0.5) < 0.1 for clip in clips)
+
+
+@pytest.mark.parametrize("form", ["above", "two above", "tar.gz", "tar"])
+def test_common_voice_is_found_above_its_folder_and_in_its_archive(tmp_path, form):
+    root = make_commonvoice(tmp_path / "site" / "cv-corpus-22.0" / "en", COMMON)
+    source = {"above": root.parent, "two above": root.parent.parent}.get(form, tmp_path / f"cv-corpus.{form}")
+    if form.startswith("tar"):
+        source.write_bytes(packed("cv-corpus-22.0", root.parent, form[4:]))
+    assert len(read_manifest(import_commonvoice(source, tmp_path / "out"))) == 4
+    if form == "above":
+        make_commonvoice(root.parent / "de", COMMON)
+        with pytest.raises(InputError, match="several languages: give the folder of one of de, en"):
+            import_commonvoice(source, tmp_path / "out")
+
+
+def test_spontaneous_speech_of_common_voice(tmp_path):
+    header = "client_id\taudio_id\taudio_file\tduration_ms\tprompt\ttranscription\tsplit\tquality_tags\n"
+    rows = [("a", "0.mp3", 'He said "no', "train"), ("b", "1.mp3", "yes", "dev"), ("c", "2.mp3", "", "test"),
+            ("d", "3.mp3", "not validated", "")]  # fmt: skip
+    for _, name, _, _ in rows:
+        sound(tmp_path / "sps" / "audios" / name, rate=32000)
+    table = header + "".join(f"{who}\t9\t{name}\t500\tWhat?\t{text}\t{split}\t\n" for who, name, text, split in rows)
+    (tmp_path / "sps" / "ss-corpus-en.tsv").write_text(table)
+    clips = read_manifest(import_commonvoice(tmp_path / "sps", tmp_path / "out"))
+    assert [(c.speaker, c.text, c.split) for c in clips] == [("a", 'He said "no', "train"), ("b", "yes", "dev")]
 
 
 def test_bad_common_voice_is_named(tmp_path):

@@ -201,20 +201,52 @@ def test_of_an_arpa_file_what_has_no_beginning_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (ARPA[:-8], "not a whole ARPA file (no \\end\\ after n-grams)"),
+        (ARPA[:-8], "not a whole ARPA file (line 13: no \\end\\ after n-grams)"),
         (ARPA.replace("-0.5", "x"), "could not convert string to float: 'x'"),
-        (ARPA.replace("THE LIGHT", "A LIGHT"), "not a whole ARPA file ('a')"),
+        (ARPA.replace("THE LIGHT", "A LIGHT"), "(line 12: 'a' is no 1-gram of the file)"),
+        (ARPA.replace("-0.4\t<s>", "0.4\t<s>"), "(line 13: the logarithm of a probability is 0.4, which is above 0)"),
+        (ARPA.replace("-0.4\t<s>", "nan\t<s>"), "(line 13: "),
+        (ARPA.replace("THE LIGHT", "THE LIGHT AGAIN -1"), "(line 12: 5 fields where a 2-gram has 3 or 4)"),
+        (ARPA.replace("LIGHT\t", "\udcff\t"), "(line 8: not UTF-8 text)"),
+        ("mmap lm http://kheafield.com/code format version 5\n\0", "a binary of KenLM: give the ARPA file"),
+        (ARPA.replace("-0.6\tLIGHT", "\n" * 3), "line 11"),
         (ARPA.replace("LIGHT\t", "The\t"), "some words differ by case alone"),
         ("plain text\n", "no \\end\\ after n-grams"),
     ],
 )
 def test_a_bad_arpa_file_is_one_line(tmp_path, text, says):
     path = tmp_path / "lm.arpa"
-    path.write_text(text)
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(InputError) as caught:
         read_arpa(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert says in str(caught.value)
+
+
+def test_odd_arpa_files_that_are_right_are_taken(tmp_path):
+    odd = ARPA.replace("THE", "A\u00a0B\u3000C\u0085").replace("\n", "\r\n")
+    (tmp_path / "spaces.arpa").write_bytes(odd.encode())
+    assert "a\u00a0b\u3000c\u0085" in read_arpa(tmp_path / "spaces.arpa").vocabulary
+    (tmp_path / "packed.arpa").write_bytes(gzip.compress(ARPA.encode()))
+    assert read_arpa(tmp_path / "packed.arpa").vocabulary == ["<unk>", "<s>", "</s>", "light", "the"]
+    without = "".join(line + "\n" for line in ARPA.splitlines() if "<s>" not in line)
+    (tmp_path / "nos.arpa").write_text(without)
+    model = read_arpa(tmp_path / "nos.arpa")
+    assert math.log10(probability(model, "<s>", "the")) == pytest.approx(-0.7, abs=1e-3)
+
+
+def test_hot_words_are_taken_as_people_write_them(ds2edge, tmp_path):
+    (tmp_path / "words.txt").write_text("\ufeffO\u2019Brien\nCAF\u00c9\n\nturn-down the radio.\n", "utf-8")
+    clip = SPOKEN["turn down the radio"]
+    taken = ("turn down the radio.", "radio, turn,", "O\u2019Brien", "@words.txt", "Stra\u00dfe,turn\u2013down")
+    for hotwords in taken:
+        done = ds2edge("transcribe", "-m", GOLDEN, clip, "--hotwords", hotwords, cwd=tmp_path)
+        assert (done.returncode, done.stdout.strip()) == (0, "turn down the radio"), hotwords
+    refused = {"C-3PO": "hot word 'c 3po'", "@none.txt": "none.txt: cannot be read", ",.": "no word"}
+    for hotwords, says in refused.items():
+        done = ds2edge("transcribe", "-m", GOLDEN, clip, "--hotwords", hotwords, cwd=tmp_path)
+        assert done.returncode == 2
+        assert says in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -224,14 +256,16 @@ def test_a_bad_arpa_file_is_one_line(tmp_path, text, says):
         (("--lm", GOLDEN), "not a language model of `ds2edge lm build`"),
         (("--lm-weight", "1"), "--lm-weight needs --lm"),
         (("--word-bonus", "1", "--beam", "4"), "--word-bonus needs --lm"),
-        (("--hotwords", "light,"), "no word before, after or between its commas"),
-        (("--hotwords", "Größe"), "hot word 'größe': this model has no 'ö'"),
+        (("--lm", "lm.arpa"), "lm.arpa: an ARPA file: `ds2edge lm convert lm.arpa -o lm.ds2lm`"),
+        (("--hotwords", " , "), "no word in it"),
+        (("--hotwords", "日"), "hot word '日': this model has no '日'"),
         (("--beam", "0"), "0 is not in the range"),
     ],
 )
 @pytest.mark.parametrize("command", ["transcribe", "listen", "evaluate"])
 def test_bad_options_are_named(ds2edge, tmp_path, command, options, says):
     clip = SPOKEN["turn down the radio"]
+    (tmp_path / "lm.arpa").write_text(ARPA)
     arguments = {
         "transcribe": ("-m", GOLDEN, clip),
         "listen": ("-m", GOLDEN, "--file", clip),

@@ -117,10 +117,19 @@ def test_bad_input_is_one_line(ds2edge, arguments, says):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_wav_on_standard_input_is_refused_with_the_remedy():
-    done = listen(b"RIFF\x24\0\0\0WAVEfmt ")
-    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
-    assert b"arecord -t raw" in done.stderr
+def test_a_wav_on_standard_input_is_heard(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.stack([speech(), -speech()], 1), RATE)
+    done = listen((tmp_path / "a.wav").read_bytes(), "--rate", 8000)
+    assert done.stdout.decode().splitlines() == TEXTS
+    done = listen((tmp_path / "a.wav").read_bytes(), "--channel", 2)
+    assert done.stdout.decode().splitlines() == TEXTS
+
+
+def test_standard_input_that_is_closed_is_one_line():
+    command = " ".join([*map(str, COMMAND), "--stdin", "<&-"])
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "standard input is closed" in done.stderr
 
 
 def test_an_input_closed_in_the_middle_of_a_sample_loses_that_sample_alone():

@@ -7,12 +7,14 @@ from threading import Event
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import RATE, babble
 
+from ds2edge.runtime.channels import to_float
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.sources import play, raw_pcm
+from ds2edge.runtime.sources import Block, play, raw_pcm
 
 
 def through_a_pipe(
@@ -64,9 +66,45 @@ def test_an_end_in_the_middle_of_a_sample_is_said(caplog):
     assert "in the middle of a sample: its 1 bytes are dropped" in caplog.text
 
 
-def test_a_wav_is_refused_even_when_its_name_comes_in_pieces():
-    with pytest.raises(InputError, match="arecord -t raw"):
-        through_a_pipe(b"RIFF\0\0\0\0WAVE", [1, 3], RATE, "S16_LE", 1)
+@pytest.mark.parametrize(("subtype", "kind"), [("PCM_16", "<i2"), ("PCM_32", "<i4"), ("FLOAT", "<f4")])
+@pytest.mark.parametrize("form", ["WAV", "WAVEX"])
+@pytest.mark.parametrize("length", ["known", 0, 0xFFFFFFFF])
+def test_the_header_of_a_wav_goes_before_the_options(tmp_path, subtype, kind, form, length):
+    sound = np.stack([babble(0.01, 44100), -babble(0.01, 44100)], 1)
+    soundfile.write(tmp_path / "a.wav", sound, 44100, subtype=subtype, format=form)
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    place = data.find(b"data")
+    if length == "known":
+        data += b"LIST\4\0\0\0INFO"
+    else:
+        data[place + 4 : place + 8] = length.to_bytes(4, "little")
+    blocks = through_a_pipe(bytes(data), [1, 3, 30, place + 9], RATE, "S16_LE", 1)
+    assert {block.rate for block in blocks} == {44100}
+    heard = np.concatenate([block.samples for block in blocks])
+    assert heard.dtype == np.dtype(kind)
+    np.testing.assert_allclose(to_float(heard), sound, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"RIFF\0\0\0\0AVI LIST", "no WAV"),
+        (b"RIFF\0\0\0\0WAVEdata\0\0\0\0", "without a format"),
+        (b"RIFF\0\0\0\0WAVEfmt \2\0\0\0\1\0data\0\0\0\0", "cut short"),
+        (b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\0\0\0\3\0\x18\0data", "24 bits"),
+        (b"RIFF\0\0\0\0WAVEJUNK\xff\xff\xff\x7f", "without a format"),
+    ],
+)
+def test_a_wav_that_cannot_be_read_is_named(data, says):
+    with pytest.raises(InputError, match=says):
+        through_a_pipe(data, [3], RATE, "S16_LE", 1)
+
+
+def test_one_channel_alone():
+    block = Block(np.array([[1, 2], [3, 4]], np.int16), RATE, 0.0)
+    assert block.of_channel(2).samples.tolist() == [2, 4]
+    with pytest.raises(InputError, match="has 2 channels, so no channel 3"):
+        block.of_channel(3)
 
 
 def test_stop_ends_a_silent_pipe():

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+from pathlib import Path
 
 import jiwer
 import numpy as np
@@ -15,8 +16,11 @@ from ds2edge.runtime.features import Features
 from ds2edge.train.batches import Batches
 from ds2edge.train.feature_cache import FeatureCache
 from ds2edge.train.joining import join_clips
+from ds2edge.train.lock import alone_in
+from ds2edge.train.long_clips import without_long
 from ds2edge.train.manifest import Clip, read_manifest, write_manifest
 from ds2edge.train.recipe import read_recipe
+from ds2edge.train.resuming import require_same
 from ds2edge.train.scoring import bootstrap_interval, score
 from ds2edge.train.survey import survey
 from ds2edge.train.symbols import Symbols
@@ -61,8 +65,48 @@ def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, cap
     ],
 )
 def test_past_one_in_a_hundred_the_survey_stops(clips, tiny_recipe, change, says):
-    with pytest.raises(InputError, match=f"1 of 12 clips cannot be used, more than 1 %.*{says}"):
-        survey([dataclasses.replace(clips[0], **change), *clips[1:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+    bad = dataclasses.replace(clips[0], **change)
+    with pytest.raises(InputError, match=f"3 of 203 clips cannot be used, more than 1 %.*{says}"):
+        survey([*[bad] * 3, *clips[:10] * 19, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+
+
+def test_of_a_small_set_every_bad_clip_is_named_and_the_others_learned_from(clips, tiny_recipe, caplog):
+    bad = [dataclasses.replace(clips[0], text="...", audio=clips[0].audio.with_name(f"bad{n}.wav")) for n in range(7)]
+    with caplog.at_level(logging.WARNING, "ds2edge"):
+        found = survey([*bad, *clips], tiny_recipe, FeatureCache(None, tiny_recipe))
+    assert len(found.examples["train"]) == 10
+    assert all(f"bad{n}.wav" in caplog.text for n in range(7))
+
+
+def test_a_clip_of_minutes_among_short_ones_is_named_and_left_out(clips, caplog):
+    long = dataclasses.replace(clips[0], duration=600.0)
+    with caplog.at_level(logging.WARNING, "ds2edge"):
+        assert without_long([*clips, long], 30.0) == clips
+    assert f"left out: {long.audio}: 600 s" in caplog.text
+    assert f"left out 1 of {len(clips) + 1} clips of more than 30 s: cut them, or raise --max-seconds" in caplog.text
+
+
+def test_one_training_at_a_time_in_a_folder(tmp_path):
+    with (
+        alone_in(tmp_path / "run"),
+        alone_in(tmp_path / "other"),
+        pytest.raises(InputError, match="another training is at work here"),
+        alone_in(tmp_path / "run"),
+    ):
+        pass
+    with alone_in(tmp_path / "run"):
+        assert not list(tmp_path.iterdir())
+
+
+def test_what_differs_from_the_recipe_of_a_run_is_named_with_the_way_to_train_on(tiny_recipe):
+    require_same(Path("run"), tiny_recipe, tiny_recipe)
+    with pytest.raises(InputError, match=r"epochs is 2 there and 5 here.* -o NEW --init-from run --epochs 3"):
+        require_same(Path("run"), tiny_recipe, tiny_recipe.with_training(epochs=5))
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_not_to_train(tiny_recipe, caplog):
+    FeatureCache(Path("/proc/none"), tiny_recipe)
+    assert "/proc/none: cannot be written" in caplog.text
 
 
 def test_clips_too_short_for_their_text_are_named_and_left_out_however_many(clips, tiny_recipe, caplog):
@@ -71,7 +115,7 @@ def test_clips_too_short_for_their_text_are_named_and_left_out_however_many(clip
         found = survey([*long[:8], *clips[8:]], tiny_recipe, FeatureCache(None, tiny_recipe))
     assert len(found.examples["train"]) == 2
     assert "0.wav: its text needs 4" in caplog.text
-    assert len(caplog.messages) == 6  # five by name
+    assert len(caplog.messages) == 9  # eight by name
     assert "skipped 8 of 12 clips, 8 of them for too little sound for their text" in caplog.text
     with pytest.raises(InputError, match=r"'train' to learn from \(12 have too little sound .*0.wav: its text needs 4"):
         survey(long, tiny_recipe, FeatureCache(None, tiny_recipe))
@@ -99,6 +143,37 @@ def make_batches(clips, recipe, **options):
     return Batches(
         found.examples["train"], recipe, Features(recipe.features, found.mean, found.deviation), cache, **options
     )
+
+
+def test_clips_of_weight_0_are_left_out(clips, tiny_recipe):
+    light = [dataclasses.replace(clips[0], weight=0.0), dataclasses.replace(clips[1], weight=0.5)]
+    found = survey([*light, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+    assert [example.clip.weight for example in found.examples["train"]] == [0.5, *[1.0] * 8]
+
+
+def test_weights_of_clips_are_weights_of_rows(clips, tiny_recipe):
+    assert {len(batch) for batch in make_batches(clips, tiny_recipe, augment=True)} == {2}
+    heard = [dataclasses.replace(clip, weight=0.1 * (i + 1)) for i, clip in enumerate(clips)]
+    batches = make_batches(heard, tiny_recipe, augment=True)
+    found = {}
+    for i in range(len(batches)):
+        _, _, weights = batches[i]
+        assert weights.dtype == np.float32
+        found |= dict(zip(batches.texts(i), weights.tolist(), strict=True))
+    assert found == {clip.text: pytest.approx(clip.weight) for clip in heard[:10]}
+    assert {len(batch) for batch in make_batches(heard, tiny_recipe, augment=False)} == {2}
+
+
+def test_a_clip_of_half_the_weight_has_half_the_loss(clips, tiny_recipe):
+    from ds2edge.train.model import DeepSpeech2
+    from ds2edge.train.text import LETTERS
+
+    batches = make_batches([dataclasses.replace(c, weight=0.5) for c in clips], tiny_recipe, augment=True)
+    model = DeepSpeech2(tiny_recipe.model, tiny_recipe.features.bins, len(LETTERS))
+    inputs, targets, weights = batches[0]
+    said = model(inputs)
+    whole, half = (float(model.compute_loss(inputs, targets, said, w)) for w in (None, weights))
+    assert half == pytest.approx(whole / 2, rel=1e-5)
 
 
 def test_batches_hold_every_clip_once_sorted_by_length_and_padded_alike(clips, tiny_recipe):
@@ -173,7 +248,7 @@ def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["mini", "digits", "edge", "edge-cpu", "voice", "ljspeech", "deepspeech2-bidirectional"]
+    "name", ["mini", "digits", "edge", "english", "voice", "ljspeech", "deepspeech2-bidirectional"]
 )
 def test_the_kits_recipes_are_whole(name):
     assert read_recipe(name).name == name
@@ -204,7 +279,7 @@ def test_a_recipe_with_a_fault_is_refused_by_name(tmp_path, text, says):
 
 
 def test_a_recipe_that_is_not_there_is_answered_with_those_that_are():
-    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, edge-cpu, ljspeech, mini, voice"):
+    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, english, ljspeech, mini, voice"):
         read_recipe("nonsense")
 
 
@@ -214,7 +289,7 @@ def test_own_epochs_and_batch_size():
 
 
 def test_rounded_training_goes_on_gently():
-    recipe = read_recipe("edge-cpu")
+    recipe = read_recipe("english")
     rounded = recipe.with_training(qat=True).training
     assert recipe.training.sorted_first_epoch
     assert not rounded.sorted_first_epoch

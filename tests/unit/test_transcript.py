@@ -76,6 +76,29 @@ def test_recordings_are_a_manifest_to_train_on(tmp_path):
     assert len(list((tmp_path / "kept").iterdir())) == 3
 
 
+def test_one_in_ten_recordings_judges_however_often_it_is_opened_anew(tmp_path):
+    for _ in range(4):
+        recordings = Recordings(tmp_path, RATE)
+        for _ in range(5):
+            recordings.add(UTTERANCE)
+        recordings.close()
+    splits = [clip.split for clip in read_manifest(tmp_path / "manifest.jsonl")]
+    assert [number for number, split in enumerate(splits) if split == "dev"] == [5, 15]
+
+
+def test_a_recording_that_does_not_fit_leaves_nothing_behind(tmp_path, monkeypatch):
+    recordings = Recordings(tmp_path, RATE)
+
+    def fails(path, *arguments, **options):
+        path.write_bytes(b"half")
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr(soundfile, "write", fails)
+    with pytest.raises(OSError, match="No space"):
+        recordings.add(UTTERANCE)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.jsonl"]
+
+
 def test_the_level_is_of_full_scale():
     tone = np.sin(np.arange(16000) * 0.3)
     assert decibels(tone.astype(np.float32)) == pytest.approx(-3.0, abs=0.1)

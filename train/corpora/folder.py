@@ -9,33 +9,35 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import soundfile
-
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.corpora.importing import Utterance, write_corpus
+from ds2edge.runtime.sound_files import FILMS, SOUNDS, added
+from ds2edge.train.corpora.importing import NAMED, Utterance, write_corpus
+from ds2edge.train.corpora.own_ljspeech import METADATA, lists_clips, own_clips
 from ds2edge.train.corpora.tables import read_table
 from ds2edge.train.manifest import SPLITS
 
 log = logging.getLogger("ds2edge")
 
-SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga", ".aif"}
 TABLES = (".csv", ".tsv")
 
 
 def import_folder(
     source: Path, folder: Path, dev_share: float, test_share: float, by_speaker: bool,
-    folder_is_speaker: bool,
+    folder_is_speaker: bool, skip_bad: bool = False,
 ) -> Path:  # fmt: skip
     """Writes `folder`/manifest.jsonl of `source` and returns its path.
 
     `source`: a folder, in which every sound file has its text beside it in a .txt, or a CSV or TSV file with the
-    columns audio (relative to the table) and text, and if wanted split and speaker. Where the table names no split, a
+    columns audio (relative to the table) and text, and if wanted split and speaker; or a metadata.csv in LJSpeech's
+    form. Where the table names no split, a
     hash decides: of the speaker where there is one and `by_speaker` is set, else of the path. So a clip keeps its
     split however many others come later. `folder_is_speaker`: without a table, the folder a clip lies in is its
     speaker. InputError for a table that lacks something, and as for `write_corpus`.
     """
     if not 0 <= dev_share + test_share < 1:
         raise InputError(f"--dev-share {dev_share:g} and --test-share {test_share:g} leave nothing to train on")
+    if source.is_dir() and (source / METADATA).is_file():
+        source = source / METADATA
     if source.suffix.lower() in TABLES and source.is_file():
         listed = list(_of_table(source))
     elif source.is_dir():
@@ -51,7 +53,7 @@ def import_folder(
     for split, share in (("dev", dev_share), ("test", test_share)):
         if share and not any(utterance.split == split for utterance in utterances):
             log.warning("no clip fell to split %s: name it in a table, or draw by clip with --split-by file", split)
-    return write_corpus(utterances, folder)
+    return write_corpus(utterances, folder, skip_bad)
 
 
 def drawn_split(key: str, dev_share: float, test_share: float) -> str:
@@ -61,24 +63,37 @@ def drawn_split(key: str, dev_share: float, test_share: float) -> str:
 
 
 def _of_folder(source: Path, folder_is_speaker: bool) -> Iterator[Utterance]:
-    without = 0
-    for path in sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES):
-        text = path.with_suffix(".txt")
-        if not text.is_file():
-            without += 1
+    without = []
+    paths = [path for path in sorted(source.rglob("*")) if not added(path, source)]
+    texts = {path.with_suffix(""): path for path in paths if path.suffix.lower() == ".txt"}
+    for path in (path for path in paths if path.suffix.lower() in SOUNDS | FILMS):
+        text = texts.get(path.with_suffix(""))
+        if text is None:
+            without.append(path)
             continue
-        try:
-            said = " ".join(text.read_text("utf-8-sig").split())
-        except (OSError, UnicodeDecodeError):
-            raise InputError(f"{text}: not a readable text file in UTF-8") from None
-        yield Utterance(path, said, "", path.parent.name if folder_is_speaker else "")
+        yield Utterance(path, _said(text), "", path.parent.name if folder_is_speaker else "")
     if without:
-        log.warning("%s: %d sound files have no .txt beside them and are left out", source, without)
+        named = ", ".join(str(path.relative_to(source)) for path in without[:NAMED])
+        more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
+        log.warning(
+            "%s: %d sound files have no .txt beside them and are left out: %s%s", source, len(without), named, more
+        )
+
+
+def _said(text: Path) -> str:
+    try:
+        return " ".join(text.read_text("utf-8-sig").split())
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{text}: not a readable text file in UTF-8") from None
 
 
 def _of_table(source: Path) -> Iterator[Utterance]:
+    if lists_clips(source):
+        yield from own_clips(source)
+        return
     for number, row in read_table(source, ("audio", "text")):
         split = row.get("split", "")
         if split and split not in SPLITS:
             raise InputError(f"{source}:{number}: split '{split}' is none of {', '.join(SPLITS)}")
-        yield Utterance(source.parent / row["audio"], row["text"], split, row.get("speaker", ""))
+        audio = source.parent / row["audio"]
+        yield Utterance(audio, row["text"], split, row.get("speaker", ""), f"{source}:{number}")

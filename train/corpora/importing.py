@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ds2edge.runtime.audio import AudioFile
+from ds2edge.runtime.audio import measure
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.manifest import SPLITS, Clip, write_manifest
 from ds2edge.train.progress import track
@@ -18,7 +18,9 @@ from ds2edge.train.text import normalise
 log = logging.getLogger("ds2edge")
 
 MOST_SKIPPED = 0.01  # of all clips; past that something is wrong with the corpus, or with what was taken for one
-NAMED = 5  # skipped clips that are named one by one
+SMALL = 200  # clips: of fewer, each that is skipped is named, and none is too many
+LEAST_SECONDS = 0.02  # of a clip: less than a letter
+NAMED = 5  # skipped clips of a large corpus that are named one by one
 
 Found = TypeVar("Found")
 
@@ -31,13 +33,14 @@ class Utterance:
     text: str
     split: str
     speaker: str = ""
+    where: str = ""  # the file that lists it, and the line
 
 
-def write_corpus(utterances: Iterable[Utterance], folder: Path) -> Path:
-    """Reads the length of every clip and writes `folder`/manifest.jsonl, whose path it returns.
+def write_corpus(utterances: Iterable[Utterance], folder: Path, skip_bad: bool = False) -> Path:
+    """Hears every clip to its end and writes `folder`/manifest.jsonl, whose path it returns.
 
-    A clip without audio or without a letter is skipped and named. InputError if that is more than 1 % of them, or if
-    there is none.
+    A clip without audio or without a letter is skipped and named. InputError if nothing is left, or if a large corpus
+    has more of them than happen by chance: then `skip_bad` does without them all the same.
     """
     listed = list(utterances)
     if not listed:
@@ -46,10 +49,16 @@ def write_corpus(utterances: Iterable[Utterance], folder: Path) -> Path:
         measured = list(track(pool.map(_measure, listed), f"measuring {len(listed)} clips", len(listed)))
     clips = [clip for clip in measured if isinstance(clip, Clip)]
     skipped = [problem for problem in measured if isinstance(problem, str)]
-    if len(skipped) > MOST_SKIPPED * len(listed):
-        raise InputError(f"{len(skipped)} of {len(listed)} clips are of no use, more than 1 %; the first: {skipped[0]}")
-    for problem in skipped[:NAMED]:
+    small = len(listed) < SMALL
+    for problem in skipped if small else skipped[:NAMED]:
         log.warning("skipped: %s", problem)
+    if not clips:
+        raise InputError(f"{folder}: none of {len(listed)} clips is of use; the first: {skipped[0]}")
+    if len(skipped) > MOST_SKIPPED * len(listed) and not small and not skip_bad:
+        raise InputError(
+            f"{len(skipped)} of {len(listed)} clips are of no use, more than 1 %; the first: {skipped[0]}: "
+            "mend them, or --skip-bad goes on without them"
+        )
     if skipped:
         log.warning("skipped %d of %d clips", len(skipped), len(listed))
     manifest = folder / "manifest.jsonl"
@@ -87,10 +96,14 @@ def find_folder(start: Path, inside: str, name: str) -> Path:
 
 
 def _measure(utterance: Utterance) -> Clip | str:
+    where = f"{utterance.where}: " if utterance.where else ""
     if not normalise(utterance.text).text:
-        return f"{utterance.audio}: no letter is left of its text {utterance.text!r}"
+        return f"{where}{utterance.audio}: no letter is left of its text {utterance.text!r}"
     try:
-        seconds = AudioFile(utterance.audio).seconds
+        audio = measure(utterance.audio)
     except InputError as error:
-        return str(error)
+        return f"{where}{error}"
+    seconds = audio.level.samples / audio.rate
+    if seconds < LEAST_SECONDS:
+        return f"{where}{utterance.audio}: {audio.level.samples} samples are too short to say anything"
     return Clip(utterance.audio, utterance.text, seconds, utterance.split, utterance.speaker)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.archives import Archive, fetch, unpack
+from ds2edge.train.corpora.folder import import_folder
 from ds2edge.train.corpora.importing import Utterance, find_folder, read_lines, write_corpus
+from ds2edge.train.corpora.own_ljspeech import METADATA
 
 log = logging.getLogger("ds2edge")
 
@@ -19,6 +21,7 @@ CHECKSUM = "sha256:be1a30453f28eb8dd26af4101ae40cbf2c50413b1bb21936cbcdc6fae3de8
 TOP = "LJSpeech-1.1"
 CLIPS = 13_100  # as its page says
 
+SHARE = 0.05  # of a voice of one's own: dev, and test
 DEV = ("LJ010", "LJ040")
 TEST = ("LJ020", "LJ030", "LJ050")
 
@@ -45,16 +48,28 @@ def import_ljspeech(folder: Path, source: Path | None = None, url: str = URL) ->
     if source is None:
         root = fetch(Archive(f"{TOP}.tar.bz2", url, SIZE, CHECKSUM), folder, TOP)
     elif source.is_dir():
-        root = find_folder(source, TOP, "metadata.csv")
+        root = find_folder(source, TOP, METADATA)
     elif source.is_file():
         root = folder / TOP
         unpack(source, TOP, root)
     else:
         raise InputError(f"{source}: no such file or folder")
-    utterances = read_lines(root / "metadata.csv", partial(_utterance, root))
+    if not _published(root / METADATA):
+        log.info("%s: not LJSpeech itself but a voice in its form: splits are drawn clip by clip", root / METADATA)
+        return import_folder(root / METADATA, folder, SHARE, SHARE, False, False)
+    utterances = read_lines(root / METADATA, partial(_utterance, root))
     if len(utterances) != CLIPS:
-        log.warning("%s: lists %d clips; the whole corpus has %d", root / "metadata.csv", len(utterances), CLIPS)
+        log.warning("%s: lists %d clips; the whole corpus has %d", root / METADATA, len(utterances), CLIPS)
     return write_corpus(utterances, folder)
+
+
+def _published(metadata: Path) -> bool:
+    """Whether the first clip is called as LJSpeech's are."""
+    try:
+        first = metadata.read_text("utf-8-sig").lstrip().partition("|")[0]
+        return bool(split_of(first))
+    except (OSError, ValueError):
+        return False
 
 
 def _utterance(root: Path, line: str) -> Utterance:

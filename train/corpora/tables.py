@@ -16,7 +16,7 @@ def read_table(path: Path, needed: Collection[str]) -> Iterator[tuple[int, dict[
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix == ".tsv":  # a quotation mark is a character like any other
+            if path.suffix.lower() == ".tsv":  # a quotation mark is a character like any other
                 rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             else:
                 rows = csv.DictReader(file, strict=True)
@@ -24,6 +24,9 @@ def read_table(path: Path, needed: Collection[str]) -> Iterator[tuple[int, dict[
             if missing:
                 raise InputError(f"{path}:1: no column {', '.join(missing)} in the header {rows.fieldnames}")
             for row in rows:
+                blank = None not in row and not any((field or "").strip() for field in row.values())
+                if blank:  # what a spreadsheet leaves below its rows
+                    continue
                 if None in row or any(row[name] is None for name in needed):
                     raise InputError(f"{path}:{rows.line_num}: has not the fields of the header {rows.fieldnames}")
                 yield rows.line_num, {name: field or "" for name, field in row.items()}
