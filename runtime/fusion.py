@@ -81,7 +81,7 @@ class Fusion:
     def letters(self, state: State, letters: str) -> State:
         """The text with more letters of its open word."""
         word, match = state.word + letters, state.match
-        if match.trie:
+        if self.hotwords.phrases:
             for end in range(len(state.word) + 1, len(word) + 1):
                 match = self.hotwords.letter(match, word[:end])
         hope = self._hope(match)
