@@ -14,13 +14,13 @@ import numpy.typing as npt
 from ds2edge.runtime.ctc import BLANK, PAUSE, Said, Word, WordDecoder, split_words
 from ds2edge.runtime.fusion import Fusion, State
 
-BEAM = 16  # texts that are pursued at once
+BEAM = 32  # texts that are pursued at once
 # What the next two leave out was never missed, and would take most of the time. A step that is blank for certain, as
 # most are, leaves one symbol to follow.
 LEAST = 5e-3  # probability below which a symbol is not followed
 HOT_LEAST = 1e-4  # the same for one that a hot word may go on with: rare pieces are seldom sure of themselves
 MARGIN = 12.0  # nats below the best score at which a text is given up
-SLACK = 5.0  # nats below those that will be kept, by acoustics alone, at which fusion is no longer asked for a text
+SLACK = 3.0  # nats below those that will be kept, by acoustics alone, at which fusion is no longer asked for a text
 SETTLED = 10.0  # seconds after which a word is no longer doubted: bounds the memory of a stream without end
 
 

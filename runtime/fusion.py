@@ -27,9 +27,9 @@ COMPLETIONS = 2**16  # looked up and remembered: the texts of a beam share most 
 class Weights:
     """Of the parts of a score, in nats but for the first."""
 
-    language_model: float = 0.5  # factor of its log-probabilities
-    word: float = 1.0  # for each word: makes up for what the language model takes from texts of many words
-    unknown: float = -4.0  # for each word that is neither in the language model nor hot
+    language_model: float = 0.4  # factor of its log-probabilities
+    word: float = 2.0  # for each word: makes up for what the language model takes from texts of many words
+    unknown: float = -12.0  # for each word that is neither in the language model nor hot
     hot: float = 1.5  # for each symbol of a hot word in its shortest spelling: a letter, or a piece
 
 
@@ -81,8 +81,9 @@ class Fusion:
     def letters(self, state: State, letters: str) -> State:
         """The text with more letters of its open word."""
         word, match = state.word + letters, state.match
-        for end in range(len(state.word) + 1, len(word) + 1):
-            match = self.hotwords.letter(match, word[:end])
+        if self.hotwords.phrases:
+            for end in range(len(state.word) + 1, len(word) + 1):
+                match = self.hotwords.letter(match, word[:end])
         hope = self._hope(match)
         if self._model is not None:
             best = self._best_completion(word, state.history)

@@ -163,5 +163,5 @@ def _level(arrays: Any, number: int, order: int) -> Level:
     words, log_probability = arrays[f"words{number}"], arrays[f"log_probability{number}"].astype(np.float32)
     if number == order:
         return Level(words, log_probability, np.zeros(len(words), np.float32), np.zeros(len(words) + 1, np.uint32))
-    children = np.concatenate([[0], np.cumsum(arrays[f"children{number}"], dtype=np.int64)])
+    children = np.cumsum(np.append(np.uint32(0), arrays[f"children{number}"]), dtype=np.uint32)
     return Level(words, log_probability, arrays[f"back_off{number}"].astype(np.float32), children)
