@@ -160,6 +160,8 @@ class AvFile:
         if not self._container.streams.audio:
             raise ValueError("holds no sound")
         stream = self._container.streams.audio[0]
+        if stream.codec_context is None:
+            raise ValueError("sound of a kind that FFmpeg does not decode")
         self.rate, self.channels = int(stream.codec_context.sample_rate), int(stream.codec_context.layout.nb_channels)
         length = float(stream.duration * stream.time_base) if stream.duration else 0.0
         self.promised = length or (self._container.duration or 0) / 1e6 or float("inf")

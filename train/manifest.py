@@ -74,7 +74,7 @@ def _clip(line: str, path: Path, number: int) -> Clip:
     where = f"{path}:{number}"
     try:
         row: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not a JSON object on one line ({error})") from None
     if not isinstance(row, dict):
         raise InputError(f"{where}: not a JSON object but {line[:40]!r}")
