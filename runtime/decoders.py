@@ -18,7 +18,7 @@ from ds2edge.runtime.quiet import quiet
 
 Channels = npt.NDArray[np.float32]  # [samples, channels]
 
-# What a decoder may raise because of the file it reads; PyAV's errors are kinds of OSError and ValueError.
+# What a decoder may raise because of the file it reads.
 ITS_OWN_ERRORS = (RuntimeError, ValueError, TypeError, OSError, MemoryError, EOFError, ArithmeticError, LookupError)
 RATES = (1000, 1_000_000)  # Hz: no speech is recorded below, no sound above
 MOST_CHANNELS = 64
@@ -156,7 +156,9 @@ class AvFile:
         import av
 
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-        self._container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+        self._av = av
+        with self._own_errors():
+            self._container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
         if not self._container.streams.audio:
             raise ValueError("holds no sound")
         stream = self._container.streams.audio[0]
@@ -167,19 +169,27 @@ class AvFile:
         self.promised = length or (self._container.duration or 0) / 1e6 or float("inf")
         self._frames = self._container.decode(stream)
         self._resampler: Any = None
-        self._av = av
         self._waiting = np.zeros((0, self.channels), np.float32)
 
     def read(self, count: int) -> Channels:
         """The next samples."""
         pieces, have = [self._waiting], len(self._waiting)
-        while have < count and (frame := next(self._frames, None)) is not None:
-            piece = self._samples(frame)
-            pieces.append(piece)
-            have += len(piece)
+        with self._own_errors():
+            while have < count and (frame := next(self._frames, None)) is not None:
+                piece = self._samples(frame)
+                pieces.append(piece)
+                have += len(piece)
         samples = np.concatenate(pieces)
         self._waiting = samples[count:]
         return samples[:count]
+
+    @contextlib.contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        """Of PyAV's errors some are kinds of OSError and ValueError, and some are neither."""
+        try:
+            yield
+        except self._av.FFmpegError as error:
+            raise ValueError(error.strerror) from None
 
     def _samples(self, frame: Any) -> Channels:
         if self._resampler is None:  # to floats, no more: as many channels, at the same rate

@@ -10,3 +10,8 @@ class InputError(ValueError):
 
 class GateNotMet(RuntimeError):
     """The work was done, but its result misses the bound that was asked for (exit code 1)."""
+
+
+def one_line(error: object) -> str:
+    """A message on one line: a file's name may hold line breaks."""
+    return " ".join(str(error).split("\n"))

@@ -134,9 +134,8 @@ def read_specification(path: str | os.PathLike[str]) -> Specification:
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
     try:
-        with zipfile.ZipFile(path) as archive:
-            with archive.open(MEMBER) as member:
-                text = member.read(LONGEST + 1)
+        with zipfile.ZipFile(path) as archive, archive.open(MEMBER) as member:
+            text = member.read(LONGEST + 1)
     except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, RuntimeError, ValueError):
         raise InputError(
             f"{path}: no ds2edge specification inside: the file is cut short or was not made by `ds2edge convert`"

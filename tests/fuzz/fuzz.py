@@ -62,13 +62,13 @@ def sounds(folder: Path) -> list[bytes]:
 
     rng = np.random.default_rng(0)
     sound = 0.1 * rng.standard_normal(2000)
-    forms = [("WAV", "PCM_16"), ("WAV", "GSM610"), ("WAV", "MS_ADPCM"), ("WAVEX", "FLOAT"), ("FLAC", "PCM_16"),
-             ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None), ("AIFF", "PCM_24"), ("AU", "ULAW"), ("CAF", "ALAC_16"),
-             ("W64", "PCM_16"), ("RF64", "PCM_16"), ("VOC", "PCM_16"), ("NIST", "PCM_16"), ("PAF", "PCM_16"),
-             ("SVX", "PCM_16"), ("SDS", "PCM_16"), ("WVE", "ALAW"), ("HTK", "PCM_16"), ("MAT5", "PCM_16"),
-             ("XI", "DPCM_16"), ("AVR", "PCM_16"), ("IRCAM", "PCM_16"), ("PVF", "PCM_16"), ("MPC2K", "PCM_16")]  # fmt: skip
+    forms = (
+        "WAV:PCM_16 WAV:GSM610 WAV:MS_ADPCM WAVEX:FLOAT FLAC:PCM_16 OGG:VORBIS OGG:OPUS MP3:MPEG_LAYER_III AIFF:PCM_24 "
+        "AU:ULAW CAF:ALAC_16 W64:PCM_16 RF64:PCM_16 VOC:PCM_16 NIST:PCM_16 PAF:PCM_16 SVX:PCM_16 SDS:PCM_16 WVE:ALAW "
+        "HTK:PCM_16 MAT5:PCM_16 XI:DPCM_16 AVR:PCM_16 IRCAM:PCM_16 PVF:PCM_16 MPC2K:PCM_16"
+    )
     made = []
-    for form, subtype in forms:
+    for form, subtype in (name.split(":") for name in forms.split()):
         with contextlib.suppress(RuntimeError, ValueError):
             soundfile.write(folder / "a", sound, 8000, format=form, subtype=subtype)
             made.append((folder / "a").read_bytes())
@@ -167,8 +167,8 @@ TARGETS: dict[str, tuple[Callable[[Path], None], Callable[[Path], list[bytes]]]]
 }
 
 
-def work(target: str, seed: int, seconds: float, keep: Path, count: "multiprocessing.sharedctypes.Synchronized[int]",
-         beat: "multiprocessing.sharedctypes.Synchronized[float]") -> None:  # fmt: skip
+def work(target: str, seed: int, seconds: float, keep: Path, count: multiprocessing.sharedctypes.Synchronized[int],
+         beat: multiprocessing.sharedctypes.Synchronized[float]) -> None:  # fmt: skip
     """Runs one target; `count` and `beat` tell the watcher how far it is and since when it is at this input."""
     from ds2edge.runtime.errors import InputError
 
@@ -192,7 +192,8 @@ def work(target: str, seed: int, seconds: float, keep: Path, count: "multiproces
             try:
                 take(path)
             except InputError as error:
-                failed = "more than one line" if "\n" in str(error) else ""
+                said = str(error).replace(str(path), "")
+                failed = f"more than one line: {said[:200]}" if "\n" in said else ""
             except Exception as error:
                 failed = f"{type(error).__name__}: {error}"
             else:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import struct
 import sys
 import threading
 
@@ -190,6 +191,19 @@ def test_a_list_of_addresses_is_no_sound_file(tmp_path, wav):
     for name in ("a.m3u8", "concat.txt"):
         with pytest.raises(InputError, match="not a readable sound file"):
             AudioFile(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x" * 500, "a\0b", "a.wav/b.wav"])
+def test_a_name_that_no_file_can_have_is_a_line(wav, name):
+    with pytest.raises(InputError):
+        AudioFile(wav("a.wav").parent / name)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_errors_of_pyav_that_are_of_no_common_kind_are_a_line(tmp_path, rate):
+    (tmp_path / "a.au").write_bytes(b".snd" + struct.pack(">IIIII", 24, 1000, 0x390, rate, 1) + bytes(1000))
+    with pytest.raises(InputError, match="not a readable sound file"):
+        AudioFile(tmp_path / "a.au")
 
 
 def test_a_pipe_and_a_folder(wav, tmp_path):
