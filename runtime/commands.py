@@ -16,7 +16,7 @@ from ds2edge.runtime.audio import AudioFile
 from ds2edge.runtime.ctc import DecoderFactory
 from ds2edge.runtime.decoding import decoding_options
 from ds2edge.runtime.engine import find_interpreter
-from ds2edge.runtime.errors import InputError, one_line
+from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.output import Output
 from ds2edge.runtime.pretrained import PRETRAINED, model_option
 from ds2edge.runtime.recognizer import Recognizer, Result
@@ -64,7 +64,7 @@ def transcribe(
             try:
                 result = _transcribe_with_progress(recognizer, path, channel)
             except InputError as error:
-                click.echo(f"error: {one_line(error)}", err=True)
+                click.echo(f"error: {error}", err=True)
                 failed += 1
                 continue
             seconds = time.perf_counter() - started

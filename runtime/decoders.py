@@ -20,7 +20,7 @@ Channels = npt.NDArray[np.float32]  # [samples, channels]
 
 # What a decoder may raise because of the file it reads.
 ITS_OWN_ERRORS = (RuntimeError, ValueError, TypeError, OSError, MemoryError, EOFError, ArithmeticError, LookupError)
-RATES = (1000, 1_000_000)  # Hz: no speech is recorded below, no sound above
+RATES = (100, 1_000_000)  # Hz: no sound is recorded below or above
 MOST_CHANNELS = 64
 # A WAV written to a pipe cannot know its length and says the most that its field holds, or nearly so.
 UNKNOWN_BYTES, UNKNOWN_SAMPLES = 0x7FFFF000, 1 << 40

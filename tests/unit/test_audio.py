@@ -153,7 +153,7 @@ def test_an_mp3_that_does_not_count_its_frames_is_read_to_its_end(tmp_path, quie
     assert not audio.remarks()
 
 
-@pytest.mark.parametrize("rate", [100, 2_000_000_000])
+@pytest.mark.parametrize("rate", [50, 2_000_000_000])
 def test_a_rate_that_no_speech_has_is_refused(wav, rate):
     path = wav("a.wav")
     data = bytearray(path.read_bytes())
