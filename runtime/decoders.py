@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import soundfile
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.links import Link, LinkFile, links
 from ds2edge.runtime.quiet import quiet
+
+log = logging.getLogger("ds2edge")
 
 Channels = npt.NDArray[np.float32]  # [samples, channels]
 
@@ -52,9 +55,19 @@ class Decoder(Protocol):
 
 
 def decoders(path: Path) -> Generator[Decoder, None, None]:
-    """The recordings in a file, one after the other, each closed before the next. InputError if it is no sound file."""
-    for link in links(path):
-        decoder = _open(path, link)
+    """The recordings in a file, one after the other, each closed before the next.
+
+    InputError if it is no sound file; a later part that cannot be read is named and passed over.
+    """
+    for number, link in enumerate(_links(path)):
+        if not number:
+            decoder = _open(path, link)
+        else:
+            try:
+                decoder = SndFile(path, link)
+            except ITS_OWN_ERRORS as error:
+                log.warning("%s: part %d of it cannot be read (%s)", path, number + 1, reason(error))
+                continue
         with contextlib.closing(decoder):
             if not RATES[0] <= decoder.rate <= RATES[1] or not 1 <= decoder.channels <= MOST_CHANNELS:
                 raise InputError(
@@ -62,6 +75,13 @@ def decoders(path: Path) -> Generator[Decoder, None, None]:
                     f"of speech: give 1 to {MOST_CHANNELS} channels at {RATES[0]} to {RATES[1]} Hz"
                 )
             yield decoder
+
+
+def _links(path: Path) -> list[Link]:
+    try:
+        return links(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _open(path: Path, link: Link) -> Decoder:

@@ -20,7 +20,7 @@ FORMAT = 1
 UNKNOWN, START, END = 0, 1, 2  # ids of <unk>, <s> and </s>; words follow
 SPECIAL = ("<unk>", "<s>", "</s>")
 AFTER = "\U0010ffff"  # sorts after every letter
-# What a file that is cut short or hostile makes zipfile and numpy raise; a RuntimeError where it claims to be encrypted.
+# What zipfile and numpy raise of a broken file; a RuntimeError where it claims to be encrypted.
 BROKEN = (
     OSError,
     ValueError,

@@ -135,6 +135,22 @@ def test_what_was_joined_is_read_to_its_end(tmp_path, suffix, rates):
     assert np.sqrt(np.mean(again**2)) == pytest.approx(np.sqrt(np.mean(alone**2)), rel=0.1)
 
 
+def test_a_part_that_cannot_be_read_does_not_end_the_others(tmp_path, caplog):
+    soundfile.write(tmp_path / "a.ogg", babble(1.0), RATE, format="OGG", subtype="VORBIS")
+    data = (tmp_path / "a.ogg").read_bytes()
+    broken = data[:28] + bytes(30) + data[58:]
+    (tmp_path / "b.ogg").write_bytes(data + broken + data)
+    assert len(read_audio(tmp_path / "b.ogg", RATE)) == 2 * RATE
+    assert "part 2 of it cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("data", [b"OggS" + bytes(100), b"OggS" * 50, b"ID3" + bytes(100), b"\xff\xfb\x90" * 99])
+def test_what_only_begins_as_a_sound_file_is_a_line(tmp_path, data):
+    (tmp_path / "a.ogg").write_bytes(data)
+    with pytest.raises(InputError, match="not a readable sound file"):
+        AudioFile(tmp_path / "a.ogg")
+
+
 def bare(data: bytes) -> bytes:
     """An MP3 without the frame that counts the others, behind whose length libsndfile would stop."""
     mark = max(data.find(b"Xing"), data.find(b"Info"))
