@@ -39,12 +39,16 @@ class AudioFile:
         self.path, self.channel = Path(path), channel
         self._file = self.path
         self._spool: Any = None  # what keeps a pipe's bytes while they are read
-        if str(path) in STANDARD_INPUT or _is_pipe(self.path):
+        if str(path) in STANDARD_INPUT:
             self._spool = _spooled(self.path)
+        else:
+            kind = _kind(self.path)
+            if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+                self._spool = _spooled(self.path)
+            elif not stat.S_ISREG(kind):
+                raise InputError(f"{path}: is {'a folder' if stat.S_ISDIR(kind) else 'a device'}, not a sound file")
+        if self._spool is not None:
             self._file = Path(self._spool.name)
-        if not self._file.is_file():
-            problem = "is a folder, not a sound file" if self._file.is_dir() else "no such file"
-            raise InputError(f"{path}: {problem}")
         with closing(self._decoders()) as found:
             first = next(found, None)
             if first is None or not first.promised:
@@ -135,12 +139,14 @@ class AudioFile:
         return mono
 
 
-def _is_pipe(path: Path) -> bool:
+def _kind(path: Path) -> int:
+    """What a path is, as os.stat says it. InputError if there is nothing, or it may not be looked at."""
     try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _spooled(path: Path) -> Any:

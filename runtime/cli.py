@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ds2edge.runtime.errors import GateNotMet, InputError
+from ds2edge.runtime.errors import GateNotMet, InputError, one_line
 
 COMMANDS = "ds2edge.commands"  # entry-point group, see pyproject.toml
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -63,7 +63,7 @@ class Commands(click.Group):
 
 class _Failure(SystemExit):
     def __init__(self, message: str, exit_code: int) -> None:
-        click.echo(f"error: {message}", err=True)
+        click.echo(f"error: {one_line(message)}", err=True)
         super().__init__(exit_code)
 
 
@@ -74,7 +74,7 @@ class _Lines(logging.Handler):
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         if sys.stderr.isatty():
             prefix = "\r\x1b[K" + prefix  # `listen` may have drawn there
-        click.echo(prefix + record.getMessage(), err=True)
+        click.echo(prefix + one_line(record.getMessage()), err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

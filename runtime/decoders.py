@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -16,11 +17,13 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.links import Link, LinkFile, links
 from ds2edge.runtime.quiet import quiet
 
+log = logging.getLogger("ds2edge")
+
 Channels = npt.NDArray[np.float32]  # [samples, channels]
 
-# What a decoder may raise because of the file it reads; PyAV's errors are kinds of OSError and ValueError.
+# What a decoder may raise because of the file it reads.
 ITS_OWN_ERRORS = (RuntimeError, ValueError, TypeError, OSError, MemoryError, EOFError, ArithmeticError, LookupError)
-RATES = (1000, 1_000_000)  # Hz: no speech is recorded below, no sound above
+RATES = (100, 1_000_000)  # Hz: no sound is recorded below or above
 MOST_CHANNELS = 64
 # A WAV written to a pipe cannot know its length and says the most that its field holds, or nearly so.
 UNKNOWN_BYTES, UNKNOWN_SAMPLES = 0x7FFFF000, 1 << 40
@@ -52,9 +55,19 @@ class Decoder(Protocol):
 
 
 def decoders(path: Path) -> Generator[Decoder, None, None]:
-    """The recordings in a file, one after the other, each closed before the next. InputError if it is no sound file."""
-    for link in links(path):
-        decoder = _open(path, link)
+    """The recordings in a file, one after the other, each closed before the next.
+
+    InputError if it is no sound file; a later part that cannot be read is named and passed over.
+    """
+    for number, link in enumerate(_links(path)):
+        if not number:
+            decoder = _open(path, link)
+        else:
+            try:
+                decoder = SndFile(path, link)
+            except ITS_OWN_ERRORS as error:
+                log.warning("%s: part %d of it cannot be read (%s)", path, number + 1, reason(error))
+                continue
         with contextlib.closing(decoder):
             if not RATES[0] <= decoder.rate <= RATES[1] or not 1 <= decoder.channels <= MOST_CHANNELS:
                 raise InputError(
@@ -62,6 +75,13 @@ def decoders(path: Path) -> Generator[Decoder, None, None]:
                     f"of speech: give 1 to {MOST_CHANNELS} channels at {RATES[0]} to {RATES[1]} Hz"
                 )
             yield decoder
+
+
+def _links(path: Path) -> list[Link]:
+    try:
+        return links(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _open(path: Path, link: Link) -> Decoder:
@@ -156,28 +176,40 @@ class AvFile:
         import av
 
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-        self._container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+        self._av = av
+        with self._own_errors():
+            self._container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
         if not self._container.streams.audio:
             raise ValueError("holds no sound")
         stream = self._container.streams.audio[0]
+        if stream.codec_context is None:
+            raise ValueError("sound of a kind that FFmpeg does not decode")
         self.rate, self.channels = int(stream.codec_context.sample_rate), int(stream.codec_context.layout.nb_channels)
         length = float(stream.duration * stream.time_base) if stream.duration else 0.0
         self.promised = length or (self._container.duration or 0) / 1e6 or float("inf")
         self._frames = self._container.decode(stream)
         self._resampler: Any = None
-        self._av = av
         self._waiting = np.zeros((0, self.channels), np.float32)
 
     def read(self, count: int) -> Channels:
         """The next samples."""
         pieces, have = [self._waiting], len(self._waiting)
-        while have < count and (frame := next(self._frames, None)) is not None:
-            piece = self._samples(frame)
-            pieces.append(piece)
-            have += len(piece)
+        with self._own_errors():
+            while have < count and (frame := next(self._frames, None)) is not None:
+                piece = self._samples(frame)
+                pieces.append(piece)
+                have += len(piece)
         samples = np.concatenate(pieces)
         self._waiting = samples[count:]
         return samples[:count]
+
+    @contextlib.contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        """Of PyAV's errors some are kinds of OSError and ValueError, and some are neither."""
+        try:
+            yield
+        except self._av.FFmpegError as error:
+            raise ValueError(error.strerror) from None
 
     def _samples(self, frame: Any) -> Channels:
         if self._resampler is None:  # to floats, no more: as many channels, at the same rate

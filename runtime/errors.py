@@ -7,6 +7,14 @@ class InputError(ValueError):
     The message is one line that names the thing and the remedy.
     """
 
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(message))
+
 
 class GateNotMet(RuntimeError):
     """The work was done, but its result misses the bound that was asked for (exit code 1)."""
+
+
+def one_line(error: object) -> str:
+    """A message on one line: a file's name may hold line breaks."""
+    return " ".join(str(error).split("\n"))

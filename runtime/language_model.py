@@ -21,6 +21,18 @@ UNKNOWN, START, END = 0, 1, 2  # ids of <unk>, <s> and </s>; words follow
 SPECIAL = ("<unk>", "<s>", "</s>")
 STEPS = 32  # in a nat: what a file keeps of a logarithm
 AFTER = "\U0010ffff"  # sorts after every letter
+# What zipfile and numpy raise of a broken file; a RuntimeError where it claims to be encrypted.
+BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 Integers = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -135,7 +147,7 @@ class LanguageModel:
                 levels = [_level(arrays, number, order) for number in range(1, order + 1)]
         except InputError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
+        except BROKEN:
             raise InputError(f"{path}: cut short, or not a language model of `ds2edge lm build`") from None
         return cls(vocabulary, levels)
 

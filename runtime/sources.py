@@ -59,7 +59,7 @@ def raw_pcm(descriptor: int, rate: int, sample_format: str, channels: int, stop:
     begun = False
     for data in _arriving(descriptor, stop):
         pending += data
-        if not begun and len(pending) >= 4:
+        if not begun and (len(pending) >= 4 or not data):
             header, begun = pending.startswith(b"RIFF"), True
         if header:
             found = read_header(pending)
@@ -84,14 +84,16 @@ def raw_pcm(descriptor: int, rate: int, sample_format: str, channels: int, stop:
 
 
 def _arriving(descriptor: int, stop: Event) -> Iterator[bytes]:
-    """What comes through a pipe. It may be silent for long, and `stop` is set by a signal: a read that waits would not
-    notice."""
+    """What comes through a pipe, and b"" at its end.
+
+    It may be silent for long, and `stop` is set by a signal: a read that waits would not notice.
+    """
     while not stop.is_set():
         if select.select([descriptor], [], [], WAIT)[0]:
             data = os.read(descriptor, READ)
+            yield data
             if not data:
                 return
-            yield data
 
 
 def play(path: Path, stop: Event, seconds: float = 0.1, channel: int | None = None) -> Iterator[Block]:

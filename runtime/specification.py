@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ds2edge.runtime.features import FeatureSettings
 from ds2edge.runtime.records import from_dict
 
 MEMBER = "ds2edge.json"  # name inside the zip that follows the flatbuffer (TFLite metadata: associated files)
+LONGEST = 1 << 22  # bytes of a specification: those of `ds2edge convert` have a hundredth of that
 FORMAT = 1
 
 
@@ -110,7 +112,7 @@ class Specification:
         """The inverse of `to_json`; InputError (opened by `where`) for anything else."""
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: the specification is not JSON ({error})") from None
         return from_dict(cls, values, where)
 
@@ -132,12 +134,14 @@ def read_specification(path: str | os.PathLike[str]) -> Specification:
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
     try:
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(MEMBER)
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError):
+        with zipfile.ZipFile(path) as archive, archive.open(MEMBER) as member:
+            text = member.read(LONGEST + 1)
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, RuntimeError, ValueError):
         raise InputError(
             f"{path}: no ds2edge specification inside: the file is cut short or was not made by `ds2edge convert`"
         ) from None
+    if len(text) > LONGEST:
+        raise InputError(f"{path}: the specification inside is larger than any of `ds2edge convert`")
     return Specification.from_json(text, str(path))
 
 

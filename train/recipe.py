@@ -206,6 +206,6 @@ def read_recipe(name: str | os.PathLike[str]) -> Recipe:
         raise InputError(f"{name}: neither a recipe file nor one of the kit's recipes ({', '.join(sorted(shipped))})")
     try:
         values = tomllib.loads(source.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{source}: not TOML ({error})") from None
     return from_dict(Recipe, values, str(source))

@@ -1,13 +1,16 @@
 """The command line: what it imports, what it answers to bad input, what it prints."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
-from support import babble
+from support import GOLDEN, SPOKEN, babble
 
 HEAVY = ("tensorflow", "keras", "jax", "torch", "jiwer", "num2words", "rich", "requests", "matplotlib", "joblib")
 
@@ -65,7 +68,7 @@ def test_transcribe_takes_any_rate(ds2edge, tiny_model, wav, rate):
     path = wav(f"{rate}.wav", rate=rate)
     done = ds2edge("transcribe", "-m", tiny_model, path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{path}: ")
+    assert len(done.stdout.splitlines()) == 1
     assert "real-time factor" in done.stderr
 
 
@@ -85,14 +88,109 @@ def test_bad_files_are_named_and_the_others_transcribed(ds2edge, tiny_model, wav
     empty.touch()
     text.write_text("these are words\n" * 20)
     silent = wav("nothing.wav", seconds=0)
-    done = ds2edge("transcribe", "-m", tiny_model, missing, empty, text, silent, tmp_path, cut, good)
+    done = ds2edge("transcribe", "-m", tiny_model, missing, empty, text, silent, cut, good)
     assert done.returncode == 2
     assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [str(cut), str(good)]
     lines = done.stderr.splitlines()
-    for path in (missing, empty, text, silent, tmp_path):
+    for path in (missing, empty, text, silent):
         assert [line for line in lines if line.startswith(f"error: {path}: ")], f"{path} is not named"
     assert [line for line in lines if line.startswith(f"warning: {cut}: the file is cut short")]
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_of_odd_files_is_transcribed_in_one_command(ds2edge, wav, tmp_path):
+    folder = tmp_path / "recordings"
+    (folder / "sub").mkdir(parents=True)
+    good = [wav(f"recordings/{name}") for name in ("a.WAV", "b.flac", "sub/c.ogg", "sub/d.wav")]
+    (folder / "bad.mp3").write_bytes(b"<html>")
+    (folder / "zero.wav").touch()
+    for name in ("notes.txt", "._a.wav", ".hidden.wav"):
+        (folder / name).write_bytes(b"x")
+    odd = folder / os.fsdecode(b"caf\xe9\n.wav")
+    odd.write_bytes(good[0].read_bytes())
+    done = ds2edge("transcribe", "-m", GOLDEN, folder, "-o", tmp_path / "out.txt", env=os.environ | {"LC_ALL": "C"})
+    assert done.returncode == 2
+    assert "error: 2 of 7 files could not be read" in done.stderr
+    assert "Traceback" not in done.stderr
+    written = (tmp_path / "out.txt").read_text()
+    assert all(f"{path}: " in written for path in good)
+    assert not list(tmp_path.glob("*.part"))
+    (tmp_path / "none").mkdir()
+    assert ds2edge("transcribe", tmp_path / "none").stderr == f"error: {tmp_path / 'none'}: holds no sound file\n"
+
+
+def test_subtitles_and_tables(ds2edge, tmp_path):
+    clips = list(SPOKEN.values())
+    one = ds2edge("transcribe", "-m", GOLDEN, "--format", "srt", clips[0])
+    number, times, text = one.stdout.splitlines()[:3]
+    assert (number, text) == ("1", "turn down the radio")
+    assert re.fullmatch(r"00:00:0\d,\d{3} --> 00:00:0\d,\d{3}", times)
+    assert ds2edge("transcribe", "-m", GOLDEN, "--format", "vtt", clips[0]).stdout.startswith("WEBVTT\n\n00:00:0")
+    table = ds2edge("transcribe", "-m", GOLDEN, "--format", "tsv", *clips).stdout.splitlines()
+    assert [line.split("\t")[2:] for line in table] == [[str(path), text] for text, path in SPOKEN.items()]
+    assert "give -o FOLDER" in ds2edge("transcribe", "--format", "srt", *clips).stderr
+    done = ds2edge("transcribe", "-m", GOLDEN, "--format", "srt", clips[0], *clips, "-o", tmp_path / "subtitles")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "subtitles").glob("*.srt"))) == 4
+
+
+def test_standard_input_and_a_channel(ds2edge, tmp_path):
+    text, path = next(iter(SPOKEN.items()))
+    with path.open("rb") as file:
+        assert ds2edge("transcribe", "-m", GOLDEN, "-", stdin=file).stdout == text + "\n"
+    sound, rate = soundfile.read(path)
+    soundfile.write(tmp_path / "a.wav", np.stack([0 * sound, sound, -sound], 1), rate)
+    for options in ((), ("--channel", 2), ("--channel", 3)):
+        assert ds2edge("transcribe", "-m", GOLDEN, tmp_path / "a.wav", *options).stdout == text + "\n"
+    assert "no channel 4" in ds2edge("transcribe", "-m", GOLDEN, tmp_path / "a.wav", "--channel", 4).stderr
+    command = f"{Path(sys.executable).with_name('ds2edge')} transcribe - <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: -: standard input is closed")
+
+
+def test_levels_are_remarked_on(ds2edge, tmp_path):
+    sound, rate = soundfile.read(next(iter(SPOKEN.values())))
+    for name, gain in (("quiet", 0.005), ("loud", 100.0), ("silent", 0.0)):
+        soundfile.write(tmp_path / f"{name}.wav", np.clip(gain * sound, -1, 1), rate)
+    done = ds2edge("transcribe", "-m", GOLDEN, *(tmp_path / f"{name}.wav" for name in ("quiet", "loud", "silent")))
+    for name, says in (("quiet", "is very quiet (-"), ("loud", "is clipped ("), ("silent", "is silent")):
+        assert f"warning: {tmp_path / name}.wav: {says}" in done.stderr
+    soundfile.write(tmp_path / "one.wav", sound[:1], rate)
+    facts = json.loads(ds2edge("transcribe", "-m", GOLDEN, "--json", tmp_path / "one.wav").stdout)
+    assert facts["real_time_factor"] is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_and_a_place_that_cannot_be_written_are_a_line(ds2edge, tmp_path):
+    clip = next(iter(SPOKEN.values()))
+    with open("/dev/full", "w") as full:
+        command = [str(Path(sys.executable).with_name("ds2edge")), "transcribe", "-m", str(GOLDEN), str(clip)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "No space left on device" in done.stderr
+    for command in (("transcribe", "-m", GOLDEN, clip), ("convert", "pretrained", "--mode", "float32")):
+        for place, says in ((tmp_path, "is a folder"), ("/proc/x/y", "cannot be written")):
+            done = ds2edge(*command, "-o", place)
+            assert done.returncode == 2
+            assert done.stderr.startswith(f"error: {place}: {says}")
+            assert done.stderr.count("\n") == 1
+
+
+def test_a_terminal_that_is_not_utf_8_and_a_user_without_a_home(ds2edge, wav, tmp_path):
+    path = wav("caf\u00e9.wav")
+    for encoding in ("ascii", "latin-1"):
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        done = ds2edge("transcribe", "-m", GOLDEN, path, path, env=environment, errors="replace")
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, 2), done.stderr
+    code = (
+        "import os, pathlib\n"
+        "def no_home(): raise RuntimeError('Could not determine home directory.')\n"
+        "pathlib.Path.home = classmethod(lambda cls: no_home())\n"
+        "from ds2edge.runtime.cli import main\nmain(['train', '--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_json_holds_words_with_times_and_confidence(ds2edge, tiny_model, wav):

@@ -223,6 +223,20 @@ def test_a_bad_arpa_file_is_one_line(tmp_path, text, says):
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize(("place", "value"), [(6, 1), (8, 99), (8, 12)])
+def test_a_language_model_that_claims_to_be_encrypted_or_packed_otherwise_is_one_line(tmp_path, place, value):
+    (tmp_path / "lm.arpa").write_text(ARPA)
+    data = bytearray(read_arpa(tmp_path / "lm.arpa").to_bytes())
+    for mark, offset in ((b"PK\1\2", 2), (b"PK\3\4", 0)):
+        start = data.find(mark)
+        while start >= 0:
+            data[start + place + offset] = value
+            start = data.find(mark, start + 1)
+    (tmp_path / "lm.ds2lm").write_bytes(data)
+    with pytest.raises(InputError, match=r"lm\.ds2lm: cut short, or not a language model"):
+        LanguageModel.load(tmp_path / "lm.ds2lm")
+
+
 def test_odd_arpa_files_that_are_right_are_taken(tmp_path):
     odd = ARPA.replace("THE", "A\u00a0B\u3000C\u0085").replace("\n", "\r\n")
     (tmp_path / "spaces.arpa").write_bytes(odd.encode())

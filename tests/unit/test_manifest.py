@@ -1,6 +1,7 @@
 """Manifests: what is read is what was written, and a bad line is named."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -83,3 +84,25 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "taken").write_text("a file, where a folder would have to be")
     with pytest.raises(InputError, match=r"taken/m\.jsonl: cannot be written \(.*\): make room, or choose another"):
         write_manifest(tmp_path / "taken" / "m.jsonl", [])
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (json.dumps(GOOD | {"duration": 10**400}), "not a number of seconds"),
+        ('{"audio": "a.wav", "text": "x", "duration": 1, "split": "tr\\nain"}', "split 'tr"),
+        ("[" * 100_000, "not a JSON object"),
+    ],
+)
+def test_hostile_rows_are_one_line(tmp_path, row, says):
+    (tmp_path / "m.jsonl").write_text(row)
+    with pytest.raises(InputError, match=says) as caught:
+        read_manifest(tmp_path / "m.jsonl")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_kit_writes_it_reads_whatever_the_names_and_lengths(tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9 \n.wav")
+    clips = [Clip(odd, "x", 1 / 16000, "train"), Clip(tmp_path / "\u65e5.wav", "\u65e5", 2.0, "dev")]
+    write_manifest(tmp_path / "m.jsonl", clips)
+    assert [clip.audio for clip in read_manifest(tmp_path / "m.jsonl")] == [clip.audio for clip in clips]
