@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.ctc import BLANK, PAUSE, Said, Word, WordDecoder, split_words
-from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.fusion import Fusion, State
 
 BEAM = 16  # texts that are pursued at once
@@ -89,15 +88,9 @@ class BeamDecoder(WordDecoder):
     ) -> None:
         """`step_seconds`: audio per step. InputError for a hot word that the alphabet cannot spell."""
         super().__init__(alphabet, step_seconds)
-        self._fusion = fusion or Fusion()
-        known = "".join(sorted(set("".join(alphabet))))
-        for phrase in self._fusion.hotwords.phrases:
-            for letter in phrase:
-                if letter not in known:
-                    raise InputError(f"hot word {phrase!r}: this model has no {letter!r}, only {known!r}")
+        self._fusion = (fusion or Fusion()).spelled_in(alphabet)
         self._width = beam
         self._symbols = [re.sub(" +", " ", symbol) for symbol in alphabet]
-        self._wanted: dict[int, list[int]] = {}  # symbols that a hot word may go on with, by its place in their trie
         self._window = round(SETTLED / step_seconds)
         self._in_pause = False
         self._begin()
@@ -164,7 +157,7 @@ class BeamDecoder(WordDecoder):
                 if p < floor:
                     break
                 self._follow(text, total, symbol, p, least)
-            for symbol in self._wanted_after(text):
+            for symbol in self._fusion.hotwords.wanted(text.state.match):
                 if HOT_LEAST <= row[symbol] < floor:
                     self._follow(text, total, symbol, row[symbol], 0.0)
         for text in self._reached:
@@ -209,14 +202,6 @@ class BeamDecoder(WordDecoder):
             said, now = self._symbols[symbol], self._steps
             longer.path = _Path(said, now, now, p, symbol, text.path, longer.length)
             longer.flow = coming
-
-    def _wanted_after(self, text: _Text) -> list[int]:
-        hotwords, match = self._fusion.hotwords, text.state.match
-        wanted = self._wanted.get(id(match.trie))
-        if wanted is None:
-            wanted = [index for index, symbol in enumerate(self._symbols) if hotwords.wants(match, symbol)]
-            self._wanted[id(match.trie)] = wanted
-        return wanted
 
     def _longer(self, text: _Text, symbol: str) -> _Text:
         """The text with a symbol more; a space after a space is none."""

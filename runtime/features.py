@@ -1,4 +1,4 @@
-"""The one front end of the kit: log-power spectrogram in numpy, the same for training, calibration and the device."""
+"""The one front end: a log-power spectrogram in numpy, the same for training, calibration and the device."""
 
 from __future__ import annotations
 
@@ -84,19 +84,19 @@ class Features:
     def accept(self, samples: Samples) -> Frames:
         """Next piece of a stream, float32 [n] in -1..1 at the settings' rate -> float32 [frames, bins], maybe none."""
         pending = np.concatenate([self._carried, samples])
-        frames = self._measure(pending)
+        frames, self._level = self._measure(pending, self._level)
         self._carried = pending[len(frames) * self.settings.hop :].copy()
         return frames
 
     def __call__(self, samples: Samples) -> Frames:
         """A whole clip, float32 [n] in -1..1 -> float32 [frames, bins]; what follows the last whole window is left."""
-        self.reset()
-        return self._measure(samples)
+        return self._measure(samples, None)[0]
 
-    def _measure(self, samples: Samples) -> Frames:
+    def _measure(self, samples: Samples, level: float | None) -> tuple[Frames, float | None]:
+        """Frames, and the level after them in dB; `level`: before them, None if only silence was heard."""
         s = self.settings
         if len(samples) < s.window:
-            return np.zeros((0, s.bins), np.float32)
+            return np.zeros((0, s.bins), np.float32), level
         windows = np.lib.stride_tricks.sliding_window_view(samples, s.window)[:: s.hop]
         spectrum = np.fft.rfft(windows * self._window, axis=-1)
         power = (spectrum.real**2 + spectrum.imag**2) / self._full_scale
@@ -105,24 +105,28 @@ class Features:
             power = np.stack([self._bands @ row for row in power])
         if s.level_rise:
             loudness = 10 * np.log10(np.maximum(power.sum(-1), LEAST_POWER))
-            decibels = 10 * np.log10(np.maximum(power, LEAST_POWER)) - self._follow(loudness)
-            return self.normalise(np.clip(decibels, s.floor_db, s.ceiling_db))
+            levels, level = self._follow(loudness, level)
+            decibels = 10 * np.log10(np.maximum(power, LEAST_POWER)) - levels
+            return self.normalise(np.clip(decibels, s.floor_db, s.ceiling_db)), level
         decibels = 10 * np.log10(np.maximum(power, 10 ** (s.floor_db / 10)))
-        return self.normalise(np.minimum(decibels, s.ceiling_db))
+        return self.normalise(np.minimum(decibels, s.ceiling_db)), level
 
-    def _follow(self, loudness: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Level [frames, 1] at frames of such loudness in dB. Digital silence does not move it; before any sound it is
-        infinite, so that all is at the floor."""
-        settings, level = self.settings, self._level
-        levels = np.empty((len(loudness), 1))
+    def _follow(
+        self, loudness: npt.NDArray[np.float64], level: float | None
+    ) -> tuple[npt.NDArray[np.float64], float | None]:
+        """Level [frames, 1] at frames of such loudness in dB, and after them.
+
+        Digital silence does not move it. Before any sound it is infinite: all bins are at the floor.
+        """
+        levels = np.full((len(loudness), 1), np.inf)
         for t, value in enumerate(loudness.tolist()):
             if value > SILENCE:
-                if level is None:
-                    level = value
-                level += (settings.level_rise if value > level else settings.level_fall) * (value - level)
-            levels[t] = np.inf if level is None else level
-        self._level = level
-        return levels
+                level = value if level is None else level
+                share = self.settings.level_rise if value > level else self.settings.level_fall
+                level += share * (value - level)
+            if level is not None:
+                levels[t] = level
+        return levels, level
 
     def normalise(self, levels: npt.NDArray[np.floating[Any]]) -> Frames:
         """Levels in dB [frames, bins], as they are without statistics -> float32 frames, as they are with them."""

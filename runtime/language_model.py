@@ -19,6 +19,7 @@ from ds2edge.runtime.errors import InputError
 FORMAT = 1
 UNKNOWN, START, END = 0, 1, 2  # ids of <unk>, <s> and </s>; words follow
 SPECIAL = ("<unk>", "<s>", "</s>")
+STEPS = 32  # in a nat: what a file keeps of a logarithm
 AFTER = "\U0010ffff"  # sorts after every letter
 # What zipfile and numpy raise of a broken file; a RuntimeError where it claims to be encrypted.
 BROKEN = (
@@ -56,7 +57,7 @@ class LanguageModel:
         """`vocabulary`: the word of each id, first `SPECIAL`, then sorted. `levels`: orders 1, 2 ..."""
         self.order = len(levels)
         self.vocabulary = vocabulary
-        self._levels = levels
+        self.levels = levels
         self._ids = {word: index for index, word in enumerate(vocabulary)}
         # As memory views: numpy's own bisection takes several times as long on ranges as short as these.
         self._words = [np.ascontiguousarray(level.words, np.uint32).data for level in levels]
@@ -72,7 +73,7 @@ class LanguageModel:
     @property
     def sizes(self) -> list[int]:
         """Number of n-grams of each order."""
-        return [len(level.words) for level in self._levels]
+        return [len(level.words) for level in self.levels]
 
     def id(self, word: str) -> int:
         """Of a word; `UNKNOWN` for one that is not in the vocabulary."""
@@ -90,24 +91,41 @@ class LanguageModel:
                 weight += float(self._back_off[len(history) - first - 1][context])
         return weight + float(self._log_probability[0][word])
 
-    def best_completion(self, prefix: str) -> float | None:
-        """The highest log p(word), without history, of the words that begin with `prefix`; None if none does."""
+    def best_completion(self, prefix: str, history: tuple[int, ...] = ()) -> float | None:
+        """What log p(word | history) is at most, of words that begin with `prefix`; None if none does."""
+        known = self._known_by_prefix(prefix)
+        if known is None:
+            return None
+        first, end, best = known
+        for length in range(1, min(len(history), self.order - 1) + 1):
+            context = self._find(history[-length:])
+            if context is not None:
+                best += self._back_off[length - 1][context]
+                words, children = self._words[length], self._children[length - 1]
+                low = bisect_left(words, first, children[context], children[context + 1])
+                high = bisect_left(words, end, low, children[context + 1])
+                if high > low:
+                    best = max(best, float(self.levels[length].log_probability[low:high].max()))
+        return best
+
+    def _known_by_prefix(self, prefix: str) -> tuple[int, int, float] | None:
+        """The ids of the words that begin so, from the first to before the last, and the highest log p(word)."""
         first = bisect_left(self.vocabulary, prefix, len(SPECIAL))
         end = bisect_left(self.vocabulary, prefix + AFTER, first)
-        return float(self._levels[0].log_probability[first:end].max()) if end > first else None
+        return (first, end, float(self.levels[0].log_probability[first:end].max())) if end > first else None
 
     def to_bytes(self) -> bytes:
         """The model as an .npz file: `format`, `vocabulary` (UTF-8, a word a line) and the arrays of each `Level`.
 
-        Logarithms are kept in 16 bits: p then errs by 0.4 % at most where it is above 1e-7.
+        Logarithms are rounded to 1/32, so that they pack well: p then errs by 1.6 % at most.
         """
         arrays: dict[str, Any] = {"format": np.uint8(FORMAT)}
         arrays["vocabulary"] = np.frombuffer("\n".join(self.vocabulary).encode(), np.uint8)
-        for order, level in enumerate(self._levels, 1):
+        for order, level in enumerate(self.levels, 1):
             arrays[f"words{order}"] = level.words.astype(np.min_scalar_type(len(self.vocabulary)))
-            arrays[f"log_probability{order}"] = level.log_probability.astype(np.float16)
+            arrays[f"log_probability{order}"] = _rounded(level.log_probability)
             if order < self.order:
-                arrays[f"back_off{order}"] = level.back_off.astype(np.float16)
+                arrays[f"back_off{order}"] = _rounded(level.back_off)
                 # Numbers of children: small, so that they pack well.
                 arrays[f"children{order}"] = np.diff(level.children).astype(np.uint32)
         file = io.BytesIO()
@@ -147,6 +165,10 @@ class LanguageModel:
         first, end = self._children[level - 1][parent], self._children[level - 1][parent + 1]
         index = bisect_left(self._words[level], word, first, end)
         return index if index < end and self._words[level][index] == word else None
+
+
+def _rounded(logarithms: Floats) -> Floats:
+    return (np.round(logarithms * STEPS) / STEPS).astype(np.float16)
 
 
 def _level(arrays: Any, number: int, order: int) -> Level:

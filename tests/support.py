@@ -1,10 +1,14 @@
-"""Sound and weights that tests are made of."""
+"""Sound, weights and language models that tests are made of."""
 
 from __future__ import annotations
 
+import math
+import sys
 from pathlib import Path
 
 import numpy as np
+
+from ds2edge.runtime.language_model import LanguageModel
 
 RATE = 16000
 MINI = Path(__file__).parent.parent / "train" / "data" / "mini" / "manifest.jsonl"
@@ -27,6 +31,20 @@ convolutions = [{ channels = 4, kernel = [5, 11], stride = [2, 4] }, { channels 
 epochs = 2
 batch_size = 8
 """
+
+
+def pretrained_script(name: str):
+    """A script of train/pretrained, as a module: the folder is no package. It finds its neighbours."""
+    import importlib.util
+
+    path = Path(__file__).parent.parent / "train" / "pretrained" / f"{name}.py"
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    specification = importlib.util.spec_from_file_location(f"pretrained_{path.stem}", path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look there
+    specification.loader.exec_module(module)
+    return module
 
 
 def speech(gap: float = 2.0) -> np.ndarray:
@@ -112,3 +130,33 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     run = Run.create(folder, recipe, specification)
     run.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
     return run
+
+
+ARPA = """\\data\\
+ngram 1=4
+ngram 2=2
+
+\\1-grams:
+-99\t<s>\t-0.3
+-0.5\t</s>
+-0.6\tLIGHT\t-0.2
+-0.7\tTHE\t-0.1
+
+\\2-grams:
+-0.2\tTHE LIGHT
+-0.4\t<s> THE
+
+\\end\\
+"""
+
+
+def probability(model: LanguageModel, *words: str) -> float:
+    *history, word = map(model.id, words)
+    return math.exp(model.log_probability(tuple(history), word))
+
+
+def zipfian(seed: int, lines: int = 300) -> list[str]:
+    """Text of 40 words, some frequent, that likes to go on alphabetically: enough to estimate discounts."""
+    random = np.random.default_rng(seed)
+    numbers = np.cumsum(np.minimum(random.zipf(1.6, (lines, 8)), 40), axis=1) % 40
+    return [" ".join(f"w{n}" for n in line[: 1 + k % 8]) for k, line in enumerate(numbers)]

@@ -38,6 +38,7 @@ class Batches(keras.utils.PyDataset):
         self.cache, self.group = cache, group
         self.longest_text = max(len(example.labels) for example in examples)
         self.durations = np.array([example.clip.duration for example in examples])
+        self.weights = np.array([example.clip.weight for example in examples])
         self.sizes = batch_sizes(self.durations, recipe.training)
         self.begin(0)
 
@@ -46,10 +47,11 @@ class Batches(keras.utils.PyDataset):
         return len(self.sizes)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """{"features", "lengths"}, {"labels", "label_lengths"} of one batch; with several devices, weights [rows] too.
+        """{"features", "lengths"}, {"labels", "label_lengths"} of one batch, and maybe weights [rows].
 
-        Several devices get equal shares: a batch is filled up with empty rows, whose lengths and weights are 0. The
-        other rows weigh so much that the mean over all is the mean of the clips.
+        There are weights with several devices, and in training where a clip weighs other than 1. Several devices get
+        equal shares: a batch is filled up with empty rows, whose lengths and weights are 0. The other rows weigh so
+        much more that the mean over all is the mean of the clips, each times its own weight.
         """
         chosen = self.order[index]
         share = self.group.share(len(chosen))
@@ -74,10 +76,14 @@ class Batches(keras.utils.PyDataset):
             "labels": np.array([row + [0] * (self.longest_text - len(row)) for row in labels], np.int32),
             "label_lengths": np.array([len(row) for row in labels], np.int32),
         }
-        if self.group.devices == 1:
+        weighted = self.augment and bool((self.weights != 1).any())  # clips that judge all count alike
+        if self.group.devices == 1 and not weighted:
             return inputs, targets
-        weight = len(share) * self.group.processes / len(chosen)
-        return inputs, targets, np.array([weight] * len(mine) + [0.0] * empty, np.float32)
+        weights = np.zeros(len(share), np.float32)
+        weights[: len(mine)] = len(share) * self.group.processes / len(chosen)
+        if weighted:
+            weights[: len(mine)] *= self.weights[mine]
+        return inputs, targets, weights
 
     def texts(self, index: int) -> list[str]:
         """Reference texts of one batch."""

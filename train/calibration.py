@@ -22,7 +22,7 @@ from ds2edge.train.feature_cache import pad_and_measure, padding_of
 from ds2edge.train.manifest import Clip
 from ds2edge.train.model import DeepSpeech2
 from ds2edge.train.progress import track
-from ds2edge.train.quantization import STEPS, Quantizer, Range, nudge
+from ds2edge.train.quantization import SATURATION, STEPS, Quantizer, Range, nudge
 from ds2edge.train.recipe import Augmentation
 from ds2edge.train.scoring import score
 from ds2edge.train.text import normalise
@@ -175,16 +175,30 @@ class Observer(Quantizer):
 
     def ranges(self, method: str) -> dict[str, Range]:
         """Range of every point, by one of `METHODS`."""
-        return {point: nudge(*_RANGES[method](seen)) for point, seen in self._seen.items()}
+        return {point: _within_saturation(point, _RANGES[method](seen)) for point, seen in self._seen.items()}
 
     def clipped(self, ranges: dict[str, Range]) -> dict[str, float]:
-        """Share of the values that lie outside of their range by more than rounding, by point."""
+        """Share of the values that lie outside of their range by more than rounding, by point.
+
+        Points before a function that saturates there are left out: nothing is lost in them.
+        """
         shares = {}
         for point, seen in self._seen.items():
+            if _name(point) in SATURATION:
+                continue
             low, high = ranges[point]
             rounding = (high - low) / STEPS / 2
             shares[point] = float(((seen.sample < low - rounding) | (seen.sample > high + rounding)).mean())
         return shares
+
+
+def _within_saturation(point: str, observed: Range) -> Range:
+    most = SATURATION.get(_name(point), np.inf)
+    return nudge(max(observed[0], -most), min(observed[1], most))
+
+
+def _name(point: str) -> str:
+    return point.rpartition("/")[2]
 
 
 class _Seen:

@@ -1,4 +1,4 @@
-"""Manifests: one JSON object a line with audio, text, duration, split and speaker."""
+"""Manifests: one JSON object a line with audio, text, duration, split, speaker and, if it is not 1, weight."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.train.files import write_whole
 
 LONGEST = 1e9  # seconds of a clip: nobody has recorded for 30 years
+MOST_WEIGHT = 1e9
 SPLITS = ("train", "dev", "test")
 
 
@@ -25,6 +26,7 @@ class Clip:
     duration: float  # seconds
     split: str
     speaker: str = ""
+    weight: float = 1.0  # how much it counts in training; 0: not at all
 
 
 def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> list[Clip]:
@@ -59,6 +61,7 @@ def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
             "duration": max(round(clip.duration, 3), 0.001),
             "split": clip.split,
             "speaker": clip.speaker,
+            **({"weight": clip.weight} if clip.weight != 1 else {}),
         }
         for clip in clips
     ]
@@ -88,5 +91,8 @@ def _clip(line: str, path: Path, number: int) -> Clip:
         raise InputError(f"{where}: split {row['split']!r} is none of {', '.join(SPLITS)}")
     if not 0 < row["duration"] < LONGEST:
         raise InputError(f"{where}: duration {str(row['duration'])[:40]} is not a number of seconds above 0")
-    audio = path.parent / row["audio"]
-    return Clip(audio, row["text"], float(row["duration"]), row["split"], str(row.get("speaker") or ""))
+    weight = row.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < MOST_WEIGHT:
+        raise InputError(f"{where}: weight {repr(weight)[:40]} is not a number from 0")
+    audio, speaker = path.parent / row["audio"], str(row.get("speaker") or "")
+    return Clip(audio, row["text"], float(row["duration"]), row["split"], speaker, float(weight))

@@ -21,6 +21,10 @@ STEPS = 255  # between the lowest and the highest int8
 SIGMOID: Range = (0.0, 255 / 256)
 TANH: Range = (-1.0, 127 / 128)
 
+# Points that feed tanh or sigmoid, and the input beyond which its output is less than half a level from its limit:
+# atanh(1 - 1/256) and logit(1 - 1/512). A wider range would only make the levels inside it coarser.
+SATURATION = {"candidate_sums": 3.12, "gate_sums": 6.24, "show_sums": 6.24}
+
 
 class Quantizer:
     """Leaves everything as it is: the float model."""

@@ -15,20 +15,21 @@ Tensor = Any
 
 TAPS = 3  # steps that the depthwise convolution sees
 # The most that a state keeps of itself in a step. An int8 state stands still where it would change by less than half
-# a level: at 0.97 that is a change of 1/256 in a state that is 1/8 from where it is going.
+# a level (1/256). With 31/32 it stops at most 1/8 short of its target; without a bound it might never move.
 MOST_KEPT = 31 / 32
 
 
 class QuasiRecurrentLayer(keras.layers.Layer):
-    """A residual block around a recurrence that is elementwise: all its products are of the input alone.
+    """A residual block around an elementwise recurrence: all its matrix products are of the input alone.
 
     y = norm(x) + depthwise convolution of `TAPS` steps over norm(x); z, f, o = y W + b;
-    c[t] = f c[t-1] + (1 - f) tanh(z), where f = MOST_KEPT sigmoid(f); output = x + sigmoid(o) c.
+    c[t] = k c[t-1] + (1 - k) tanh(z), where k = MOST_KEPT sigmoid(f); output = x + sigmoid(o) c.
+    Where x has not `units` values, the output is sigmoid(o) c alone.
 
-    A device reads W once for all steps of a chunk: a GRU must read its recurrent weights for every step.
+    A device reads W once for all steps of a chunk. A GRU reads its recurrent weights once a step.
 
-    `ahead`: steps of the convolution that lie in the future. All that the block puts out is so many steps late, in
-    `call` as in `step`, and the steps before the start are zeros in both.
+    `ahead`: how many of the convolution's steps lie in the future. The output is that many steps late, in `call` as
+    in `step`. The steps before the start are zeros in both.
     """
 
     def __init__(self, units: int, ahead: int = 0, dropout: float = 0.0, **kwargs: Any) -> None:
@@ -46,10 +47,10 @@ class QuasiRecurrentLayer(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """`input_shape`: [batch, time, units]."""
-        if input_shape[-1] != self.units:
-            raise ValueError(f"a block of {self.units} units adds to as many, not to {input_shape[-1]}")
+        self.width = input_shape[-1]
+        self.adds = self.width == self.units
         self.norm.build(input_shape)
-        self.convolution.build((None, None, self.units))
+        self.convolution.build((None, None, self.width))
         self.gates.build(input_shape)
         self.built = True
 
@@ -62,7 +63,8 @@ class QuasiRecurrentLayer(keras.layers.Layer):
         z, f, o = ops.split(self.gates(self.dropout(y, training=training)), 3, axis=-1)
         forget = MOST_KEPT * ops.sigmoid(ops.cast(f, "float32"))
         states = scan(forget, (1 - forget) * ops.tanh(ops.cast(z, "float32")))
-        return self._present(padded, x) + ops.sigmoid(o) * ops.cast(states, x.dtype)
+        shown = ops.sigmoid(o) * ops.cast(states, x.dtype)
+        return self._present(padded, x) + shown if self.adds else shown
 
     def _present(self, padded: Tensor, x: Tensor) -> Tensor:
         """The steps that the outputs of `x` are meant for, of `x` with TAPS - 1 steps before it."""
@@ -73,9 +75,9 @@ class QuasiRecurrentLayer(keras.layers.Layer):
         """As `call`."""
         quantize = quantizer.within(self.name)
         padded = ops.pad(x, ((0, 0), (TAPS - 1, 0), (0, 0)))
-        kernel, bias = self._mixing(quantizer)
+        kernel, bias, spread = self._mixing(quantizer)
         y = quantize("mixed", ops.depthwise_conv(padded, kernel, padding="valid") + bias)
-        forget, taken, show = self._gates(y, quantize, quantizer)
+        forget, taken, show = self._gates(y, spread, quantize, quantizer)
 
         def step(rows: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
             state = self._remember(*ops.split(rows, 2, axis=-1), states[0], quantize)
@@ -83,19 +85,32 @@ class QuasiRecurrentLayer(keras.layers.Layer):
 
         loop = keras.layers.RNN(StepCell(step, self.units, 1), return_sequences=True, unroll=quantizer.unroll)
         states = loop(ops.concatenate([forget, taken], axis=-1))
+        if not self.adds:
+            return quantizer(self.name, show * states)
         return quantizer(self.name, self._present(padded, x) + quantize("shown", show * states))
 
-    def _mixing(self, quantizer: Quantizer) -> tuple[Tensor, Tensor]:
-        """Norm, convolution and the sum of both as one depthwise kernel [TAPS, units, 1] and its bias [units]."""
+    def _mixing(self, quantizer: Quantizer) -> tuple[Tensor, Tensor, Tensor]:
+        """Norm, convolution and the sum of both as one depthwise kernel [TAPS, width, 1] and its bias [width].
+
+        The third value is the spread of each output, by which it is divided, so that one int8 scale suits them all.
+        `_gates` multiplies its kernel by it. The norm tells the spread: mean and standard deviation of what it puts
+        out are its beta and gamma.
+        """
         scale, shift = self.norm.affine()
         present = ops.expand_dims(ops.one_hot(TAPS - 1 - self.ahead, TAPS), (1, 2))
         kernel = self.convolution.kernel + present
-        bias = shift * ops.sum(kernel, axis=(0, 2))
-        return quantizer.weight(kernel * ops.expand_dims(scale, (0, 2)), channels=1), bias
+        total = ops.sum(kernel, axis=(0, 2))
+        deviation = ops.abs(self.norm.gamma) * ops.sqrt(ops.sum(kernel**2, axis=(0, 2)))
+        spread = ops.abs(self.norm.beta * total) + 4 * deviation + keras.config.epsilon()
+        kernel = kernel * ops.expand_dims(scale / spread, (0, 2))
+        return quantizer.weight(kernel, channels=1), shift * total / spread, spread
 
-    def _gates(self, y: Tensor, quantize: Quantize, quantizer: Quantizer) -> tuple[Tensor, Tensor, Tensor]:
+    def _gates(
+        self, y: Tensor, spread: Tensor, quantize: Quantize, quantizer: Quantizer
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """What is kept of a state, what it takes, and what is shown of it: for all steps, [..., units] each."""
-        kernel, bias = quantizer.weight(self.gates.kernel), self.gates.bias
+        kernel = quantizer.weight(ops.expand_dims(spread, 1) * self.gates.kernel)
+        bias = self.gates.bias
         parts = [slice(i * self.units, (i + 1) * self.units) for i in range(3)]
         z, f, o = (ops.matmul(y, kernel[:, part]) + bias[part] for part in parts)
         candidate = quantize("candidate", ops.tanh(quantize("candidate_sums", z)), TANH)
@@ -109,7 +124,7 @@ class QuasiRecurrentLayer(keras.layers.Layer):
 
     def state_shapes(self) -> Shapes:
         """The last inputs, and the memory."""
-        return {"x": (TAPS - 1, self.units), "c": (1, self.units)}
+        return {"x": (TAPS - 1, self.width), "c": (1, self.units)}
 
     def state_point(self, key: str, incoming: str) -> str:
         """Quantization point of a state; `incoming`: that of the input."""
@@ -119,20 +134,22 @@ class QuasiRecurrentLayer(keras.layers.Layer):
         """[steps, units] -> the same shape."""
         quantize, steps = quantizer.within(self.name), x.shape[0]
         padded = ops.concatenate([states["x"], x], axis=0)
-        kernel, bias = self._mixing(quantizer)
-        image = ops.reshape(padded, (1, TAPS - 1 + steps, 1, self.units))
+        kernel, bias, spread = self._mixing(quantizer)
+        image = ops.reshape(padded, (1, TAPS - 1 + steps, 1, self.width))
         y = ops.depthwise_conv(image, ops.expand_dims(kernel, 1), padding="valid")
-        y = quantize("mixed", ops.reshape(y, (steps, self.units)) + bias)
-        forget, taken, show = self._gates(y, quantize, quantizer)
+        y = quantize("mixed", ops.reshape(y, (steps, self.width)) + bias)
+        forget, taken, show = self._gates(y, spread, quantize, quantizer)
         state, outputs = states["c"], []
         for t in range(steps):
             kept, new = (ops.slice(part, (t, 0), (1, self.units)) for part in (forget, taken))
             state = self._remember(kept, new, state, quantize)
             outputs.append(state)
-        shown = quantize("shown", show * concatenate_steps(outputs))
+        shown = show * concatenate_steps(outputs)
+        following = {"x": ops.slice(padded, (steps, 0), (TAPS - 1, self.width)), "c": state}
+        if not self.adds:
+            return quantizer(self.name, shown), following
         present = ops.slice(padded, (TAPS - 1 - self.ahead, 0), (steps, self.units))
-        rest = ops.slice(padded, (steps, 0), (TAPS - 1, self.units))
-        return quantizer(self.name, present + shown), {"x": rest, "c": state}
+        return quantizer(self.name, present + quantize("shown", shown)), following
 
 
 @keras.saving.register_keras_serializable("ds2edge")

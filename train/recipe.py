@@ -47,10 +47,10 @@ class ModelSettings:
     width: int = 256  # units of each recurrent layer
     depth: int = 3  # recurrent layers
     lookahead: int = 8  # steps of future context in the row convolution
-    ahead: int = 0  # steps of future context in each recurrent layer of cell qrnn: 0 to 2
-    dropout: float = 0.0  # of what goes into the products of cell qrnn, in training
     warmup: int = 8  # steps of silence that are heard before every clip, and whose outputs do not count
     direction: str = "forward"  # streams; "bidirectional" hears whole clips, and both directions are added up
+    ahead: int = 0  # steps of future context in each layer of cell qrnn: 0 to 2
+    dropout: float = 0.0  # share of the inputs of cell qrnn's products that training drops
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:

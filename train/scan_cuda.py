@@ -1,4 +1,4 @@
-"""The recurrence of scan.py as one CUDA kernel each way, in Triton: a loop of small operations would wait for launches."""
+"""The recurrence of scan.py as one CUDA kernel each way, in Triton: a loop of small operations waits for launches."""
 
 from __future__ import annotations
 

@@ -53,9 +53,10 @@ def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache, symbols: Symb
     """Reads every clip once, in worker processes, unless the cache knows it.
 
     A clip is skipped, named and counted when it cannot be read, when nothing of its text is left by the normaliser, or
-    when its text needs more steps than the model puts out for it. InputError if there is nothing to train on, or if
-    more than 1 % of `SMALL` or more cannot be read or have no text.
+    when its text needs more steps than the model puts out for it. Clips of weight 0 are left out. InputError if there
+    is nothing to train on, or if more than 1 % of `SMALL` or more cannot be read or have no text.
     """
+    clips = [clip for clip in clips if clip.weight]
     examples: dict[str, list[Example]] = {split: [] for split in SPLITS}
     skipped: list[str] = []
     short: list[str] = []

@@ -68,7 +68,7 @@ def probabilities_of_all_texts(logits: np.ndarray, alphabet: tuple[str, ...]) ->
 def test_a_wide_beam_knows_all_texts_and_finds_the_best(search, alphabet, seed, data, spread):
     steps = data.draw(st.integers(0, 6 if alphabet == ALPHABET else 4))
     logits = (spread * np.random.default_rng(seed).standard_normal((steps, len(alphabet)))).astype(np.float32)
-    fusion = Fusion(**SEARCHES[search])
+    fusion = Fusion(**SEARCHES[search]).spelled_in(alphabet)
     expected = probabilities_of_all_texts(logits, alphabet)
     decoder = BeamDecoder(alphabet, 0.02, fusion, beam=100_000)
     with patch.multiple(beam, LEAST=0.0, MARGIN=math.inf, SLACK=math.inf):
@@ -214,7 +214,7 @@ def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_m
     path = [index for symbol in ["t", "h", "e", *spelling, " ", "i", "n"] for index in (SUBWORDS.index(symbol), 0)]
     logits = logits_of(path, 12.0, SUBWORDS)
     logits[10, SUBWORDS.index("a")] = 12.0 + 6.0
-    for hotwords, heard in ((["kitchen"], True), (["the kitchen in", "kit"], True), (["kit"], False), ([], False)):
+    for hotwords, heard in ((["the kitchen"], True), (["the kitchen in", "kit"], True), (["kit"], False), ([], False)):
         decoder = BeamDecoder(SUBWORDS, 0.04, Fusion(hotwords=hotwords, **model))
         decoder.accept(logits)
         assert (decoder.text() == "the kitchen in") is heard
@@ -238,11 +238,30 @@ def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_m
     ],
 )
 def test_what_a_hot_word_may_go_on_with(phrase, said, text, wanted):
-    fusion = Fusion(hotwords=[phrase])
-    word, _, _ = said.partition(" ")
+    symbols = ["", *phrase, text]
+    fusion = Fusion(hotwords=[phrase]).spelled_in(symbols)
+    word, space, _ = said.partition(" ")
     state = fusion.letters(fusion.start, word) if word else fusion.start
-    state = fusion.end_word(state) if " " in said else state
-    assert fusion.hotwords.wants(state.match, text) is wanted
+    state = fusion.end_word(state) if space else state
+    assert (len(symbols) - 1 in fusion.hotwords.wanted(state.match)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "symbols"),
+    [
+        (LETTERS, 7),
+        (SUBWORDS, 3),  # " kit" "ch" "en"
+        ((*LETTERS, "kitche"), 2),
+        ((*LETTERS, " kitch", "ten", "en "), 2),
+    ],
+)
+def test_a_hot_word_is_worth_the_symbols_of_its_shortest_spelling(alphabet, symbols):
+    """Each is one doubt that may have to be overcome; however it is spelled in the end."""
+    fusion = Fusion(hotwords=["kitchen"], weights=Weights(hot=1.0)).spelled_in(alphabet)
+    assert worth(fusion, "the kitchen") == symbols
+    hopes = [functools.reduce(fusion.letters, "kitchen"[:end], fusion.start).score for end in range(1, 8)]
+    assert hopes == sorted(hopes)
+    assert hopes[-1] == min(symbols, 4)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +278,7 @@ def test_an_open_word_counts_as_the_best_that_it_may_become():
     known = functools.reduce(fusion.letters, "nig", fusion.start)
     unknown = functools.reduce(fusion.letters, "nix", fusion.start)
     hot = functools.reduce(fusion.letters, "qu", fusion.start)
-    assert known.score == pytest.approx(0.5 * model.log_probability((), model.id("night")) + 1)
+    assert known.score == pytest.approx(0.5 * model.best_completion("nig", (START,)) + 1)
     assert unknown.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 - 4)
     assert hot.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 + 2)
     # Once it is over it counts in full, after the words before it.
@@ -322,6 +341,8 @@ def test_take_gives_the_words_up():
 def test_a_hot_word_that_the_model_cannot_spell_is_named():
     with pytest.raises(InputError, match="'café': this model has no 'é'"):
         BeamDecoder(LETTERS, 0.02, Fusion(hotwords=["café"]))
+    with pytest.raises(InputError, match="'baa': this model's symbols cannot spell it"):
+        BeamDecoder(("", " ", "ab"), 0.02, Fusion(hotwords=["ab", "baa"]))
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,16 @@ def test_empty_rows_have_no_weight_and_the_others_make_up_for_them(make_batches)
     assert filled.tolist() == pytest.approx([4 / 3, 4 / 3, 4 / 3, 0])
 
 
+def test_the_weight_of_a_clip_is_a_factor_of_its_row(make_batches):
+    plain, weighted = (make_batches(Group(2, 1, 0)) for _ in range(2))
+    weighted.weights = np.linspace(0.2, 1, 5)
+    for index in (0, 1):
+        expected = plain[index][2].copy()
+        chosen = weighted.order[index]
+        expected[: len(chosen)] *= weighted.weights[chosen]
+        assert weighted[index][2].tolist() == pytest.approx(expected.tolist())
+
+
 def test_a_clip_that_is_longer_than_its_manifest_says_is_named(make_batches):
     batches = make_batches(Group(2, 2, 0))
     batches.durations = batches.durations / 3

@@ -2,14 +2,20 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from support import RATE, babble
 
 from ds2edge.runtime.features import Features, FeatureSettings, mel_filters
 from ds2edge.runtime.specification import silence_after
 
-SETTINGS = [FeatureSettings(), FeatureSettings(mel_bands=40), FeatureSettings(window=400, hop=170)]
+LEVELLED = FeatureSettings(mel_bands=40, floor_db=-60.0, ceiling_db=40.0, level_rise=0.2)
+SETTINGS = [
+    FeatureSettings(),
+    FeatureSettings(mel_bands=40),
+    FeatureSettings(window=400, hop=170),
+    LEVELLED,
+]
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -68,7 +74,43 @@ def test_silence_after_a_clip_makes_whole_steps_of_all_of_it(samples, stride, lo
     assert fewer == 0 or (fewer - 1) * settings.hop + settings.window < samples
 
 
+@given(gain_db=st.floats(-40, 0), start=st.integers(0, 4000), length=st.integers(400, 8000))
+def test_loudness_changes_no_frame_where_the_level_is_followed(gain_db, start, length):
+    samples = babble(1.0)[start : start + length]
+    assume(20 * np.log10(np.abs(samples).max() + 1e-9) > -40)
+    expected = Features(LEVELLED)(samples)
+    heard = Features(LEVELLED)(samples * np.float32(10 ** (gain_db / 20)))
+    loud = expected > LEVELLED.floor_db + 45  # the rest may lie below -120 dB once it is softer
+    np.testing.assert_allclose(heard[loud], expected[loud], atol=0.02)
+
+
+def test_digital_silence_does_not_move_the_level():
+    sound, silence = babble(0.5), np.zeros(3 * RATE, np.float32)
+    features = Features(LEVELLED)
+    features.accept(np.concatenate([silence, sound]))
+    level = features._level
+    assert (features.accept(silence)[10:] == LEVELLED.floor_db).all()
+    features.accept(np.zeros(RATE, np.float32))
+    assert features._level == pytest.approx(level, abs=0.5)  # the last windows of sound reach into the silence
+    np.testing.assert_allclose(
+        Features(LEVELLED)(np.concatenate([silence, sound]))[-40:], Features(LEVELLED)(sound)[-40:], atol=1.0
+    )
+
+
+def test_the_level_rises_fast_and_falls_slowly():
+    tone = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
+    features = Features(LEVELLED)
+    features.accept(0.01 * tone)  # -40 dB
+    before = features._level
+    features.accept(tone[: RATE // 5])
+    assert features._level == pytest.approx(before + 40, abs=1)
+    features.accept(0.01 * tone)
+    assert before + 25 < features._level < before + 35  # after a second
+
+
 def test_settings_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="level_rise"):
+        FeatureSettings(level_rise=2.0)
     with pytest.raises(ValueError, match="hop"):
         FeatureSettings(hop=400)
     with pytest.raises(ValueError, match="statistics"):

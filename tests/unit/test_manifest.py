@@ -18,13 +18,20 @@ def test_audio_is_relative_to_the_manifest(tmp_path):
     assert read_manifest(tmp_path / "m.jsonl") == [Clip(tmp_path / "a.wav", "yes", 1.5, "train", "x")]
 
 
-@given(text=st.text(), duration=st.floats(0.01, 1e4), split=st.sampled_from(SPLITS), speaker=st.text())
-def test_what_is_written_is_read_again(tmp_path_factory, text, duration, split, speaker):
+@given(
+    text=st.text(),
+    duration=st.floats(0.01, 1e4),
+    split=st.sampled_from(SPLITS),
+    speaker=st.text(),
+    weight=st.sampled_from((0.0, 0.33, 1.0, 2.5)),
+)
+def test_what_is_written_is_read_again(tmp_path_factory, text, duration, split, speaker, weight):
     path = tmp_path_factory.mktemp("m") / "m.jsonl"
-    clip = Clip(path.parent / "sub" / "a.wav", text, round(duration, 3), split, speaker)
+    clip = Clip(path.parent / "sub" / "a.wav", text, round(duration, 3), split, speaker, weight)
     write_manifest(path, [clip])
     assert read_manifest(path) == [clip]
     assert [p.name for p in path.parent.iterdir()] == ["m.jsonl"]
+    assert ("weight" in json.loads(path.read_text("utf-8"))) == (weight != 1)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +45,12 @@ def test_what_is_written_is_read_again(tmp_path_factory, text, duration, split, 
         (json.dumps(GOOD | {"duration": True}), "not a number"),
         (json.dumps(GOOD | {"split": "validation"}), "none of train, dev, test"),
         (json.dumps(GOOD | {"audio": 3}), "not text"),
+        (json.dumps(GOOD | {"weight": -0.1}), "weight -0.1 is not a number from 0"),
+        (json.dumps(GOOD | {"weight": "half"}), "weight 'half' is not a number"),
+        (json.dumps(GOOD | {"weight": True}), "weight True is not"),
+        (json.dumps(GOOD | {"weight": None}), "weight None is not"),
+        (json.dumps(GOOD | {"weight": float("nan")}), "weight nan is not"),
+        (json.dumps(GOOD | {"weight": float("inf")}), "weight inf is not"),
     ],
 )
 def test_a_bad_line_is_named_with_file_and_line(tmp_path, line, says):

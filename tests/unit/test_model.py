@@ -5,12 +5,13 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 from support import jolt
 
-from ds2edge.train.cells import CELLS
 from ds2edge.train.model import DeepSpeech2
-from ds2edge.train.recipe import Convolution, ModelSettings
+from ds2edge.train.recipe import CELLS, Convolution, ModelSettings
+from ds2edge.train.scan import scan
 
 BINS, SYMBOLS = 41, 7
 SHAPES = {
@@ -21,10 +22,11 @@ SHAPES = {
 }
 
 
-def build(cell: str, shape: str) -> DeepSpeech2:
+def build(cell: str, shape: str, ahead: int = 0) -> DeepSpeech2:
     convolutions, lookahead = SHAPES[shape]
     keras.utils.set_random_seed(0)
-    model = DeepSpeech2(ModelSettings(convolutions, cell, 12, 2, lookahead, warmup=1), BINS, SYMBOLS)
+    settings = ModelSettings(convolutions, cell, 12, 2, lookahead, warmup=1, ahead=ahead)
+    model = DeepSpeech2(settings, BINS, SYMBOLS)
     jolt(model)
     return model
 
@@ -41,13 +43,13 @@ def stepped(model: DeepSpeech2, features: np.ndarray, chunk_steps: int) -> np.nd
     for first in range(0, features.shape[1], size):
         chunk, states = model.step(ops.convert_to_tensor(features[:, first : first + size]), states)
         logits.append(np.asarray(chunk))
-    return np.concatenate(logits, 1)[:, model.settings.warmup + model.settings.lookahead :]
+    return np.concatenate(logits, 1)[:, model.settings.warmup + model.settings.delay :]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("cell", "ahead"), [*((cell, 0) for cell in CELLS), ("qrnn", 1), ("qrnn", 2)])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_steps_say_what_the_whole_sequence_says(cell, shape):
-    model = build(cell, shape)
+def test_steps_say_what_the_whole_sequence_says(cell, ahead, shape):
+    model = build(cell, shape, ahead)
     features = np.random.default_rng(1).standard_normal((1, 36 * model.settings.time_stride, BINS)).astype(np.float32)
     expected = whole(model, features)
     assert expected.std() > 0.05  # or agreement would mean nothing
@@ -72,16 +74,17 @@ def test_padding_changes_neither_logits_nor_statistics():
     np.testing.assert_allclose(padded["moving"], inputs["moving"], rtol=1e-5)
 
 
-def test_nothing_is_heard_before_it_is_said():
-    model = build("gru", "two convolutions")
+@pytest.mark.parametrize(("cell", "ahead"), [("gru", 0), ("qrnn", 0), ("qrnn", 1)])
+def test_nothing_is_heard_before_it_is_said(cell, ahead):
+    model = build(cell, "two convolutions", ahead)
     features = np.random.default_rng(1).standard_normal((1, 40, BINS)).astype(np.float32)
     changed = features.copy()
     changed[:, 20:] += 1
     first = (
-        20 // model.settings.time_stride - model.settings.lookahead - model.settings.warmup
+        20 // model.settings.time_stride - model.settings.delay - model.settings.warmup
     )  # whose lookahead reaches the change
     np.testing.assert_allclose(whole(model, changed)[:, :first], whole(model, features)[:, :first], atol=1e-5)
-    assert np.abs(whole(model, changed)[:, first] - whole(model, features)[:, first]).max() > 1e-3
+    assert np.abs(whole(model, changed)[:, first] - whole(model, features)[:, first]).max() > 1e-5
 
 
 def test_the_loss_takes_the_true_lengths():
@@ -141,3 +144,35 @@ def test_a_bidirectional_model_has_no_step_form_and_takes_no_lookahead(bidirecti
         stepped(bidirectional, np.zeros((1, 12, BINS), np.float32), 2)
     with pytest.raises(ValueError, match="lookahead must be 0"):
         ModelSettings((Convolution(4, (4, 5), (2, 2)),), lookahead=3, direction="bidirectional")
+
+
+@pytest.mark.parametrize("wrong", [{"direction": "bidirectional", "lookahead": 0}, {"ahead": 3}, {"dropout": 1.0}])
+def test_settings_that_a_quasi_recurrent_cell_cannot_have_are_refused(wrong):
+    convolutions, _ = SHAPES["no lookahead"]
+    with pytest.raises(ValueError, match=r"bidirectional|ahead"):
+        ModelSettings(convolutions, **({"cell": "qrnn"} | wrong))
+
+
+def test_what_belongs_to_the_quasi_recurrent_cell_is_refused_for_others():
+    convolutions, _ = SHAPES["no lookahead"]
+    with pytest.raises(ValueError, match="belong to cell 'qrnn'"):
+        ModelSettings(convolutions, "gru", ahead=1)
+
+
+def test_the_scan_and_its_gradient_are_those_of_the_loop():
+    random = np.random.default_rng(3)
+    forget = tf.Variable(random.uniform(0, 1, (2, 9, 3)).astype(np.float32))
+    taken = tf.Variable(random.standard_normal((2, 9, 3)).astype(np.float32))
+    weights = random.standard_normal((2, 9, 3)).astype(np.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        states = scan(tf.identity(forget), tf.identity(taken))
+        state, rows = tf.zeros((2, 3)), []
+        for t in range(9):
+            state = forget[:, t] * state + taken[:, t]
+            rows.append(state)
+        expected = tf.stack(rows, 1)
+        losses = [tf.reduce_sum(weights * x**2) for x in (states, expected)]
+    np.testing.assert_allclose(states, expected, atol=1e-6)
+    for variable in (forget, taken):
+        found, wanted = (tape.gradient(loss, variable) for loss in losses)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)

@@ -24,12 +24,17 @@ BINS = 41
 CONVOLUTIONS = (Convolution(4, (5, 11), (2, 4)), Convolution(3, (3, 7), (1, 3)))
 
 
-@pytest.fixture(scope="module", params=[(cell, way) for cell in CELLS for way in ("forward", "bidirectional")])
+WAYS = [(cell, way) for cell in CELLS for way in ("forward", "bidirectional")] + [("qrnn", "forward")]
+
+
+@pytest.fixture(scope="module", params=WAYS)
 def model(request):
     cell, direction = request.param
     keras.utils.set_random_seed(0)
     lookahead = 2 if direction == "forward" else 0
-    built = DeepSpeech2(ModelSettings(CONVOLUTIONS, cell, 12, 2, lookahead, 1, direction), BINS, 7)
+    ahead = int(cell == "qrnn")
+    settings = ModelSettings(CONVOLUTIONS, cell, 12, 2, lookahead, 1, direction, ahead)
+    built = DeepSpeech2(settings, BINS, 7)
     jolt(built)
     return built
 

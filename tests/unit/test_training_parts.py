@@ -145,6 +145,37 @@ def make_batches(clips, recipe, **options):
     )
 
 
+def test_clips_of_weight_0_are_left_out(clips, tiny_recipe):
+    light = [dataclasses.replace(clips[0], weight=0.0), dataclasses.replace(clips[1], weight=0.5)]
+    found = survey([*light, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+    assert [example.clip.weight for example in found.examples["train"]] == [0.5, *[1.0] * 8]
+
+
+def test_weights_of_clips_are_weights_of_rows(clips, tiny_recipe):
+    assert {len(batch) for batch in make_batches(clips, tiny_recipe, augment=True)} == {2}
+    heard = [dataclasses.replace(clip, weight=0.1 * (i + 1)) for i, clip in enumerate(clips)]
+    batches = make_batches(heard, tiny_recipe, augment=True)
+    found = {}
+    for i in range(len(batches)):
+        _, _, weights = batches[i]
+        assert weights.dtype == np.float32
+        found |= dict(zip(batches.texts(i), weights.tolist(), strict=True))
+    assert found == {clip.text: pytest.approx(clip.weight) for clip in heard[:10]}
+    assert {len(batch) for batch in make_batches(heard, tiny_recipe, augment=False)} == {2}
+
+
+def test_a_clip_of_half_the_weight_has_half_the_loss(clips, tiny_recipe):
+    from ds2edge.train.model import DeepSpeech2
+    from ds2edge.train.text import LETTERS
+
+    batches = make_batches([dataclasses.replace(c, weight=0.5) for c in clips], tiny_recipe, augment=True)
+    model = DeepSpeech2(tiny_recipe.model, tiny_recipe.features.bins, len(LETTERS))
+    inputs, targets, weights = batches[0]
+    said = model(inputs)
+    whole, half = (float(model.compute_loss(inputs, targets, said, w)) for w in (None, weights))
+    assert half == pytest.approx(whole / 2, rel=1e-5)
+
+
 def test_batches_hold_every_clip_once_sorted_by_length_and_padded_alike(clips, tiny_recipe):
     recipe = dataclasses.replace(tiny_recipe, training=dataclasses.replace(tiny_recipe.training, batch_size=3))
     batches = make_batches(clips, recipe, augment=True)
@@ -217,7 +248,7 @@ def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["mini", "digits", "edge", "edge-cpu", "voice", "ljspeech", "deepspeech2-bidirectional"]
+    "name", ["mini", "digits", "edge", "english", "voice", "ljspeech", "deepspeech2-bidirectional"]
 )
 def test_the_kits_recipes_are_whole(name):
     assert read_recipe(name).name == name
@@ -248,7 +279,7 @@ def test_a_recipe_with_a_fault_is_refused_by_name(tmp_path, text, says):
 
 
 def test_a_recipe_that_is_not_there_is_answered_with_those_that_are():
-    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, edge-cpu, ljspeech, mini, voice"):
+    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, english, ljspeech, mini, voice"):
         read_recipe("nonsense")
 
 
@@ -258,7 +289,7 @@ def test_own_epochs_and_batch_size():
 
 
 def test_rounded_training_goes_on_gently():
-    recipe = read_recipe("edge-cpu")
+    recipe = read_recipe("english")
     rounded = recipe.with_training(qat=True).training
     assert recipe.training.sorted_first_epoch
     assert not rounded.sorted_first_epoch

@@ -1,0 +1,238 @@
+"""The manifest that the pretrained model is trained on: which clips, texts and weights."""
+
+import io
+import json
+import random
+import types
+import zlib
+from itertools import islice
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from support import RATE, babble, pretrained_script
+
+from ds2edge.train.manifest import read_manifest
+from ds2edge.train.text import normalise
+
+speech = pretrained_script("speech")
+synthesise = pretrained_script("synthesise")
+
+
+def add(folder, name, text, split="train", seconds=0.5, **more):
+    """A clip, and its line in the manifest of its corpus."""
+    (folder / "audio").mkdir(parents=True, exist_ok=True)
+    soundfile.write(folder / "audio" / name, babble(seconds), RATE)
+    row = {"audio": f"audio/{name}", "duration": seconds, "text": text, "split": split} | more
+    with (folder / "manifest.jsonl").open("a") as lines:
+        lines.write(json.dumps(row) + "\n")
+
+
+@pytest.fixture
+def corpora(tmp_path):
+    """DATA and MORE with a train clip in every corpus, and dev clips where they are."""
+    data, more = tmp_path / "data", tmp_path / "more"
+    for corpus in speech.CORPORA:
+        folder = (more if corpus.more else data) / corpus.name
+        heard = {"heard": True} if corpus.heard else {}
+        name = "heard.wav" if corpus.heard else "clip.wav"
+        add(folder, name, f"Said in {corpus.name}", corpus.train or "test", **heard)
+        if corpus.dev:
+            add(folder, "dev.wav", f"Judged in {corpus.name}", "dev")
+    return data, more
+
+
+LABELS = {
+    "librispeech_resemblyzer/heard": ("whispered in libri", 0.8),
+    "commonvoice_13delta/heard": ("whispered in common voice", 0.15),
+}
+
+
+def collect(corpora, labels=LABELS):
+    clips, left = speech.collect(*corpora, labels)
+    return {(clip["corpus"], clip["audio"].rsplit("/")[-1]): clip for clip in clips}, left
+
+
+def test_every_corpus_is_taken_with_its_weight(corpora):
+    clips, left = collect(corpora)
+    assert {corpus for corpus, _ in clips} == {corpus.name for corpus in speech.CORPORA}
+    assert not left
+    assert clips["kathleen", "clip.wav"]["text"] == "said in kathleen"
+    assert clips["kathleen", "clip.wav"]["duration"] == 0.5
+    assert clips["commonvoice_6_1_sample_en", "clip.wav"]["split"] == "train"
+    weights = {key: clip["weight"] for key, clip in clips.items() if clip["weight"] != 1}
+    assert weights == {
+        ("librispeech_resemblyzer", "heard.wav"): 0.8,
+        ("commonvoice_13delta", "heard.wav"): 0.15,
+        ("speechocean762", "clip.wav"): 0.33,
+    }
+    assert clips["commonvoice_13delta", "heard.wav"]["text"] == "whispered in common voice"
+    assert clips["commonvoice_13delta", "clip.wav"]["weight"] == 1
+
+
+def test_what_judges_is_never_trained_on(corpora):
+    data, _ = corpora
+    for name in speech.JUDGES:
+        add(data / name, "a.wav", "one of these words")
+        add(data / name, "b.wav", "Said in kathleen!", "test")
+    clips, left = collect(corpora)
+    assert not speech.JUDGES & {corpus for corpus, _ in clips}
+    assert ("librispeech_heldout4", "clip.wav") not in clips
+    assert ("kathleen", "clip.wav") not in clips
+    assert left == {("kathleen", "a dev or test sentence"): 1}
+
+
+def test_half_of_common_voice_chooses(corpora):
+    for i in range(8):
+        name = f"{i * 37 % 11}{i}.wav"
+        add(corpora[0] / speech.HALVED, name, f"number {i}", "dev")
+    clips, _ = collect(corpora)
+    dev = [key for key, clip in clips.items() if clip["split"] == "dev"]
+    names = {name for corpus, name in dev if corpus == speech.HALVED}
+    assert 0 < len(names) < 8
+    assert {zlib.crc32(name.encode()) % 2 for name in names} == {0}
+
+
+@pytest.mark.parametrize("labels", [{}, dict.fromkeys(LABELS, ("judged in ljspeech part", 1.0))])
+def test_a_heard_clip_needs_a_label_that_is_no_dev_sentence(corpora, labels):
+    add(
+        corpora[0] / "ljspeech_part",
+        "b.wav",
+        "as printed",
+        "dev",
+        text_normalized="judged in ljspeech part",
+    )
+    clips, left = collect(corpora, labels)
+    assert "heard.wav" not in {name for _, name in clips}
+    assert sum(left.values()) == 2
+
+
+def test_of_two_opinions_none_may_be_a_dev_sentence(corpora):
+    add(corpora[1] / "librispeech_resemblyzer", "second.wav", "Judged in ljspeech_part", heard=True)
+    label = {"librispeech_resemblyzer/second": ("judge in l j speech", 1.0)}
+    clips, _ = collect(corpora, LABELS | label)
+    assert ("librispeech_resemblyzer", "second.wav") not in clips
+
+
+def test_clips_too_short_too_long_or_without_words_are_left_out(corpora):
+    folder = corpora[0] / "kathleen"
+    add(folder, "short.wav", "hm", seconds=0.29)
+    add(folder, "long.wav", "and so on", seconds=24.1)
+    add(folder, "mute.wav", "!?")
+    clips, left = collect(corpora)
+    assert [name for corpus, name in clips if corpus == "kathleen"] == ["clip.wav"]
+    assert left == {("kathleen", "not 0.3 to 24 s"): 2, ("kathleen", "no text"): 1}
+
+
+def test_the_script_writes_a_manifest_and_the_sentences(corpora, tmp_path, monkeypatch):
+    monkeypatch.setattr(speech, "read_heard", lambda: LABELS)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(speech.main, [*map(str, corpora), str(out)])
+    assert done.exit_code == 0, done.output
+    assert "all train: 11 clips" in done.output
+    clips = read_manifest(out / "manifest.jsonl")
+    assert {clip.weight for clip in clips} == {1.0, 0.8, 0.15, 0.33}
+    assert all(clip.audio.is_file() for clip in clips)
+    said = (out / "texts.txt").read_text().splitlines()
+    assert said == [clip.text for clip in clips if clip.split == "train"]
+    before = (out / "manifest.jsonl").read_bytes()
+    CliRunner().invoke(speech.main, [*map(str, corpora), str(out)])
+    assert (out / "manifest.jsonl").read_bytes() == before
+
+
+def test_a_missing_corpus_or_missing_sound_is_one_line(corpora, tmp_path):
+    data, more = corpora
+    (data / "kathleen" / "audio" / "clip.wav").unlink()
+    done = CliRunner().invoke(speech.main, [str(data), str(more), str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert done.output.startswith("error: 1 of 13 clips, more than 1 %, cannot be read")
+    (data / "kathleen" / "manifest.jsonl").unlink()
+    done = CliRunner().invoke(speech.main, [str(data), str(more), str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "kathleen/manifest.jsonl: no such manifest: DATA must hold it" in done.output
+
+
+def test_the_heard_texts_are_sorted_normalised_and_weigh_something():
+    labels = speech.read_heard()
+    assert list(labels) == sorted(labels)
+    assert {weight for _, weight in labels.values()} == {1.0, 0.8, 0.4, 0.15}
+    assert all(text and text == normalise(text).text for text, _ in list(labels.values())[::20])
+
+
+def test_every_sentence_is_said_once_before_any_is_said_again():
+    texts = [f"sentence {i}" for i in range(7)]
+    whole = list(islice(synthesise.tasks(texts, 3, 0), 21))
+    assert [number for number, _ in whole] == list(range(21))
+    said = [text for _, text in whole]
+    turns = [said[i : i + 7] for i in (0, 7, 14)]
+    assert all(sorted(turn) == texts for turn in turns)
+    assert turns[0] != turns[1]
+    assert list(islice(synthesise.tasks(texts, 3, 9), 12)) == whole[9:]
+
+
+def test_a_synthetic_clip_follows_from_its_number(monkeypatch):
+    def say(text, draw, number):
+        samples = np.pad(babble(1.0), RATE) * draw.uniform(0.01, 2)
+        return samples, "hibari-0.9"
+
+    monkeypatch.setattr(synthesise, "say_hibari", say)
+    row, sound = synthesise.make_clip(1, 0.0, (12, "a sentence"))
+    assert row["audio"] == "audio/0000012.opus"
+    assert (row["corpus"], row["split"], row["text"]) == ("synthetic_hibari", "train", "a sentence")
+    samples, rate = soundfile.read(io.BytesIO(sound))
+    assert rate == RATE
+    assert len(samples) / RATE == pytest.approx(row["duration"], abs=1e-3)
+    assert 0.8 < row["duration"] < 1.4  # the silence has gone
+    assert 0.15 < np.abs(samples).max() < 1
+    assert synthesise.make_clip(1, 0.0, (12, "a sentence"))[0] == row
+
+
+def test_what_cannot_be_said_is_named(monkeypatch):
+    monkeypatch.setattr(synthesise, "say_flite", lambda *_: (np.zeros(9), "flite"))
+    assert synthesise.make_clip(1, 1.0, (3, "hm")) == "clip 3: 'hm' cannot be said (no sound)"
+
+
+def test_synthesis_goes_on_after_the_last_whole_line(tmp_path):
+    manifest = tmp_path / "manifest.jsonl"
+    assert synthesise.what_is_there(manifest) == (0, 0.0)
+    rows = [{"audio": f"audio/{n:07d}.opus", "duration": 1.5} for n in (0, 1, 3)]
+    whole = "".join(json.dumps(row) + "\n" for row in rows)
+    manifest.write_text(whole + '{"audio": "audio/00')
+    assert synthesise.what_is_there(manifest) == (4, 4.5)
+    assert manifest.read_text() == whole
+
+
+def test_synthesis_says_so_many_hours_and_no_more(tmp_path, monkeypatch):
+    class Pool:
+        def __init__(self, **_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        imap = staticmethod(map)
+
+    context = types.SimpleNamespace(Pool=Pool)
+
+    def say(text, draw, number):
+        return babble(1.0) + random.Random(number).random(), "hibari-1"
+
+    monkeypatch.setattr(synthesise.multiprocessing, "get_context", lambda _: context)
+    monkeypatch.setattr(synthesise, "say_hibari", say)
+    (tmp_path / "texts.txt").write_text("One of 2.\n\nAnother\n")
+    for clips in (9, 18):
+        options = ["--hours", f"{clips / 3600}", "--flite-share", "0"]
+        call = [str(tmp_path / "out"), str(tmp_path / "texts.txt"), *options]
+        done = CliRunner().invoke(synthesise.main, call)
+        assert done.exit_code == 0, done.output
+        made = read_manifest(tmp_path / "out" / "manifest.jsonl")
+        assert clips <= sum(clip.duration for clip in made) < clips + 1.1
+        assert {clip.text for clip in made} == {"one of two", "another"}
+        assert all(clip.audio.is_file() for clip in made)
+        assert len({clip.audio for clip in made}) == len(made)
+    done = CliRunner().invoke(synthesise.main, [str(tmp_path), str(tmp_path / "none.txt")])
+    assert done.exit_code == 2

