@@ -13,6 +13,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.train.files import write_whole
 
 LONGEST = 1e9  # seconds of a clip: nobody has recorded for 30 years
+MOST_WEIGHT = 1e9
 SPLITS = ("train", "dev", "test")
 
 
@@ -91,7 +92,7 @@ def _clip(line: str, path: Path, number: int) -> Clip:
     if not 0 < row["duration"] < LONGEST:
         raise InputError(f"{where}: duration {str(row['duration'])[:40]} is not a number of seconds above 0")
     weight = row.get("weight", 1.0)
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
-        raise InputError(f"{where}: weight {weight!r} is not a number from 0")
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < MOST_WEIGHT:
+        raise InputError(f"{where}: weight {repr(weight)[:40]} is not a number from 0")
     audio, speaker = path.parent / row["audio"], str(row.get("speaker") or "")
     return Clip(audio, row["text"], float(row["duration"]), row["split"], speaker, float(weight))
