@@ -43,7 +43,7 @@ from typing import Any
 
 import click
 
-from ds2edge.runtime.audio import AudioFile
+from ds2edge.runtime.audio import measure
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.corpora.importing import read_lines
 from ds2edge.train.files import write_whole
@@ -165,7 +165,8 @@ def why_not(clip: Row, forbidden: frozenset[str]) -> str:
 def measured(clip: Row) -> Row:
     """The clip with its duration, if it can be read."""
     try:
-        return clip | {"duration": round(AudioFile(clip["audio"]).seconds, 4)}
+        audio = measure(clip["audio"])
+        return clip | {"duration": round(audio.level.samples / audio.rate, 4)}
     except InputError:
         return clip
 
