@@ -16,14 +16,14 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.features import Features, FeatureSettings
-from ds2edge.train.augmentation import augment_samples, mask_frames
-from ds2edge.train.codec import CODECS, telephone
-from ds2edge.train.noise import add_noise, draw_noise
+from ds2edge.train.augmentation.augment import augment_samples, mask_frames
+from ds2edge.train.augmentation.noise import add_noise, draw_noise
+from ds2edge.train.augmentation.rooms import draw_response, reverberate, simulated_response
+from ds2edge.train.augmentation.sound_files import read_piece
+from ds2edge.train.augmentation.telephone import CODECS, telephone
 from ds2edge.train.recipe import Augmentation
-from ds2edge.train.rooms import draw_response, reverberate, simulated_response
-from ds2edge.train.sounds import read_piece
 
 RATE = 16000
 FEATURES = Features(FeatureSettings())

@@ -16,9 +16,9 @@ import tensorflow as tf
 from stock_models import convert_saved_model
 
 from ds2edge.runtime.specification import Specification, attach_specification
-from ds2edge.train.convolution import convolve_in_lanes
-from ds2edge.train.layers import LookaheadLayer, RecurrentLayer, concatenate_steps
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.model.convolution import convolve_in_lanes
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.layers import LookaheadLayer, RecurrentLayer, concatenate_steps
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ from timing import heading, in_turns, median, ratio, table
 
 from ds2edge.convert.conversion import convert
 from ds2edge.runtime.network import Network
-from ds2edge.train.manifest import read_manifest
+from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.run import Run
 
 SHORTEST, LONGEST = 0.08, 1.3  # seconds of sound in a chunk

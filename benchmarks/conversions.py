@@ -29,7 +29,7 @@ from timing import heading, in_turns, median, ratio, table, tell_missed
 from ds2edge.convert.conversion import convert
 from ds2edge.convert.export import FloatNetwork
 from ds2edge.convert.inspection import inspect_model
-from ds2edge.train.manifest import read_manifest
+from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.run import Run
 
 KIT = ("int8", "dynamic", "float32")

@@ -26,7 +26,7 @@ from timing import heading, in_turns, median, ratio, table, tell_missed
 from ds2edge.convert.conversion import convert
 from ds2edge.convert.inspection import inspect_model
 from ds2edge.runtime.network import Network
-from ds2edge.train.manifest import read_manifest
+from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.run import Run
 
 OF_BOUND = 0.5  # least share of the bound's speed that the graph must reach

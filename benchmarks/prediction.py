@@ -13,11 +13,11 @@ import click
 import keras
 import numpy as np
 
-from ds2edge.convert.trace import StreamTracer
-from ds2edge.runtime.audio import read_audio
+from ds2edge.convert.parity.trace import StreamTracer
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.features import Features
-from ds2edge.train.feature_cache import pad_and_measure, padding_of
-from ds2edge.train.manifest import read_manifest
+from ds2edge.train.data.manifest import read_manifest
+from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
 from ds2edge.train.progress import track
 from ds2edge.train.run import Run
 

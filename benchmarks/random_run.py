@@ -17,11 +17,11 @@ from stock_models import CORPUS
 
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.calibration import calibrate
-from ds2edge.train.manifest import read_manifest
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.data.manifest import read_manifest
+from ds2edge.train.data.text import LETTERS
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.run import Run
-from ds2edge.train.text import LETTERS
 
 CLIPS = 4  # to observe: the ranges change nothing in the costs
 LEVELS = (-55.0, 15.0)  # dB, mean and deviation of every bin: about those of speech

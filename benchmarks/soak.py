@@ -17,7 +17,7 @@ import click
 import numpy as np
 
 from ds2edge.runtime import Listener, Recognizer
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 
 BLOCK = 1600  # samples in one call: 100 ms
 WARM = 10  # minutes that do not count: caches fill, the allocator settles

@@ -18,11 +18,11 @@ import click
 import numpy as np
 import tensorflow as tf
 
-from ds2edge.convert.quantizer import run_converter
-from ds2edge.runtime.audio import read_audio
+from ds2edge.convert.tflite import run_converter
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.features import Features
-from ds2edge.train.manifest import read_manifest
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.data.manifest import read_manifest
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.run import Run
 
 CORPUS = Path(str(files("ds2edge.train"))) / "data" / "mini" / "manifest.jsonl"

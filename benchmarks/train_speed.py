@@ -29,16 +29,16 @@ import numpy as np
 import soundfile
 import tensorflow as tf
 
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.features import Features
 from ds2edge.train.acceleration import gpus
-from ds2edge.train.batches import Batches
-from ds2edge.train.feature_cache import FeatureCache
-from ds2edge.train.manifest import Clip, read_manifest
-from ds2edge.train.model import DeepSpeech2, ctc_loss
+from ds2edge.train.data.manifest import Clip, read_manifest
+from ds2edge.train.data.text import LETTERS
+from ds2edge.train.model.deepspeech2 import DeepSpeech2, ctc_loss
+from ds2edge.train.pipeline.batches import Batches
+from ds2edge.train.pipeline.dataset import Survey, compute_features, survey
+from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.recipe import Recipe, read_recipe
-from ds2edge.train.survey import Survey, compute_features, survey
-from ds2edge.train.text import LETTERS
 from ds2edge.train.trainer import make_optimizer
 
 BATCH = 32  # clips, the example's

@@ -16,7 +16,7 @@ from ds2edge.convert import CALIBRATED, INT8_MODES
 from ds2edge.convert.inspection import Inspection, inspect_model, shares_weights
 from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.runtime.specification import attach_specification
-from ds2edge.train.manifest import Clip
+from ds2edge.train.data.manifest import Clip
 
 MOST_REPRESENTATIVE = 20  # clips that the converter observes in its 16-bit mode, slowly
 
@@ -51,10 +51,10 @@ def convert(run: Path, mode: str, calibration: list[Clip], output: Path, chunk_s
 
 def _build(folder: Path, mode: str, clips: list[Clip], path: Path, chunk_steps: int) -> Conversion:
     from ds2edge.convert.export import RangesInGraph, export, step_graph
-    from ds2edge.convert.quantizer import quantize
-    from ds2edge.convert.representative import representative_inputs
+    from ds2edge.convert.representative_dataset import representative_inputs
+    from ds2edge.convert.tflite import quantize
     from ds2edge.train.calibration import calibrate, choose_clips
-    from ds2edge.train.quantization import FLOAT
+    from ds2edge.train.model.quantization import FLOAT
     from ds2edge.train.run import Run
 
     run = Run.open(folder)

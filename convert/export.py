@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ds2edge.convert.parts import Part, parts
+from ds2edge.convert.signatures import Part, parts
 from ds2edge.runtime.network import Logits, Rows, States
 from ds2edge.runtime.specification import Graph, Specification
-from ds2edge.train.model import DeepSpeech2
-from ds2edge.train.quantization import FLOAT, Quantizer, Range
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.quantization import FLOAT, Quantizer, Range
 
 
 def step_graph(model: DeepSpeech2, mode: str, chunk_steps: int) -> Graph:

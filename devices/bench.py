@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime import EndpointRules, InputError, Listener, Recognizer
-from ds2edge.runtime.audio import read_audio
-from ds2edge.runtime.ctc import DecoderFactory, WordDecoder
-from ds2edge.runtime.decoding import decoding_options
+from ds2edge.runtime.audio.reader import read_audio
+from ds2edge.runtime.commands.options import decoding_options
+from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.pretrained import model_option

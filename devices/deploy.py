@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from ds2edge.runtime.audio import AudioFile
+from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.runtime.pretrained import model_option
 from ds2edge.runtime.recognizer import Recognizer

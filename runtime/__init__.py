@@ -9,13 +9,13 @@ for samples in microphone:                # float32 or int16, any rate
 print(stream.finish().text)
 """
 
-from ds2edge.runtime.beam import BeamDecoder
-from ds2edge.runtime.ctc import GreedyDecoder, Word
+from ds2edge.runtime.decoding.beam import BeamDecoder
+from ds2edge.runtime.decoding.ctc import GreedyDecoder, Word
+from ds2edge.runtime.decoding.fusion import Fusion, Weights
+from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.runtime.features import Features, FeatureSettings
-from ds2edge.runtime.fusion import Fusion, Weights
-from ds2edge.runtime.language_model import LanguageModel
 from ds2edge.runtime.listener import Listener, Utterance
 from ds2edge.runtime.recognizer import Recognizer, Result, Stream
 from ds2edge.runtime.specification import Specification, read_specification

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ds2edge.runtime.ctc import Word, WordDecoder
+from ds2edge.runtime.decoding.ctc import Word, WordDecoder
 from ds2edge.runtime.network import Logits
 
 

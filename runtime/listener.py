@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.audio import Resampler
-from ds2edge.runtime.ctc import Word
+from ds2edge.runtime.audio.reader import Resampler
+from ds2edge.runtime.decoding.ctc import Word
 from ds2edge.runtime.endpoint import Ended, Endpointer, EndpointRules
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.recognizer import Recognizer, Stream

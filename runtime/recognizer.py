@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.audio import AudioFile, Resampler
-from ds2edge.runtime.ctc import DecoderFactory, GreedyDecoder, Word, WordDecoder
+from ds2edge.runtime.audio.reader import AudioFile, Resampler
+from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder, Word, WordDecoder
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
 from ds2edge.runtime.pretrained import PRETRAINED

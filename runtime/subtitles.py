@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ds2edge.runtime.ctc import Word
+from ds2edge.runtime.decoding.ctc import Word
 
 PAUSE = 0.8  # seconds between two words that end a line
 LONGEST = 6.0  # seconds of a line

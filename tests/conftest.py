@@ -80,6 +80,6 @@ def tiny_int8(tiny_run, mini_clips, tmp_path_factory):
 @pytest.fixture(scope="session")
 def mini_clips():
     """The embedded corpus."""
-    from ds2edge.train.manifest import read_manifest
+    from ds2edge.train.data.manifest import read_manifest
 
     return read_manifest(MINI)

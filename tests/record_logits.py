@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ds2edge.runtime.audio import AudioFile
+from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.network import Logits, Network, States
 from ds2edge.runtime.recognizer import Stream
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ds2edge.runtime.language_model import LanguageModel
+from ds2edge.runtime.decoding.language_model import LanguageModel
 
 RATE = 16000
 MINI = Path(__file__).parent.parent / "train" / "data" / "mini" / "manifest.jsonl"
@@ -49,7 +49,7 @@ def pretrained_script(name: str):
 
 def speech(gap: float = 2.0) -> np.ndarray:
     """The spoken clips in order, `gap` seconds of a quiet room after each. float32 at RATE."""
-    from ds2edge.runtime.audio import read_audio
+    from ds2edge.runtime.audio.reader import read_audio
 
     random = np.random.default_rng(0)
     pieces = []
@@ -101,9 +101,9 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     from ds2edge.runtime.features import Features
     from ds2edge.runtime.specification import Specification
     from ds2edge.train.calibration import Observer
-    from ds2edge.train.model import DeepSpeech2
+    from ds2edge.train.data.text import LETTERS
+    from ds2edge.train.model.deepspeech2 import DeepSpeech2
     from ds2edge.train.run import Run
-    from ds2edge.train.text import LETTERS
 
     keras.utils.set_random_seed(3)
     bins = recipe.features.bins

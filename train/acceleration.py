@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ds2edge.train.layers import RecurrentLayer
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.layers import RecurrentLayer
 from ds2edge.train.recipe import Recipe
 
 log = logging.getLogger("ds2edge")

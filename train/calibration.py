@@ -13,20 +13,20 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.specification import Specification
-from ds2edge.train.augmentation import augment_samples
-from ds2edge.train.feature_cache import pad_and_measure, padding_of
-from ds2edge.train.manifest import Clip
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.augmentation.augment import augment_samples
+from ds2edge.train.data.manifest import Clip
+from ds2edge.train.data.text import normalise
+from ds2edge.train.evaluation.scoring import score
+from ds2edge.train.evaluation.transcriber import KerasTranscriber, Sound
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.quantization import SATURATION, STEPS, Quantizer, Range, nudge
+from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
 from ds2edge.train.progress import track
-from ds2edge.train.quantization import SATURATION, STEPS, Quantizer, Range, nudge
 from ds2edge.train.recipe import Augmentation
-from ds2edge.train.scoring import score
-from ds2edge.train.text import normalise
-from ds2edge.train.transcriber import KerasTranscriber, Sound
 
 log = logging.getLogger("ds2edge")
 

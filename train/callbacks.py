@@ -13,13 +13,13 @@ import numpy as np
 import rich.console
 import rich.progress
 
-from ds2edge.runtime.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.batches import Batches
 from ds2edge.train.distribution import ALONE, Group
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.evaluation.scoring import score
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.pipeline.batches import Batches
 from ds2edge.train.run import Run
-from ds2edge.train.scoring import score
 
 log = logging.getLogger("ds2edge")
 

@@ -19,8 +19,8 @@ import keras
 import numpy as np
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.layers import SequenceNorm
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.layers import SequenceNorm
 from ds2edge.train.recipe import TrainingSettings
 
 log = logging.getLogger("ds2edge")

@@ -13,7 +13,7 @@ from typing import Any
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
 from ds2edge.runtime.records import from_dict
-from ds2edge.train.text import LETTERS
+from ds2edge.train.data.text import LETTERS
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -16,10 +16,10 @@ import keras
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.records import from_dict
 from ds2edge.runtime.specification import Specification
+from ds2edge.train.data.symbols import Symbols
 from ds2edge.train.files import write_whole
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.recipe import Recipe
-from ds2edge.train.symbols import Symbols
 
 LAST = "last.keras"
 PIECES = "pieces.model"  # of sentencepiece: how a run whose symbols are pieces spells its texts

@@ -14,21 +14,21 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.acceleration import keep_freed_memory, report_devices
-from ds2edge.train.batches import Batches, batch_sizes
 from ds2edge.train.calibration import calibrate
 from ds2edge.train.callbacks import Checkpoint, Evaluate, History, Progress, StopAtNan, StopEarly, stale
-from ds2edge.train.curves import Curves
+from ds2edge.train.data.manifest import Clip, read_manifest
+from ds2edge.train.data.symbols import Symbols
+from ds2edge.train.data.text import normalise
 from ds2edge.train.distribution import Group, join_group
-from ds2edge.train.feature_cache import FeatureCache
-from ds2edge.train.initialise import copy_weights
-from ds2edge.train.long_clips import without_long
-from ds2edge.train.manifest import Clip, read_manifest
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.fine_tune import copy_weights
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.pipeline.batches import Batches, batch_sizes
+from ds2edge.train.pipeline.dataset import Survey, compute_features, survey
+from ds2edge.train.pipeline.feature_cache import FeatureCache
+from ds2edge.train.pipeline.long_clips import without_long
 from ds2edge.train.recipe import Recipe
 from ds2edge.train.run import LAST, Run
-from ds2edge.train.survey import Survey, compute_features, survey
-from ds2edge.train.symbols import Symbols
-from ds2edge.train.text import normalise
+from ds2edge.train.tensorboard import Curves
 
 log = logging.getLogger("ds2edge")
 

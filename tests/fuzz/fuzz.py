@@ -87,7 +87,7 @@ def sounds(folder: Path) -> list[bytes]:
 
 
 def hear(path: Path) -> None:
-    from ds2edge.runtime.audio import read_audio
+    from ds2edge.runtime.audio.reader import read_audio
 
     read_audio(path, 16000)
 
@@ -95,7 +95,7 @@ def hear(path: Path) -> None:
 def hear_piped(path: Path) -> None:
     from threading import Event
 
-    from ds2edge.runtime.sources import raw_pcm
+    from ds2edge.runtime.live.sources import raw_pcm
 
     with path.open("rb") as file:
         for _ in raw_pcm(file.fileno(), 16000, "S16_LE", 1, Event()):
@@ -103,8 +103,8 @@ def hear_piped(path: Path) -> None:
 
 
 def manifest(path: Path) -> None:
-    from ds2edge.train.manifest import read_manifest
-    from ds2edge.train.text import normalise
+    from ds2edge.train.data.manifest import read_manifest
+    from ds2edge.train.data.text import normalise
 
     for clip in read_manifest(path):
         normalise(clip.text)
@@ -124,13 +124,13 @@ def recipe(path: Path) -> None:
 
 
 def arpa(path: Path) -> None:
-    from ds2edge.train.arpa import read_arpa
+    from ds2edge.train.language_model.arpa import read_arpa
 
     read_arpa(path)
 
 
 def language_model(path: Path) -> None:
-    from ds2edge.runtime.language_model import LanguageModel
+    from ds2edge.runtime.decoding.language_model import LanguageModel
 
     LanguageModel.load(path)
 
@@ -149,7 +149,7 @@ TABLE = b'audio,text,split\na.wav,"one, two",train\nb.wav,x,dev\n'
 
 
 def _ds2lm(folder: Path) -> list[bytes]:
-    from ds2edge.train.arpa import read_arpa
+    from ds2edge.train.language_model.arpa import read_arpa
 
     (folder / "a.arpa").write_bytes(ARPA)
     return [read_arpa(folder / "a.arpa").to_bytes()]

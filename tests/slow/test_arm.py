@@ -13,7 +13,7 @@ from emulation import Board, System, Unavailable, fetch_emulators
 from support import GOLDEN, RATE, SPOKEN
 
 from ds2edge.devices.deploy import build_wheel
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 TRAIN = """
 import sys
 from pathlib import Path
-from ds2edge.train.manifest import read_manifest, write_manifest
+from ds2edge.train.data.manifest import read_manifest, write_manifest
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.trainer import train
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import MINI, TINY
 
-from ds2edge.train.manifest import read_manifest, write_manifest
+from ds2edge.train.data.manifest import read_manifest, write_manifest
 from ds2edge.train.run import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

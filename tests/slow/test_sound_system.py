@@ -12,7 +12,8 @@ import pytest
 from sound_system import PulsePipe, alsa_file
 from support import GOLDEN, RATE, SPOKEN, int16, speech
 
-from ds2edge.runtime import Listener, Recognizer, microphone
+from ds2edge.runtime import Listener, Recognizer
+from ds2edge.runtime.live import microphone
 
 pytestmark = pytest.mark.slow
 

@@ -94,7 +94,7 @@ def nan_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=Tru
 
 
 def test_a_loss_that_is_not_a_number_stops_it_in_one_line(manifest, tiny_recipe, tmp_path, monkeypatch):
-    from ds2edge.train.model import DeepSpeech2
+    from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
     monkeypatch.setattr(DeepSpeech2, "compute_loss", nan_loss)
     with pytest.raises(InputError, match="the loss is nan at batch 1"):
@@ -195,8 +195,8 @@ def test_rounding_needs_a_run_to_begin_with(manifest, ds2edge, tmp_path):
 
 
 def test_outputs_are_begun_with_by_their_symbol(unbroken, tiny_recipe):
-    from ds2edge.train.initialise import copy_weights
-    from ds2edge.train.model import DeepSpeech2
+    from ds2edge.train.fine_tune import copy_weights
+    from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
     alphabet = ("", "b", "é", "a")
     model = DeepSpeech2(tiny_recipe.model, tiny_recipe.features.bins, len(alphabet))

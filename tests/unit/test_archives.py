@@ -15,8 +15,8 @@ import pytest
 from unreliable_server import serve
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.train import archives
-from ds2edge.train.archives import Archive, download, fetch, unpack
+from ds2edge.train.corpora import archives
+from ds2edge.train.corpora.archives import Archive, download, fetch, unpack
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 
@@ -141,7 +141,7 @@ def test_a_full_disk_is_told_before_and_while_it_fills(tmp_path, monkeypatch):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_download_that_is_killed_goes_on_where_it_was(tmp_path, how):
     code = (
-        "import sys; from pathlib import Path; from ds2edge.train.archives import Archive, download\n"
+        "import sys; from pathlib import Path; from ds2edge.train.corpora.archives import Archive, download\n"
         "url, size, checksum, path = sys.argv[1:]\n"
         "download(Archive('a', url, int(size), checksum), Path(path))"
     )

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from support import RATE, babble, film
 
-from ds2edge.runtime.audio import AudioFile, measure, read_audio
-from ds2edge.runtime.channels import to_float
+from ds2edge.runtime.audio.channels import to_float
+from ds2edge.runtime.audio.reader import AudioFile, measure, read_audio
 from ds2edge.runtime.errors import InputError
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2edge.runtime.audio_queue import AudioQueue
-from ds2edge.runtime.sources import Block
+from ds2edge.runtime.live.audio_queue import AudioQueue
+from ds2edge.runtime.live.sources import Block
 
 
 def block(number: int, samples: int = 100) -> Block:

@@ -15,14 +15,14 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support import RATE, SPOKEN, babble
 
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.augmentation import augment_samples, mask_frames
-from ds2edge.train.codec import CODECS, telephone
-from ds2edge.train.noise import add_noise, coloured_noise, draw_noise
+from ds2edge.train.augmentation.augment import augment_samples, mask_frames
+from ds2edge.train.augmentation.noise import add_noise, coloured_noise, draw_noise
+from ds2edge.train.augmentation.rooms import draw_response, reverberate, simulated_response
+from ds2edge.train.augmentation.sound_files import PIECE, read_piece, sound_files
+from ds2edge.train.augmentation.telephone import CODECS, telephone
 from ds2edge.train.recipe import Augmentation, read_recipe
-from ds2edge.train.rooms import draw_response, reverberate, simulated_response
-from ds2edge.train.sounds import PIECE, read_piece, sound_files
 
 OFF = Augmentation(
     speed_probability=0, leading_silence=(0, 0), noise_probability=0, gain_probability=0, mask_probability=0
@@ -409,7 +409,7 @@ def test_what_a_recipe_does_not_use_is_not_imported():
     code = """
 import sys
 import numpy as np
-from ds2edge.train.augmentation import augment_samples
+from ds2edge.train.augmentation.augment import augment_samples
 from ds2edge.train.recipe import Augmentation
 before = set(sys.modules)
 augment_samples(np.ones(16000, np.float32), 16000, Augmentation(), np.random.default_rng(0))

@@ -13,13 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import GOLDEN, RATE, SPOKEN, speech
 
-from ds2edge.runtime import EndpointRules, Listener, Recognizer, beam
-from ds2edge.runtime.beam import BeamDecoder
-from ds2edge.runtime.ctc import GreedyDecoder
+from ds2edge.runtime import EndpointRules, Listener, Recognizer
+from ds2edge.runtime.decoding import beam
+from ds2edge.runtime.decoding.beam import BeamDecoder
+from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.fusion import Fusion, Weights
+from ds2edge.runtime.decoding.language_model import START, UNKNOWN
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.fusion import Fusion, Weights
-from ds2edge.runtime.language_model import START, UNKNOWN
-from ds2edge.train.ngrams import estimate
+from ds2edge.train.language_model.ngrams import estimate
 
 ALPHABET = ("", " ", "a", "b")
 PIECES = ("", " ", "a", "b", "ab", " a", "b ", "a b")  # that begin a word, end one, do both or neither

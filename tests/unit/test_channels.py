@@ -7,8 +7,8 @@ import pytest
 import soundfile
 from support import RATE, babble
 
-from ds2edge.runtime.audio import AudioFile, Resampler
-from ds2edge.runtime.channels import Mixer
+from ds2edge.runtime.audio.channels import Mixer
+from ds2edge.runtime.audio.reader import AudioFile, Resampler
 from ds2edge.runtime.errors import InputError
 
 VOICE = babble(4.0)

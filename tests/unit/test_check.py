@@ -9,9 +9,9 @@ import pytest
 import soundfile
 from support import MINI, babble
 
-from ds2edge.train import check as module
-from ds2edge.train.check import ERRORS, REMARKS, check
-from ds2edge.train.check_report import lines, plot
+from ds2edge.train.data import check as module
+from ds2edge.train.data.check import ERRORS, REMARKS, check
+from ds2edge.train.data.check_report import lines, plot
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_manifest_of_100000_lines_is_read_in_seconds_and_little_memory(tmp_pat
     }
     (tmp_path / "m.jsonl").write_text((json.dumps(row) + "\n") * 100_000)
     code = (
-        "import resource, sys, time; from ds2edge.train.manifest import read_manifest\n"
+        "import resource, sys, time; from ds2edge.train.data.manifest import read_manifest\n"
         "def memory(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
         "before, start = memory(), time.process_time()\n"
         "assert len(read_manifest(sys.argv[1])) == 100000\n"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from ds2edge.train.convolution import convolve, convolve_in_lanes
+from ds2edge.train.model.convolution import convolve, convolve_in_lanes
 
 
 @pytest.mark.parametrize(

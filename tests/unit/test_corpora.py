@@ -17,16 +17,16 @@ import soundfile
 from support import babble, film
 from unreliable_server import serve
 
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.check import check
+from ds2edge.train.commands.data import SUBSETS
 from ds2edge.train.corpora import librispeech, ljspeech
 from ds2edge.train.corpora.commonvoice import import_commonvoice
 from ds2edge.train.corpora.folder import drawn_split, import_folder
 from ds2edge.train.corpora.librispeech import import_librispeech
 from ds2edge.train.corpora.ljspeech import import_ljspeech, split_of
-from ds2edge.train.data_commands import SUBSETS
-from ds2edge.train.manifest import read_manifest
+from ds2edge.train.data.check import check
+from ds2edge.train.data.manifest import read_manifest
 
 
 def sound(path: Path, seconds: float = 0.5, rate: int = 16000, channels: int = 1) -> None:

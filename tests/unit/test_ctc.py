@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2edge.runtime.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.ctc import GreedyDecoder
 
 ALPHABET = ("", " ", "a", "b", "'")
 PIECES = ("", " ", "a", "b", "ab", " a", " ba", "b ", "a b")  # that begin a word, end one, do both or neither

@@ -11,12 +11,12 @@ from support import RATE, babble
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
-from ds2edge.train.batches import Batches
+from ds2edge.train.data.manifest import Clip
 from ds2edge.train.distribution import ALONE, Group, join_group
-from ds2edge.train.feature_cache import FeatureCache
-from ds2edge.train.manifest import Clip
+from ds2edge.train.pipeline.batches import Batches
+from ds2edge.train.pipeline.dataset import survey
+from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.recipe import TrainingSettings
-from ds2edge.train.survey import survey
 
 
 @pytest.fixture(scope="module")

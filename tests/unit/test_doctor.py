@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from support import GOLDEN, RATE, babble
 
-from ds2edge.runtime import doctor
-from ds2edge.runtime.doctor import NOTE, OK, PROBLEM, findings
+from ds2edge.runtime.commands import doctor
+from ds2edge.runtime.commands.doctor import NOTE, OK, PROBLEM, findings
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.microphone import Device
-from ds2edge.runtime.sources import Block
+from ds2edge.runtime.live.microphone import Device
+from ds2edge.runtime.live.sources import Block
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from support import GOLDEN
 
 from ds2edge.convert import inspection
 from ds2edge.convert.inspection import shares_weights
-from ds2edge.convert.quantizer import quantize
+from ds2edge.convert.tflite import quantize
 from ds2edge.runtime import engine
 from ds2edge.runtime.engine import load_engine
 from ds2edge.runtime.network import Network

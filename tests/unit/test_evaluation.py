@@ -17,14 +17,14 @@ import pytest
 import soundfile
 from support import GOLDEN, MINI, RATE, SPOKEN, babble
 
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
-from ds2edge.train import evaluation as evaluation_module
-from ds2edge.train import transcriber as transcriber_module
-from ds2edge.train.evaluation import evaluate
-from ds2edge.train.evaluation_report import PLAYED, PLAYERS, html, markdown, write_report
-from ds2edge.train.manifest import Clip, write_manifest
-from ds2edge.train.scoring import align, bootstrap_interval, score
+from ds2edge.train.data.manifest import Clip, write_manifest
+from ds2edge.train.evaluation import evaluate as evaluation_module
+from ds2edge.train.evaluation import transcriber as transcriber_module
+from ds2edge.train.evaluation.evaluate import evaluate
+from ds2edge.train.evaluation.report import PLAYED, PLAYERS, html, markdown, write_report
+from ds2edge.train.evaluation.scoring import align, bootstrap_interval, score
 
 RADIO, DIGITS, WINDOW = SPOKEN  # what is said, which the golden model hears without a mistake
 
@@ -179,7 +179,7 @@ def test_the_interval_of_a_large_corpus_is_drawn_in_parts_and_is_the_same(monkey
     drawn = np.random.default_rng(0).integers(300, size=(2000, 300))
     expected = np.percentile(100 * errors[drawn].sum(1) / words[drawn].sum(1), [2.5, 97.5])
     for size in (10**6, 1000, 10):
-        monkeypatch.setattr("ds2edge.train.scoring.DRAWN", size)
+        monkeypatch.setattr("ds2edge.train.evaluation.scoring.DRAWN", size)
         assert bootstrap_interval(errors, words) == pytest.approx(tuple(expected))
 
 

@@ -11,11 +11,11 @@ from support import babble
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
-from ds2edge.train import feature_cache
-from ds2edge.train.feature_cache import Drawn, FeatureCache, pad_and_measure, padding_of
-from ds2edge.train.manifest import Clip
+from ds2edge.train.data.manifest import Clip
+from ds2edge.train.pipeline import feature_cache
+from ds2edge.train.pipeline.dataset import compute_features, survey
+from ds2edge.train.pipeline.feature_cache import Drawn, FeatureCache, pad_and_measure, padding_of
 from ds2edge.train.recipe import Augmentation
-from ds2edge.train.survey import compute_features, survey
 
 
 @pytest.fixture

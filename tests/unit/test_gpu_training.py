@@ -8,9 +8,9 @@ import pytest
 import soundfile
 from support import RATE, babble
 
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.features import Features, FeatureSettings
-from ds2edge.train.manifest import Clip
+from ds2edge.train.data.manifest import Clip
 
 torch = pytest.importorskip("torch", reason="torch is not installed: training on a GPU needs it")
 sys.path.append(str(Path(__file__).parents[2] / "train" / "pretrained" / "gpu"))

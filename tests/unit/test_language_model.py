@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import ARPA, GOLDEN, SPOKEN, probability, zipfian
 
+from ds2edge.runtime.decoding.language_model import END, SPECIAL, START, UNKNOWN, LanguageModel
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.language_model import END, SPECIAL, START, UNKNOWN, LanguageModel
-from ds2edge.train import ngrams
-from ds2edge.train.arpa import read_arpa
-from ds2edge.train.ngrams import estimate, perplexity
+from ds2edge.train.language_model import ngrams
+from ds2edge.train.language_model.arpa import read_arpa
+from ds2edge.train.language_model.ngrams import estimate, perplexity
 
 SENTENCES = ["a b", "a b", "a c"]
 

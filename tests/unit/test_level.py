@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support import RATE, babble
 
-from ds2edge.runtime.level import Level, LevelWatch
+from ds2edge.runtime.audio.level import Level, LevelWatch
 
 PAUSES = np.zeros(20 * RATE, np.float32)
 

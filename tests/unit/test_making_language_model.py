@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import probability
 
-from ds2edge.train.arpa import read_arpa
+from ds2edge.train.language_model.arpa import read_arpa
 
 SCRIPTS = Path(__file__).parents[2] / "train" / "pretrained"
 

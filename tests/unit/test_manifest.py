@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.manifest import SPLITS, Clip, read_manifest, write_manifest
+from ds2edge.train.data.manifest import SPLITS, Clip, read_manifest, write_manifest
 
 GOOD = {"audio": "a.wav", "text": "yes", "duration": 1.5, "split": "train", "speaker": "x"}
 

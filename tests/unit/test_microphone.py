@@ -10,9 +10,9 @@ from threading import Event
 import numpy as np
 import pytest
 
-from ds2edge.runtime import microphone
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.microphone import Device, Microphone, choose, list_devices
+from ds2edge.runtime.live import microphone
+from ds2edge.runtime.live.microphone import Device, Microphone, choose, list_devices
 
 
 class FakeSystem:

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import ARPA, probability, zipfian
 
+from ds2edge.runtime.decoding.language_model import SPECIAL, START, UNKNOWN, LanguageModel
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.language_model import SPECIAL, START, UNKNOWN, LanguageModel
-from ds2edge.train.arpa import read_arpa
-from ds2edge.train.mixing import mix, shrink, tune
-from ds2edge.train.ngrams import estimate, perplexity
+from ds2edge.train.language_model.arpa import read_arpa
+from ds2edge.train.language_model.mixing import mix, shrink, tune
+from ds2edge.train.language_model.ngrams import estimate, perplexity
 
 
 def histories(model: LanguageModel, seed: int) -> list[tuple[int, ...]]:

@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras import ops
 from support import jolt
 
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.scan import scan
 from ds2edge.train.recipe import CELLS, Convolution, ModelSettings
-from ds2edge.train.scan import scan
 
 BINS, SYMBOLS = 41, 7
 SHAPES = {

@@ -12,20 +12,20 @@ import soundfile
 import tensorflow as tf
 from support import GOLDEN, RATE, SPOKEN
 
-from ds2edge.convert.changes import ChangedClip, WordPair, compare_texts
 from ds2edge.convert.conversion import convert
 from ds2edge.convert.inspection import inspect_model
-from ds2edge.convert.memory import peak_memory
-from ds2edge.convert.parity import Parity, measure
-from ds2edge.convert.parity_report import html, markdown, to_json, write_report
-from ds2edge.convert.trace import Stage, StreamTracer
-from ds2edge.runtime.audio import read_audio
+from ds2edge.convert.parity.measure import Parity, measure
+from ds2edge.convert.parity.memory import peak_memory
+from ds2edge.convert.parity.report import html, markdown, to_json, write_report
+from ds2edge.convert.parity.trace import Stage, StreamTracer
+from ds2edge.convert.parity.word_changes import ChangedClip, WordPair, compare_texts
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import GateNotMet, InputError
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import attach_specification
-from ds2edge.train.manifest import Clip, write_manifest
-from ds2edge.train.text import normalise
+from ds2edge.train.data.manifest import Clip, write_manifest
+from ds2edge.train.data.text import normalise
 
 STAGES = ["conv0", "conv1", "gru0_h", "gru1_h", "lookahead", "logits"]
 SPEECH = next(iter(SPOKEN.values()))

@@ -8,10 +8,10 @@ from support import MINI, SPOKEN
 
 from ds2edge.runtime import Recognizer, read_specification
 from ds2edge.runtime.pretrained import LANGUAGE_MODEL, PRETRAINED
+from ds2edge.train.evaluation.scoring import score
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.run import PRETRAINED as RUN
 from ds2edge.train.run import Run
-from ds2edge.train.scoring import score
 
 MEGABYTE = 1_000_000
 

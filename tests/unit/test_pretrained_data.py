@@ -13,8 +13,8 @@ import soundfile
 from click.testing import CliRunner
 from support import RATE, babble, pretrained_script
 
-from ds2edge.train.manifest import read_manifest
-from ds2edge.train.text import normalise
+from ds2edge.train.data.manifest import read_manifest
+from ds2edge.train.data.text import normalise
 
 speech = pretrained_script("speech")
 synthesise = pretrained_script("synthesise")

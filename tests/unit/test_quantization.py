@@ -14,10 +14,10 @@ from support import RATE, babble, jolt
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
 from ds2edge.train.calibration import Observer, check_speech, choose_clips
-from ds2edge.train.cells import CELLS
-from ds2edge.train.manifest import Clip
-from ds2edge.train.model import DeepSpeech2
-from ds2edge.train.quantization import FLOAT, FakeQuantizer, fake_quantize, nudge
+from ds2edge.train.data.manifest import Clip
+from ds2edge.train.model.cells import CELLS
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.quantization import FLOAT, FakeQuantizer, fake_quantize, nudge
 from ds2edge.train.recipe import Convolution, ModelSettings
 
 BINS = 41
@@ -146,7 +146,7 @@ def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, 
     """The rounded model in Keras says what the int8 file says, chunk after chunk."""
     from ds2edge.convert.conversion import convert
     from ds2edge.runtime.features import Features
-    from ds2edge.train.feature_cache import pad_and_measure, padding_of
+    from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
     from ds2edge.train.run import Run
 
     keras.utils.set_random_seed(0)

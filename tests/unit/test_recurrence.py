@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ds2edge.train.recurrence import GRU
+from ds2edge.train.model.fast_gru import GRU
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu")),

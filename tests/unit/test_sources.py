@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import RATE, babble
 
-from ds2edge.runtime.channels import to_float
+from ds2edge.runtime.audio.channels import to_float
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.sources import Block, play, raw_pcm
+from ds2edge.runtime.live.sources import Block, play, raw_pcm
 
 
 def through_a_pipe(

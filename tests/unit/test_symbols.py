@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.train.data.symbols import Symbols
+from ds2edge.train.data.text import LETTERS, normalise
 from ds2edge.train.recipe import TextSettings, read_recipe
 from ds2edge.train.run import PIECES, Run
-from ds2edge.train.symbols import Symbols
-from ds2edge.train.text import LETTERS, normalise
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2edge.train.text import LETTERS, normalise
+from ds2edge.train.data.text import LETTERS, normalise
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,17 @@ from support import RATE, babble
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
-from ds2edge.train.batches import Batches
-from ds2edge.train.feature_cache import FeatureCache
-from ds2edge.train.joining import join_clips
+from ds2edge.train.data.join import join_clips
+from ds2edge.train.data.manifest import Clip, read_manifest, write_manifest
+from ds2edge.train.data.symbols import Symbols
+from ds2edge.train.evaluation.scoring import bootstrap_interval, score
 from ds2edge.train.lock import alone_in
-from ds2edge.train.long_clips import without_long
-from ds2edge.train.manifest import Clip, read_manifest, write_manifest
+from ds2edge.train.pipeline.batches import Batches
+from ds2edge.train.pipeline.dataset import survey
+from ds2edge.train.pipeline.feature_cache import FeatureCache
+from ds2edge.train.pipeline.long_clips import without_long
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.resuming import require_same
-from ds2edge.train.scoring import bootstrap_interval, score
-from ds2edge.train.survey import survey
-from ds2edge.train.symbols import Symbols
 
 
 @pytest.fixture
@@ -165,8 +165,8 @@ def test_weights_of_clips_are_weights_of_rows(clips, tiny_recipe):
 
 
 def test_a_clip_of_half_the_weight_has_half_the_loss(clips, tiny_recipe):
-    from ds2edge.train.model import DeepSpeech2
-    from ds2edge.train.text import LETTERS
+    from ds2edge.train.data.text import LETTERS
+    from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
     batches = make_batches([dataclasses.replace(c, weight=0.5) for c in clips], tiny_recipe, augment=True)
     model = DeepSpeech2(tiny_recipe.model, tiny_recipe.features.bins, len(LETTERS))

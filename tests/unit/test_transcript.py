@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from support import RATE, babble
 
-from ds2edge.runtime.ctc import Word
-from ds2edge.runtime.display import decibels, meter
+from ds2edge.runtime.decoding.ctc import Word
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.listener import Utterance
-from ds2edge.runtime.transcript import JsonLines, Recordings, final_event
-from ds2edge.train.manifest import read_manifest
+from ds2edge.runtime.live.display import decibels, meter
+from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
+from ds2edge.train.data.manifest import read_manifest
 
 UTTERANCE = Utterance([Word("naïve", 1.0, 1.5, 0.9), Word("words", 1.6, 2.0, 0.8)], babble(0.5))
 

@@ -15,20 +15,20 @@ from support import RATE, SPOKEN, jolted_run
 from ds2edge.convert import INT8_MODES, MODES, conversion
 from ds2edge.convert.conversion import convert
 from ds2edge.convert.inspection import inspect_model
-from ds2edge.convert.parity import measure
-from ds2edge.convert.parity_report import markdown
-from ds2edge.convert.trace import StreamTracer
+from ds2edge.convert.parity.measure import measure
+from ds2edge.convert.parity.report import markdown
+from ds2edge.convert.parity.trace import StreamTracer
 from ds2edge.devices import bench, deploy
 from ds2edge.runtime import Features, InputError, Listener, Recognizer
-from ds2edge.runtime.audio import read_audio
-from ds2edge.runtime.ctc import GreedyDecoder
-from ds2edge.runtime.listen import listen
+from ds2edge.runtime.audio.reader import read_audio
+from ds2edge.runtime.commands.listen import listen
+from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.specification import Graph, State
 from ds2edge.runtime.whole_clip import WholeClip
-from ds2edge.train.evaluation import evaluate
-from ds2edge.train.feature_cache import pad_and_measure, padding_of
-from ds2edge.train.manifest import write_manifest
+from ds2edge.train.data.manifest import write_manifest
+from ds2edge.train.evaluation.evaluate import evaluate
+from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
 from ds2edge.train.recipe import CELLS, DIRECTIONS
 
 SPEECH = next(iter(SPOKEN.values()))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.archives import unpack
+from ds2edge.train.corpora.archives import unpack
 from ds2edge.train.corpora.importing import Utterance, write_corpus
 from ds2edge.train.corpora.tables import read_table
-from ds2edge.train.manifest import SPLITS
+from ds2edge.train.data.manifest import SPLITS
 
 CLIPS, SPOKEN_CLIPS = "clips", "audios"  # folders of read sentences and of spontaneous speech
 SPOKEN = "ss-corpus-*.tsv"  # Common Voice Spontaneous Speech: one table, whose column split says the split

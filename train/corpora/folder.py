@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ds2edge.runtime.audio.sound_files import FILMS, SOUNDS, added
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.sound_files import FILMS, SOUNDS, added
 from ds2edge.train.corpora.importing import NAMED, Utterance, write_corpus
 from ds2edge.train.corpora.own_ljspeech import METADATA, lists_clips, own_clips
 from ds2edge.train.corpora.tables import read_table
-from ds2edge.train.manifest import SPLITS
+from ds2edge.train.data.manifest import SPLITS
 
 log = logging.getLogger("ds2edge")
 

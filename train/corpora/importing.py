@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ds2edge.runtime.audio import measure
+from ds2edge.runtime.audio.reader import measure
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.manifest import SPLITS, Clip, write_manifest
+from ds2edge.train.data.manifest import SPLITS, Clip, write_manifest
+from ds2edge.train.data.text import normalise
 from ds2edge.train.progress import track
-from ds2edge.train.text import normalise
 
 log = logging.getLogger("ds2edge")
 

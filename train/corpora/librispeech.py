@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.archives import Archive, fetch, unpack
+from ds2edge.train.corpora.archives import Archive, fetch, unpack
 from ds2edge.train.corpora.importing import Utterance, read_lines, write_corpus
 
 MIRROR = "https://www.openslr.org/resources"

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.archives import Archive, fetch, unpack
+from ds2edge.train.corpora.archives import Archive, fetch, unpack
 from ds2edge.train.corpora.folder import import_folder
 from ds2edge.train.corpora.importing import Utterance, find_folder, read_lines, write_corpus
 from ds2edge.train.corpora.own_ljspeech import METADATA

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ds2edge.runtime.sound_files import FILMS, SOUNDS
+from ds2edge.runtime.audio.sound_files import FILMS, SOUNDS
 from ds2edge.train.corpora.importing import Utterance, read_lines
 
 METADATA = "metadata.csv"

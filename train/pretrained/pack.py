@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import ds2edge.train.model  # noqa: F401  Keras finds the class by its registration
+import ds2edge.train.model.deepspeech2  # noqa: F401  Keras finds the class by its registration
 from ds2edge.train.run import HISTORY, PIECES, Run
 
 run, folder = Run.open(sys.argv[1]), Path(sys.argv[2])

@@ -43,13 +43,13 @@ from typing import Any
 
 import click
 
-from ds2edge.runtime.audio import measure
+from ds2edge.runtime.audio.reader import measure
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.corpora.importing import read_lines
+from ds2edge.train.data.manifest import read_manifest
+from ds2edge.train.data.text import normalise
 from ds2edge.train.files import write_whole
-from ds2edge.train.manifest import read_manifest
 from ds2edge.train.progress import track
-from ds2edge.train.text import normalise
 
 HEARD = Path(__file__).with_name("heard.jsonl.gz")
 SECONDS = (0.3, 24.0)  # of a train clip

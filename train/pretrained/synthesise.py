@@ -37,9 +37,9 @@ import soundfile
 from voices import RATE, has_flite, say_flite, say_hibari, trim
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.train.data.text import read_sentences
 from ds2edge.train.files import write_whole
 from ds2edge.train.progress import track
-from ds2edge.train.text import read_sentences
 
 POSITIVE, SHARE = click.FloatRange(min=0, min_open=True), click.FloatRange(0, 1)
 BLOCK = 32  # clips that a process gets before all wait for each other

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
-from ds2edge.runtime.audio import read_audio
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.manifest import Clip
+from ds2edge.train.data.manifest import Clip
+from ds2edge.train.data.text import normalise
 from ds2edge.train.progress import track
-from ds2edge.train.text import normalise
 
 PARTS = 3  # clips in a row, at most
 LONGEST = 18.0  # seconds of a row of several clips, at speed 1

@@ -14,11 +14,11 @@ from clips import Drawing, Rows
 from sound import Augmenter
 from torch import Tensor
 
-from ds2edge.runtime.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.evaluation.scoring import Score, score
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.run import Run
-from ds2edge.train.scoring import Score, score
 
 WARMUP = 400  # steps in which the learning rate rises
 FLAT = 0.4  # share of the time at the full learning rate; then it falls linearly

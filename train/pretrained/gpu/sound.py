@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ds2edge.runtime.features import LEAST_POWER, SILENCE, FeatureSettings, mel_filters
 from ds2edge.runtime.specification import silence_after
+from ds2edge.train.augmentation.sound_files import sound_files
 from ds2edge.train.recipe import Augmentation, ModelSettings
-from ds2edge.train.sounds import sound_files
 
 NOWHERE = 1 << 40  # where a clip starts that is none
 FRAMES_AT_ONCE = 400_000  # of a transform: bounds its memory

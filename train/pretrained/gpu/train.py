@@ -36,14 +36,14 @@ from sound import Augmenter, FrontEnd
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.specification import Specification
-from ds2edge.train.initialise import copy_weights
-from ds2edge.train.manifest import Clip, read_manifest
-from ds2edge.train.model import DeepSpeech2
+from ds2edge.train.data.manifest import Clip, read_manifest
+from ds2edge.train.data.symbols import Symbols
+from ds2edge.train.data.text import normalise
+from ds2edge.train.fine_tune import copy_weights
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.pipeline.dataset import LEAST_DEVIATION
 from ds2edge.train.recipe import Recipe, read_recipe
 from ds2edge.train.run import LAST, Run
-from ds2edge.train.survey import LEAST_DEVIATION
-from ds2edge.train.symbols import Symbols
-from ds2edge.train.text import normalise
 
 JOINED = 0.2  # share of rows with several clips
 MEASURED = 3600.0  # seconds of speech that the feature statistics are of

@@ -1,0 +1,73 @@
+"""What training does to a clip so that the model hears more than was recorded; drawn from the given generator.
+
+The chain is in the order of the physics: a voice, in a room, where there is noise, over a telephone, into a converter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+
+from ds2edge.runtime.features import Frames, Samples
+from ds2edge.train.augmentation.noise import add_noise, draw_noise
+from ds2edge.train.augmentation.rooms import draw_response, reverberate
+from ds2edge.train.augmentation.telephone import CODECS, telephone
+from ds2edge.train.recipe import Augmentation
+
+MOST_TIME_MASKS = 20  # where their number grows with the clip (arXiv 1912.05533)
+
+
+def augment_samples(samples: Samples, rate: int, settings: Augmentation, random: np.random.Generator) -> Samples:
+    """A clip, float32 [n] at `rate` Hz, as it might have sounded -> float32 [m] in -1..1.
+
+    InputError if a folder of noise or rooms holds no sound file, or one that cannot be read.
+    """
+    if _happens(settings.speed_probability, random):
+        speed = random.uniform(*settings.speed)
+        # LQ: 16-bit quality; its errors are below the -80 dB at which the features end.
+        samples = np.asarray(soxr.resample(samples, rate * speed, rate, quality="LQ"), np.float32)
+    samples = np.pad(samples, (int(random.uniform(*settings.leading_silence) * rate), 0))
+    if len(samples) == 0:
+        return samples
+    if _happens(settings.room_probability, random):
+        samples = reverberate(samples, draw_response(rate, settings.room_folder, settings.room_rt60, random))
+    if random.random() < settings.noise_probability:
+        noise = draw_noise(len(samples), rate, settings.noise_folder, random)
+        samples = add_noise(samples, noise, random.uniform(*settings.noise_snr_db))
+    if _happens(settings.codec_probability, random):
+        samples = telephone(samples, rate, CODECS[random.integers(len(CODECS))])
+    if _happens(settings.gain_probability, random):
+        samples = samples * np.float32(10 ** (random.uniform(*settings.gain_db) / 20))
+    return np.clip(samples, -1.0, 1.0)
+
+
+def _happens(probability: float, random: np.random.Generator) -> bool:
+    # What is certain draws nothing: a recipe hears what it heard before there was anything else to switch on.
+    return probability > 0 and (probability >= 1 or random.random() < probability)
+
+
+def mask_frames(frames: Frames, settings: Augmentation, random: np.random.Generator) -> Frames:
+    """SpecAugment: bands of bins and stretches of time set to 0, the mean of normalised features. [frames, bins].
+
+    Park et al. 2019 (arXiv 1904.08779, section 2), without time warping, which they found to help least. Where
+    `time_masks_per_frame` is set, the time masks are adaptive in number as well as in size (arXiv 1912.05533).
+    """
+    if not _happens(settings.mask_probability, random):
+        return frames
+    frames = frames.copy()
+    length, bins = frames.shape
+    for _ in range(settings.frequency_masks):
+        width = random.integers(min(settings.frequency_mask_bins, bins) + 1)
+        first = random.integers(bins - width + 1)
+        frames[:, first : first + width] = 0
+    for _ in range(_time_masks(length, settings)):
+        width = random.integers(int(length * settings.time_mask_share) + 1)
+        first = random.integers(length - width + 1)
+        frames[first : first + width] = 0
+    return frames
+
+
+def _time_masks(length: int, settings: Augmentation) -> int:
+    if settings.time_masks_per_frame == 0:
+        return settings.time_masks
+    return min(int(length * settings.time_masks_per_frame), MOST_TIME_MASKS)
