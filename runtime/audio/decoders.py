@@ -185,7 +185,7 @@ class AvFile:
         if stream.codec_context is None:
             raise ValueError("sound of a kind that FFmpeg does not decode")
         self.rate, self.channels = int(stream.codec_context.sample_rate), int(stream.codec_context.layout.nb_channels)
-        length = float(stream.duration * stream.time_base) if stream.duration else 0.0
+        length = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         self.promised = length or (self._container.duration or 0) / 1e6 or float("inf")
         self._frames = self._container.decode(stream)
         self._resampler: Any = None
