@@ -138,7 +138,8 @@ class TrainingSettings:
     patience: int = 0  # epochs without a better dev WER after which training stops; 0: never
     keep: int = 1  # best epochs whose checkpoints are kept
     learning_rate: float = 1e-3  # the peak
-    warmup_share: float = 0.1  # of all steps, linear; a half cosine down to zero follows
+    warmup_share: float = 0.1  # of all steps, in which the rate rises to the peak
+    decay_share: float = 1.0  # of all steps, the last ones, in which the rate falls to 0; it stays at the peak before
     weight_decay: float = 1e-2
     clip_norm: float = 1.0  # of all gradients together
     qat: bool = False  # train on as int8 rounds (arXiv 1712.05877), with the ranges that the float weights call for

@@ -28,6 +28,7 @@ from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.pipeline.long_clips import without_long
 from ds2edge.train.recipe import Recipe
 from ds2edge.train.run import LAST, Run
+from ds2edge.train.schedule import WarmupHoldDecay
 from ds2edge.train.tensorboard import Curves
 
 log = logging.getLogger("ds2edge")
@@ -172,14 +173,13 @@ def _symbols(recipe: Recipe, clips: list[Clip], parent: Run | None) -> Symbols:
 
 
 def make_optimizer(recipe: Recipe, found: Survey) -> keras.optimizers.Optimizer:
-    """AdamW; the learning rate rises linearly and falls as half a cosine."""
+    """AdamW, with the recipe's learning rate over all steps."""
     settings = recipe.training
     durations = np.array([example.clip.duration for example in found.examples["train"]])
     steps = settings.epochs * len(batch_sizes(durations, settings))  # batches: that is what the schedule counts
     warmup = max(1, round(settings.warmup_share * steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
-    )
+    decay = min(steps - warmup, round(settings.decay_share * steps))
+    schedule = WarmupHoldDecay(settings.learning_rate, warmup, steps - warmup - decay, decay)
     # No variable is excluded from the decay: Keras does not save such an exclusion, so it would be lost on resuming.
     return keras.optimizers.AdamW(
         schedule,
