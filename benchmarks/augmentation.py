@@ -28,7 +28,11 @@ from ds2edge.train.recipe import Augmentation
 RATE = 16000
 FEATURES = Features(FeatureSettings())
 OFF = Augmentation(
-    speed_probability=0, leading_silence=(0, 0), noise_probability=0, gain_probability=0, mask_probability=0
+    speed_probability=0,
+    leading_silence=(0, 0),
+    noise_probability=0,
+    gain_probability=0,
+    mask_probability=0,
 )
 RT60 = Augmentation().room_rt60
 SHOWN = {  # name -> what is drawn for the picture, and under which seed
@@ -54,21 +58,31 @@ def draw_pictures(clip: np.ndarray, folder: Path) -> None:
     for name, (changes, seed) in SHOWN.items():
         settings, random = dataclasses.replace(OFF, **changes), np.random.default_rng(seed)
         after = FEATURES(augment_samples(clip, RATE, settings, random))
-        after = mask_frames(after - before.mean(0), settings, random) + before.mean(0)  # masks show the mean
-        figure, axes = pyplot.subplots(1, 2, figsize=(8, 2.2), sharex=True, sharey=True, layout="constrained")
+        after = mask_frames(after - before.mean(0), settings, random) + before.mean(
+            0
+        )  # masks show the mean
+        figure, axes = pyplot.subplots(
+            1, 2, figsize=(8, 2.2), sharex=True, sharey=True, layout="constrained"
+        )
         for axis, frames, title in zip(axes, (before, after), ("before", name), strict=True):
             extent = (0, len(frames) * 0.01, 0, RATE / 2000)
-            image = axis.imshow(frames.T, origin="lower", aspect="auto", extent=extent, vmin=-80, vmax=-20)
+            image = axis.imshow(
+                frames.T, origin="lower", aspect="auto", extent=extent, vmin=-80, vmax=-20
+            )
             axis.set(title=title, xlabel="s")
         axes[0].set(ylabel="kHz", xlim=(0, max(len(before), len(after)) * 0.01))
         figure.colorbar(image, ax=axes, label="dB", pad=0.01)
         path = folder / f"{name}.png"
         figure.savefig(path, dpi=72)
-        Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)  # less than half the size
+        Image.open(path).convert("RGB").quantize(256).save(
+            path, optimize=True
+        )  # less than half the size
         pyplot.close(figure)
 
 
-def costs(clip: np.ndarray, noise: str | None, rooms: str | None) -> dict[str, Callable[[np.random.Generator], object]]:
+def costs(
+    clip: np.ndarray, noise: str | None, rooms: str | None
+) -> dict[str, Callable[[np.random.Generator], object]]:
     """What is timed, by name; each is given a generator and works on the clip."""
     samples = np.resize(clip, 10 * RATE)
     size, frames, masks = len(samples), FEATURES(samples), Augmentation(time_masks_per_frame=0.04)
@@ -115,7 +129,9 @@ def milliseconds(work: Callable[[np.random.Generator], object], repeats: int) ->
 @click.option("--noise", type=click.Path(exists=True), help="Folder of noise.")
 @click.option("--rooms", type=click.Path(exists=True), help="Folder of impulse responses.")
 @click.option("--repeats", default=100, show_default=True)
-def main(clip: str, pictures: Path | None, noise: str | None, rooms: str | None, repeats: int) -> None:
+def main(
+    clip: str, pictures: Path | None, noise: str | None, rooms: str | None, repeats: int
+) -> None:
     """Prints the table, draws the pictures."""
     samples = read_audio(clip, RATE)
     if pictures:
@@ -127,7 +143,9 @@ def main(clip: str, pictures: Path | None, noise: str | None, rooms: str | None,
     started = time.process_time()
     for number in range(20):
         simulated_response(number, RT60, RATE)
-    print(f"\nTo simulate a room: {(time.process_time() - started) / 20 * 1000:.0f} ms, once in each process.")
+    print(
+        f"\nTo simulate a room: {(time.process_time() - started) / 20 * 1000:.0f} ms, once in each process."
+    )
 
 
 if __name__ == "__main__":

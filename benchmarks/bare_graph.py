@@ -38,9 +38,15 @@ class Work:
 
 def work(model: DeepSpeech2, steps: int) -> Work:
     """Counted from the shapes of the weights."""
-    recurrent = sum(layer.recurrence.cell.recurrent_kernel.shape.num_elements() for layer in model.recurrences)
-    projections = sum(layer.recurrence.cell.kernel.shape.num_elements() for layer in model.recurrences)
-    once = projections + sum(layer.convolution.kernel.shape.num_elements() for layer in model.lookaheads)
+    recurrent = sum(
+        layer.recurrence.cell.recurrent_kernel.shape.num_elements() for layer in model.recurrences
+    )
+    projections = sum(
+        layer.recurrence.cell.kernel.shape.num_elements() for layer in model.recurrences
+    )
+    once = projections + sum(
+        layer.convolution.kernel.shape.num_elements() for layer in model.lookaheads
+    )
     once += model.dense.kernel.shape.num_elements()
     macs, times, convolutions = steps * (recurrent + once), steps * model.settings.time_stride, 0
     for layer in model.convolutions:
@@ -70,7 +76,9 @@ def write_bare_graph(model: DeepSpeech2, specification: Specification, path: Pat
 
     shape = (1, graph.chunk_frames, model.bins)
     module = tf.Module()
-    module.weights = [weight.value for weight in model.weights]  # untracked, they would not be saved
+    module.weights = [
+        weight.value for weight in model.weights
+    ]  # untracked, they would not be saved
     module.step = tf.function(step, [tf.TensorSpec(shape, tf.float32, "features")])
     random = np.random.default_rng(0)
 
@@ -81,7 +89,9 @@ def write_bare_graph(model: DeepSpeech2, specification: Specification, path: Pat
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={"step": module.step})
         path.write_bytes(convert_saved_model(folder, "int8", calibration))
-    attach_specification(path, dataclasses.replace(specification, graph=dataclasses.replace(graph, states=())))
+    attach_specification(
+        path, dataclasses.replace(specification, graph=dataclasses.replace(graph, states=()))
+    )
 
 
 def _recurrence(x: tf.Tensor, layer: RecurrentLayer) -> tf.Tensor:
@@ -97,4 +107,6 @@ def _lookahead(x: tf.Tensor, layer: LookaheadLayer) -> tf.Tensor:
     rows, units = x.shape[0] + layer.lookahead, layer.units
     image = tf.reshape(tf.pad(x, ((layer.lookahead, 0), (0, 0))), (1, rows, 1, units))
     kernel = tf.expand_dims(layer.convolution.kernel.value, 1)
-    return tf.reshape(tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "VALID"), (x.shape[0], units))
+    return tf.reshape(
+        tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "VALID"), (x.shape[0], units)
+    )

@@ -30,11 +30,15 @@ def measure(run: Run, folder: Path, rounds: int) -> list[dict[str, float]]:
     """A row for each length. A sound waits for the rest of its chunk, for the computing and for the lookahead."""
     settings, features = run.recipe.model, run.recipe.features
     step = settings.time_stride * features.hop / features.sample_rate
-    paths = {2**i: folder / f"{2**i}.tflite" for i in range(8) if SHORTEST <= 2**i * step <= LONGEST}
+    paths = {
+        2**i: folder / f"{2**i}.tflite" for i in range(8) if SHORTEST <= 2**i * step <= LONGEST
+    }
     for steps, path in paths.items():
         click.echo(f"converting: {steps} steps", err=True)
         convert(run.folder, "int8", read_manifest(CORPUS)[:CLIPS], path, steps)
-    times = in_turns({str(steps): silent_step(Network(path)) for steps, path in paths.items()}, rounds)
+    times = in_turns(
+        {str(steps): silent_step(Network(path)) for steps, path in paths.items()}, rounds
+    )
     longest = max(paths)
     return [
         {
@@ -42,8 +46,12 @@ def measure(run: Run, folder: Path, rounds: int) -> list[dict[str, float]]:
             "chunk, ms": round(1000 * steps * step),
             "computing, ms a chunk": median(times[str(steps)]),
             "computing, ms a second of sound": round(median(times[str(steps)]) / (steps * step), 2),
-            "to the longest": round(ratio(times[str(steps)], times[str(longest)]) * longest / steps, 3),
-            "longest wait, ms": round(1000 * step * (steps + settings.delay) + median(times[str(steps)])),
+            "to the longest": round(
+                ratio(times[str(steps)], times[str(longest)]) * longest / steps, 3
+            ),
+            "longest wait, ms": round(
+                1000 * step * (steps + settings.delay) + median(times[str(steps)])
+            ),
             "file, MB": round(path.stat().st_size / 1e6, 2),
         }
         for steps, path in paths.items()
@@ -52,8 +60,12 @@ def measure(run: Run, folder: Path, rounds: int) -> list[dict[str, float]]:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--rounds", default=100, show_default=True, type=click.IntRange(1), help="Turns of each.")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="File to write the figures to.")
+@click.option(
+    "--rounds", default=100, show_default=True, type=click.IntRange(1), help="Turns of each."
+)
+@click.option(
+    "--json", "path", type=click.Path(path_type=Path), help="File to write the figures to."
+)
 def main(run: Path, rounds: int, path: Path | None) -> None:
     """Measure the int8 graph of RUN at several lengths of chunk."""
     opened = Run.open(run)

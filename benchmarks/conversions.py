@@ -44,18 +44,35 @@ def convert_all(run: Run, chunk_steps: int, folder: Path) -> tuple[dict[str, Pat
     for mode in KIT:
         click.echo(f"converting: kit {mode}", err=True)
         made[f"kit {mode}"] = folder / f"kit {mode}.tflite"
-        convert(run.folder, mode, read_manifest(CORPUS, "train")[:CLIPS], made[f"kit {mode}"], chunk_steps)
+        convert(
+            run.folder,
+            mode,
+            read_manifest(CORPUS, "train")[:CLIPS],
+            made[f"kit {mode}"],
+            chunk_steps,
+        )
     for way in WAYS:
         click.echo(f"converting: {way}", err=True)
         path, script = folder / f"{way}.tflite", Path(__file__).with_name("stock_models.py")
-        command = [sys.executable, script, run.folder, way, "-o", path, "--chunk-steps", str(chunk_steps)]
+        command = [
+            sys.executable,
+            script,
+            run.folder,
+            way,
+            "-o",
+            path,
+            "--chunk-steps",
+            str(chunk_steps),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             made[way] = path
         elif done.returncode < 0:
             failed[way] = f"the converter crashed: {signal.Signals(-done.returncode).name}"
         else:
-            failed[way] = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:200]
+            failed[way] = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[
+                -1
+            ][:200]
     return made, failed
 
 
@@ -70,13 +87,21 @@ def stream(network: Any, chunks: list[np.ndarray]) -> np.ndarray:
 
 def signal_to_noise(logits: np.ndarray, reference: np.ndarray) -> float:
     """In dB, of what varies: what stays the same says nothing."""
-    return round(float(10 * np.log10(reference.var() / max(1e-30, np.mean((logits - reference) ** 2)))), 1)
+    return round(
+        float(10 * np.log10(reference.var() / max(1e-30, np.mean((logits - reference) ** 2)))), 1
+    )
 
 
 def measure(run: Run, made: dict[str, Path], chunk_steps: int, rounds: int) -> list[dict[str, Any]]:
     """A row for every way and engine, the fastest first."""
-    ways = {way: (path, "kit" if way.startswith("kit") else "default") for way, path in made.items()}
-    ways |= {f"{way}, default Interpreter": (path, "default") for way, path in made.items() if way.startswith("kit")}
+    ways = {
+        way: (path, "kit" if way.startswith("kit") else "default") for way, path in made.items()
+    }
+    ways |= {
+        f"{way}, default Interpreter": (path, "default")
+        for way, path in made.items()
+        if way.startswith("kit")
+    }
     loaded = {way: ENGINES[engine](path) for way, (path, engine) in ways.items()}
     chunks = list(speech(run, chunk_steps * run.recipe.model.time_stride, "test"))
     reference = stream(FloatNetwork(run.best_model(), loaded[BEST].specification), chunks)
@@ -106,7 +131,9 @@ def missed(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         name, times = row["way"], row["to kit int8"]
         if not name.startswith("kit int8") and times <= 1:
-            lines.append(f"{name} takes {times} of the time of kit int8, which is to be the fastest")
+            lines.append(
+                f"{name} takes {times} of the time of kit int8, which is to be the fastest"
+            )
         elif row["SNR, dB"] is not None and "float32" in name and times < TIMES_FLOAT32:
             lines.append(f"kit int8 is {times} times as fast as {name}, {TIMES_FLOAT32:g} wanted: "
                          f"{TIMES_FLOAT32 - times:.2f} too little")  # fmt: skip
@@ -115,9 +142,19 @@ def missed(rows: list[dict[str, Any]]) -> list[str]:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--chunk-steps", default=16, show_default=True, type=click.IntRange(1), help="Length of the graphs.")
-@click.option("--rounds", default=100, show_default=True, type=click.IntRange(1), help="Turns of each.")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="File to write the figures to.")
+@click.option(
+    "--chunk-steps",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Length of the graphs.",
+)
+@click.option(
+    "--rounds", default=100, show_default=True, type=click.IntRange(1), help="Turns of each."
+)
+@click.option(
+    "--json", "path", type=click.Path(path_type=Path), help="File to write the figures to."
+)
 def main(run: Path, chunk_steps: int, rounds: int, path: Path | None) -> None:
     """Convert RUN in all ways and compare what came of it."""
     opened = Run.open(run)

@@ -26,14 +26,18 @@ class DefaultInterpreter:
             self._interpreter.allocate_tensors()
             (signature,) = self._interpreter.get_signature_list()
             self._run = self._interpreter.get_signature_runner(signature)
-        self._shapes = {name: tuple(tensor["shape"]) for name, tensor in self._run.get_input_details().items()}
+        self._shapes = {
+            name: tuple(tensor["shape"]) for name, tensor in self._run.get_input_details().items()
+        }
         self.frames_shape = self._shapes.pop("features")[1:]  # frames, bins
 
     def initial_states(self) -> dict[str, np.ndarray]:
         """Zeros."""
         return {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
 
-    def step(self, frames: np.ndarray, states: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def step(
+        self, frames: np.ndarray, states: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One chunk: frames [chunk_frames, bins] and states -> logits [chunk_steps, symbols], next states."""
         outputs = self._run(features=frames[None], **states)
         return outputs["logits"][0], {name: outputs[f"{name}_next"] for name in states}

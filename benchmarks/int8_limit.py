@@ -104,7 +104,9 @@ def missed(found: dict[str, Any]) -> list[str]:
     """A line for each target that was missed."""
     reached, lines = found["of_bound"]["graph"], []
     if reached < OF_BOUND:
-        lines.append(f"{reached} of the bound, {OF_BOUND} wanted: {OF_BOUND - reached:.3f} too little")
+        lines.append(
+            f"{reached} of the bound, {OF_BOUND} wanted: {OF_BOUND - reached:.3f} too little"
+        )
     if found["partitions"] != 1:
         lines.append(f"{found['partitions']} delegate partitions, 1 wanted")
     if found["of_float32_file"] > OF_FLOAT32:
@@ -115,9 +117,19 @@ def missed(found: dict[str, Any]) -> list[str]:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--chunk-steps", default=16, show_default=True, type=click.IntRange(1), help="Length of the graph.")
-@click.option("--rounds", default=200, show_default=True, type=click.IntRange(1), help="Turns of each.")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="File to write the figures to.")
+@click.option(
+    "--chunk-steps",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Length of the graph.",
+)
+@click.option(
+    "--rounds", default=200, show_default=True, type=click.IntRange(1), help="Turns of each."
+)
+@click.option(
+    "--json", "path", type=click.Path(path_type=Path), help="File to write the figures to."
+)
 def main(run: Path, chunk_steps: int, rounds: int, path: Path | None) -> None:
     """Compare the int8 step graph of RUN with the bound that this machine sets."""
     opened = Run.open(run)

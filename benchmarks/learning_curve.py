@@ -25,12 +25,18 @@ class Curve(NamedTuple):
 
 
 @click.command()
-@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Picture, by its suffix.")
+@click.argument(
+    "folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Picture, by its suffix."
+)
 def main(folders: tuple[Path, ...], output: Path) -> None:
     """Print a row for each RUN, the best epoch by WER on dev, and draw all."""
     by_hours = sorted(map(read_curve, folders), key=lambda curve: curve.hours)
-    click.echo("| hours of speech | epochs | minutes | dev WER % | dev CER % |\n|---|---|---|---|---|")
+    click.echo(
+        "| hours of speech | epochs | minutes | dev WER % | dev CER % |\n|---|---|---|---|---|"
+    )
     for curve in by_hours:
         best, minutes = curve.best, sum(row["seconds"] for row in curve.epochs) / 60
         click.echo(f"| {curve.hours:.2f} | {len(curve.epochs)} | {minutes:.0f} "
@@ -53,15 +59,26 @@ def draw(by_hours: list[Curve]) -> Figure:
     over_hours, over_epochs = figure.subplots(1, 2, sharey=True)
     hours = [curve.hours for curve in by_hours]
     for rate, style in (("wer", "o-"), ("cer", "o--")):
-        over_hours.plot(hours, [curve.best[f"dev_{rate}"] for curve in by_hours], style, label=rate.upper())
-    over_hours.set(xscale="log", xlabel="hours of speech to learn from", ylabel="% of dev, greedy", ylim=(0, 115))
+        over_hours.plot(
+            hours, [curve.best[f"dev_{rate}"] for curve in by_hours], style, label=rate.upper()
+        )
+    over_hours.set(
+        xscale="log",
+        xlabel="hours of speech to learn from",
+        ylabel="% of dev, greedy",
+        ylim=(0, 115),
+    )
     over_hours.set_xticks(hours, [f"{value:.3g}" for value in hours])
     over_hours.minorticks_off()
     over_hours.legend()
     for curve in by_hours:
         numbers = [row["epoch"] for row in curve.epochs]
-        (line,) = over_epochs.plot(numbers, [row["dev_wer"] for row in curve.epochs], label=f"{curve.hours:.3g} h")
-        over_epochs.plot(numbers, [row["dev_cer"] for row in curve.epochs], "--", color=line.get_color())
+        (line,) = over_epochs.plot(
+            numbers, [row["dev_wer"] for row in curve.epochs], label=f"{curve.hours:.3g} h"
+        )
+        over_epochs.plot(
+            numbers, [row["dev_cer"] for row in curve.epochs], "--", color=line.get_color()
+        )
     over_epochs.set(xlabel="epoch (solid: WER, dashed: CER)")
     over_epochs.legend()
     return figure

@@ -48,7 +48,9 @@ def main(run: Path, model: Path, manifest: Path, clips: int) -> None:
             frames = pad_and_measure(samples, measure, padding_of(rounding.settings))
             padded = np.pad(frames, ((0, -len(frames) % PADDED_FRAMES), (0, 0)))[None]
             inputs = {"features": padded, "lengths": np.array([len(frames)], np.int32)}
-            computed.append(keras.ops.convert_to_numpy(rounding.predict_on_batch(inputs))[0][: len(logits)])
+            computed.append(
+                keras.ops.convert_to_numpy(rounding.predict_on_batch(inputs))[0][: len(logits)]
+            )
         expected = np.concatenate(computed)
         agreed = 100 * (expected.argmax(-1) == heard.argmax(-1)).mean()
         decibels = 10 * np.log10((expected**2).sum() / ((expected - heard) ** 2).sum())

@@ -29,7 +29,13 @@ LEVELS = (-55.0, 15.0)  # dB, mean and deviation of every bin: about those of sp
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--recipe", "name", default="edge", show_default=True, help="A recipe of the kit, or a TOML file.")
+@click.option(
+    "--recipe",
+    "name",
+    default="edge",
+    show_default=True,
+    help="A recipe of the kit, or a TOML file.",
+)
 def main(run: Path, name: str) -> None:
     """Write a run of one epoch that never was."""
     recipe = read_recipe(name)
@@ -39,9 +45,13 @@ def main(run: Path, name: str) -> None:
     frames = np.random.default_rng(1).standard_normal((1, 400, bins)).astype(np.float32)
     logits = np.asarray(model({"features": frames, "lengths": np.array([400], np.int32)}))[0]
     model.dense.kernel.assign(4 / logits.std(0).mean() * model.dense.kernel)
-    specification = Specification(recipe.name, LETTERS, recipe.features, *((level,) * bins for level in LEVELS))
+    specification = Specification(
+        recipe.name, LETTERS, recipe.features, *((level,) * bins for level in LEVELS)
+    )
     clips = read_manifest(CORPUS)[:CLIPS]
-    model.ranges = calibrate(model, specification, clips, recipe.augmentation, methods=("minmax",)).ranges
+    model.ranges = calibrate(
+        model, specification, clips, recipe.augmentation, methods=("minmax",)
+    ).ranges
     Run.create(run, recipe, specification).save_epoch(
         model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}]
     )

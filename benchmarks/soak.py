@@ -25,10 +25,18 @@ WARM = 10  # minutes that do not count: caches fill, the allocator settles
 
 def resident_megabytes() -> float:
     """Memory that this process holds now."""
-    return int(re.search(r"^VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)[1]) * 1024 / 1e6
+    return (
+        int(
+            re.search(r"^VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)[1]
+        )
+        * 1024
+        / 1e6
+    )
 
 
-def soak(listener: Listener, clips: list[np.ndarray], rate: int, minutes: int) -> dict[str, list[float]]:
+def soak(
+    listener: Listener, clips: list[np.ndarray], rate: int, minutes: int
+) -> dict[str, list[float]]:
     """Runs the listener; one figure a minute of sound: megabytes, seconds of processor time, finals."""
     random = np.random.default_rng(0)
     figures: dict[str, list[float]] = {"megabytes": [], "seconds": [], "finals": []}
@@ -39,7 +47,9 @@ def soak(listener: Listener, clips: list[np.ndarray], rate: int, minutes: int) -
         while len(figures["seconds"]) < minutes:
             while len(pending) < BLOCK:
                 pause = 3e-4 * random.standard_normal(int(random.uniform(0.5, 8) * rate))
-                pending = np.concatenate([pending, clips[number % len(clips)], pause.astype(np.float32)])
+                pending = np.concatenate(
+                    [pending, clips[number % len(clips)], pause.astype(np.float32)]
+                )
                 number += 1
             started = time.process_time()
             finals += len(listener.accept(pending[:BLOCK], rate))
@@ -82,7 +92,9 @@ def plot(figures: dict[str, list[float]], title: str, path: Path) -> None:
     memory.plot(hours, figures["megabytes"])
     memory.set(ylabel="resident, MB", ylim=(0, None), title=title)
     seconds.plot(hours, 1000 * np.array(figures["seconds"]), linewidth=0.6)
-    seconds.set(ylabel="processor time,\nms per minute of sound", xlabel="hours of sound", ylim=(0, None))
+    seconds.set(
+        ylabel="processor time,\nms per minute of sound", xlabel="hours of sound", ylim=(0, None)
+    )
     chart.tight_layout()
     chart.savefig(path, dpi=100)
 
@@ -96,7 +108,9 @@ def main(model: Path, clips: tuple[Path, ...], hours: float, picture: Path | Non
     """Push hours of sound through a listener and print what grew."""
     recognizer = Recognizer(model)
     rate = recognizer.specification.features.sample_rate
-    figures = soak(Listener(recognizer), [read_audio(clip, rate) for clip in clips], rate, round(60 * hours))
+    figures = soak(
+        Listener(recognizer), [read_audio(clip, rate) for clip in clips], rate, round(60 * hours)
+    )
     found = summary(figures)
     click.echo(json.dumps(found))
     if picture:

@@ -85,12 +85,16 @@ def stock_model(model: DeepSpeech2, chunk_steps: int, way: Way, keras: Any) -> A
         copies.append((layer, weights))
         return layer(x, **options)
 
-    frames = keras.Input((chunk_steps * settings.time_stride, model.bins), batch_size=1, name="features")
+    frames = keras.Input(
+        (chunk_steps * settings.time_stride, model.bins), batch_size=1, name="features"
+    )
     x = layers.Reshape((*frames.shape[1:], 1))(frames)
     for own in model.convolutions:
         x = remember(own.name, x, own.past) if own.past else x
         x = layers.ZeroPadding2D(((0, 0), own.padding))(x)
-        convolution = layers.Conv2D(own.convolution.filters, own.kernel_size, own.stride, use_bias=False)
+        convolution = layers.Conv2D(
+            own.convolution.filters, own.kernel_size, own.stride, use_bias=False
+        )
         x = apply(convolution, x, own.convolution.get_weights())
         x = layers.ReLU(6.0)(apply(layers.BatchNormalization(), x, own.norm.get_weights()))
     x = layers.Reshape((chunk_steps, x.shape[2] * x.shape[3]))(x)
@@ -100,11 +104,17 @@ def stock_model(model: DeepSpeech2, chunk_steps: int, way: Way, keras: Any) -> A
             x = layers.LSTM(own.units, return_sequences=True)(x)
             continue
         gru = layers.GRU(own.units, return_sequences=True, return_state=True, unroll=way.unroll)
-        x, after = apply(gru, x, own.recurrence.get_weights(), initial_state=state(f"{own.name}_h", (own.units,)))
+        x, after = apply(
+            gru, x, own.recurrence.get_weights(), initial_state=state(f"{own.name}_h", (own.units,))
+        )
         following[f"{own.name}_h_next"] = after
     for own in model.lookaheads:
         x = remember(own.name, x, own.lookahead)
-        x = apply(layers.DepthwiseConv1D(own.lookahead + 1, use_bias=False), x, own.convolution.get_weights())
+        x = apply(
+            layers.DepthwiseConv1D(own.lookahead + 1, use_bias=False),
+            x,
+            own.convolution.get_weights(),
+        )
     x = apply(layers.BatchNormalization(), x, model.norm.get_weights())
     logits = apply(layers.Dense(model.dense.units, name="logits"), x, model.dense.get_weights())
     stock = keras.Model({"features": frames, **states}, {"logits": logits, **following})
@@ -143,7 +153,9 @@ def convert_stock(run: Run, way: Way, chunk_steps: int) -> bytes:
             archive.add_endpoint("step", step)
             archive.write_out(folder, verbose=False)
         frames = chunk_steps * run.recipe.model.time_stride
-        return convert_saved_model(folder, way.precision, lambda: representative(stock, run, frames))
+        return convert_saved_model(
+            folder, way.precision, lambda: representative(stock, run, frames)
+        )
 
 
 def convert_saved_model(
@@ -166,7 +178,13 @@ def _name(x: Any) -> str:
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("name", metavar="WAY", type=click.Choice(list(WAYS)))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .tflite file to write.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The .tflite file to write.",
+)
 @click.option("--chunk-steps", default=16, show_default=True, type=click.IntRange(1))
 def main(run: Path, name: str, output: Path, chunk_steps: int) -> None:
     """Convert the best epoch of RUN in a WAY of others."""

@@ -12,7 +12,16 @@ import numpy as np
 
 from ds2edge.train.run import Run
 
-INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm")
+INSTRUCTIONS = (
+    "avx2",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+    "amx_int8",
+    "asimd",
+    "asimddp",
+    "i8mm",
+)
 
 
 def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -50,7 +59,11 @@ def heading(run: Run, what: str) -> str:
 
 def machine() -> str:
     """The processor, and which of the instructions that matter to int8 it has: with VNNI or DP int8 gains most."""
-    found = dict(re.findall(r"^(model name|flags|Features)\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M))
+    found = dict(
+        re.findall(
+            r"^(model name|flags|Features)\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M
+        )
+    )
     flags = (found.get("flags") or found.get("Features") or "").split()
     has = ", ".join(flag for flag in INSTRUCTIONS if flag in flags) or "none"
     return f"{found.get('model name', 'unknown')} (of {', '.join(INSTRUCTIONS)}: {has})"
@@ -59,7 +72,9 @@ def machine() -> str:
 def table(rows: list[dict[str, object]]) -> str:
     """Rows of the same keys as a Markdown table; None is left empty."""
     cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (list(rows[0]), ["---"] * len(rows[0]), *cells))
+    return "\n".join(
+        f"| {' | '.join(line)} |" for line in (list(rows[0]), ["---"] * len(rows[0]), *cells)
+    )
 
 
 def tell_missed(missed: list[str]) -> None:

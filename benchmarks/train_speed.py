@@ -63,7 +63,9 @@ class Kit:
         keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
         self.model = DeepSpeech2(recipe.model, recipe.features.bins, len(LETTERS))
         keras.config.set_dtype_policy("float32")  # the example knows no other
-        self.model.compile(make_optimizer(recipe, found), jit_compile=keras.backend.backend() == "jax")
+        self.model.compile(
+            make_optimizer(recipe, found), jit_compile=keras.backend.backend() == "jax"
+        )
 
     def feed(self, batches: Batches) -> None:
         """One epoch of batches, in as many threads as `fit` has."""
@@ -93,7 +95,9 @@ class Example:
         def encode_single_sample(wav_file: Any, label: Any) -> tuple[Any, Any]:
             audio, _ = tf.audio.decode_wav(tf.io.read_file(wav_file))
             audio = tf.cast(tf.squeeze(audio, axis=-1), tf.float32)
-            spectrogram = tf.signal.stft(audio, frame_length=256, frame_step=160, fft_length=fft_length)
+            spectrogram = tf.signal.stft(
+                audio, frame_length=256, frame_step=160, fft_length=fft_length
+            )
             spectrogram = tf.math.pow(tf.abs(spectrogram), 0.5)
             means = tf.math.reduce_mean(spectrogram, 1, keepdims=True)
             stddevs = tf.math.reduce_std(spectrogram, 1, keepdims=True)
@@ -133,7 +137,11 @@ def example_model(recipe: Recipe, symbols: int) -> keras.Model:
     for i in range(settings.depth):
         cell = {"gru": layers.GRU, "lstm": layers.LSTM, "rnn": layers.SimpleRNN}[settings.cell]
         layer = cell(settings.width, return_sequences=True)
-        x = layers.Bidirectional(layer, merge_mode="sum")(x) if settings.direction == "bidirectional" else layer(x)
+        x = (
+            layers.Bidirectional(layer, merge_mode="sum")(x)
+            if settings.direction == "bidirectional"
+            else layer(x)
+        )
         if i + 1 < settings.depth:
             x = layers.Dropout(0.5)(x)
     return keras.Model(spectrogram, layers.Dense(symbols)(x))
@@ -148,7 +156,9 @@ def kit_loss(labels: Any, logits: Any) -> Any:
 
 def with_variants(recipe: Recipe, variants: int) -> Recipe:
     """The recipe with so many cached augmented versions of a clip."""
-    return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, variants=variants))
+    return dataclasses.replace(
+        recipe, training=dataclasses.replace(recipe.training, variants=variants)
+    )
 
 
 def as_wav(clips: list[Clip], recipe: Recipe, folder: Path) -> list[Clip]:
@@ -175,10 +185,33 @@ def in_turns(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, list
 
 @click.command()
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("--recipe", "name", default="digits", show_default=True, help="A recipe of the kit, or a TOML file.")
-@click.option("--clips", "count", default=64, show_default=True, type=click.IntRange(1), help="Of the split train.")
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="Epochs of each that count.")
-@click.option("--variants", type=click.IntRange(0), help="Cached augmented versions of a clip; else the recipe's.")
+@click.option(
+    "--recipe",
+    "name",
+    default="digits",
+    show_default=True,
+    help="A recipe of the kit, or a TOML file.",
+)
+@click.option(
+    "--clips",
+    "count",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Of the split train.",
+)
+@click.option(
+    "--rounds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Epochs of each that count.",
+)
+@click.option(
+    "--variants",
+    type=click.IntRange(0),
+    help="Cached augmented versions of a clip; else the recipe's.",
+)
 def main(manifest: Path, name: str, count: int, rounds: int, variants: int | None) -> None:
     """Compare the speed of training with that of the Keras example, on the clips of a manifest."""
     recipe = read_recipe(name)
@@ -191,7 +224,9 @@ def main(manifest: Path, name: str, count: int, rounds: int, variants: int | Non
         cache = FeatureCache(Path(folder) / "cache", recipe)
         found = survey([*clips, dataclasses.replace(clips[0], split="dev")], recipe, cache)
         compute_features(found, recipe, cache)
-        clips = [example.clip for example in found.examples["train"]]  # both without what the survey skips
+        clips = [
+            example.clip for example in found.examples["train"]
+        ]  # both without what the survey skips
         kit = Kit(recipe, found, cache)
         example, other = (Example(recipe, clips, loss) for loss in (keras.losses.CTC(), kit_loss))
         seconds = in_turns(
@@ -218,12 +253,18 @@ def main(manifest: Path, name: str, count: int, rounds: int, variants: int | Non
         "clips": len(clips),
         "seconds": round(speech),
         "weights": {"kit": kit.model.count_params(), "example": example.model.count_params()},
-        "seconds_per_second": {way: round(speech / float(np.median(taken)), 1) for way, taken in seconds.items()},
+        "seconds_per_second": {
+            way: round(speech / float(np.median(taken)), 1) for way, taken in seconds.items()
+        },
         "ratios": {
             "training: kit to example": ratio("training: kit", "training: example"),
-            "training: kit to example, kit's loss": ratio("training: kit", "training: example, kit's loss"),
+            "training: kit to example, kit's loss": ratio(
+                "training: kit", "training: example, kit's loss"
+            ),
             "kit: pipeline to training": ratio("pipeline: kit", "training: kit"),
-            "kit: pipeline to training, nothing cached": ratio("pipeline: kit, nothing cached", "training: kit"),
+            "kit: pipeline to training, nothing cached": ratio(
+                "pipeline: kit, nothing cached", "training: kit"
+            ),
         },
     }
     click.echo(json.dumps(result, indent=1))

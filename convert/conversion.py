@@ -26,10 +26,14 @@ class Conversion:
     """What became of a run."""
 
     inspection: Inspection
-    calibration: str = ""  # how the ranges were chosen, for people; "" where there are none to choose
+    calibration: str = (
+        ""  # how the ranges were chosen, for people; "" where there are none to choose
+    )
 
 
-def convert(run: Path, mode: str, calibration: list[Clip], output: Path, chunk_steps: int) -> Conversion:
+def convert(
+    run: Path, mode: str, calibration: list[Clip], output: Path, chunk_steps: int
+) -> Conversion:
     """Converts the best epoch of `run` and writes `output`, whole or not at all.
 
     The work is done in a process of its own, since the converter has been seen to crash (tensorflow#76672): a crash
@@ -43,7 +47,9 @@ def convert(run: Path, mode: str, calibration: list[Clip], output: Path, chunk_s
             conversion = pool.submit(_build, run, mode, calibration, beside, chunk_steps).result()
         os.replace(beside, output)
     except BrokenProcessPool:
-        raise GateNotMet(f"{run}: the converter crashed in mode {mode}; nothing was written to {output}") from None
+        raise GateNotMet(
+            f"{run}: the converter crashed in mode {mode}; nothing was written to {output}"
+        ) from None
     finally:
         beside.unlink(missing_ok=True)
     return conversion
@@ -68,7 +74,11 @@ def _build(folder: Path, mode: str, clips: list[Clip], path: Path, chunk_steps: 
         quantizer, said = RangesInGraph(model.ranges), f"{len(model.ranges)} ranges as trained"
     elif mode in INT8_MODES:
         calibration = calibrate(model, run.specification, clips, run.recipe.augmentation)
-        quantizer, calibrated, said = RangesInGraph(calibration.ranges), calibration.clips, calibration.summary()
+        quantizer, calibrated, said = (
+            RangesInGraph(calibration.ranges),
+            calibration.clips,
+            calibration.summary(),
+        )
     elif mode == "int16x8":
         chosen = choose_clips(clips, ("train", "dev", "test"))[:MOST_REPRESENTATIVE]
         specification = dataclasses.replace(run.specification, graph=graph)

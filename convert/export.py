@@ -22,8 +22,14 @@ def step_graph(model: DeepSpeech2, mode: str, chunk_steps: int) -> Graph:
     """Shape of the graph that `model` becomes when it is unrolled over `chunk_steps` output steps."""
     shape = model.settings
     states = tuple(state for part in parts(model, chunk_steps) for state in part.states)
-    layers = tuple(layer.name for layer in model.recurrences) if shape.direction == "bidirectional" else ()
-    return Graph(mode, chunk_steps, shape.time_stride, shape.warmup, shape.delay, states, layers=layers)
+    layers = (
+        tuple(layer.name for layer in model.recurrences)
+        if shape.direction == "bidirectional"
+        else ()
+    )
+    return Graph(
+        mode, chunk_steps, shape.time_stride, shape.warmup, shape.delay, states, layers=layers
+    )
 
 
 class FloatNetwork:
@@ -65,7 +71,9 @@ class RangesInGraph(Quantizer):
         return tf.quantization.fake_quant_with_min_max_args(x, low, high)
 
 
-def export(model: DeepSpeech2, graph: Graph, folder: Path, quantizer: Quantizer = FLOAT) -> list[str]:
+def export(
+    model: DeepSpeech2, graph: Graph, folder: Path, quantizer: Quantizer = FLOAT
+) -> list[str]:
     """Writes a SavedModel with an endpoint for every part, which maps its input and states to its output and next
     states. Returns the names of the endpoints."""
     found = parts(model, graph.chunk_steps)
@@ -82,6 +90,8 @@ def export(model: DeepSpeech2, graph: Graph, folder: Path, quantizer: Quantizer 
 def _endpoint(part: Part, quantizer: Quantizer) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def call(inputs: dict[str, Any]) -> dict[str, Any]:
         output, following = part.call(inputs[part.input], inputs, quantizer)
-        return {part.output: output} | {state.output: following[state.name] for state in part.states}
+        return {part.output: output} | {
+            state.output: following[state.name] for state in part.states
+        }
 
     return call

@@ -18,7 +18,10 @@ from ds2edge.runtime.engine import can_share_weights, load_engine
 from ds2edge.runtime.errors import GateNotMet
 from ds2edge.runtime.quiet import quiet
 
-EDGES = {"QUANTIZE", "DEQUANTIZE"}  # they alone may touch the float32 inputs and outputs of an int8 graph
+EDGES = {
+    "QUANTIZE",
+    "DEQUANTIZE",
+}  # they alone may touch the float32 inputs and outputs of an int8 graph
 DELEGATE = "DELEGATE"  # name of the operation that a piece of the graph becomes
 
 
@@ -80,7 +83,8 @@ def _graphs(flatbuffer: bytes) -> Iterator[bytes]:
 
 def _inspect(model: bytes) -> Inspection:
     plain = Interpreter(
-        model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        model_content=model,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     operations = _operations(plain)
     kinds = {tensor["index"]: tensor["dtype"] for tensor in plain.get_tensor_details()}
@@ -93,7 +97,9 @@ def _inspect(model: bytes) -> Inspection:
     with quiet():
         delegated = Interpreter(model_content=model, num_threads=1)
         delegated.allocate_tensors()
-    partitions = [operation for operation in _operations(delegated) if operation["op_name"] == DELEGATE]
+    partitions = [
+        operation for operation in _operations(delegated) if operation["op_name"] == DELEGATE
+    ]
     return Inspection(
         operations=dict(Counter(operation["op_name"] for operation in operations)),
         float_tensors=len(floats),
@@ -120,12 +126,16 @@ def _outside(operations: list[dict[str, Any]], partitions: list[dict[str, Any]])
             if tensor in makers and tensor not in inputs and makers[tensor]["index"] not in inside:
                 inside.add(makers[tensor]["index"])
                 wanted += list(makers[tensor]["inputs"])
-    rest = Counter(operation["op_name"] for operation in operations if operation["index"] not in inside)
+    rest = Counter(
+        operation["op_name"] for operation in operations if operation["index"] not in inside
+    )
     return dict(rest)
 
 
 def _operations(interpreter: Interpreter) -> list[dict[str, Any]]:
-    operations: list[dict[str, Any]] = interpreter._get_ops_details()  # the only list of operations that it offers
+    operations: list[dict[str, Any]] = (
+        interpreter._get_ops_details()
+    )  # the only list of operations that it offers
     return operations
 
 
@@ -140,7 +150,10 @@ def shares_weights(path: str | os.PathLike[str]) -> bool:
     for share in (False, True):
         engine, random = load_engine(path, threads=1, share_weights=share), np.random.default_rng(0)
         for name, shapes in sorted(engine.inputs.items()):
-            inputs = {key: 0.5 * random.standard_normal(shape, np.float32) for key, shape in sorted(shapes.items())}
+            inputs = {
+                key: 0.5 * random.standard_normal(shape, np.float32)
+                for key, shape in sorted(shapes.items())
+            }
             outputs.append(engine.run(name, inputs))
     half = len(outputs) // 2
     pairs = zip(outputs[:half], outputs[half:], strict=True)

@@ -16,10 +16,14 @@ from ds2edge.train.data.manifest import Clip
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.progress import track
 
-Inputs = tuple[str, dict[str, npt.NDArray[np.float32]]]  # of a signature: its name, and tensors by theirs
+Inputs = tuple[
+    str, dict[str, npt.NDArray[np.float32]]
+]  # of a signature: its name, and tensors by theirs
 
 
-def representative_inputs(model: DeepSpeech2, specification: Specification, clips: list[Clip]) -> Iterator[Inputs]:
+def representative_inputs(
+    model: DeepSpeech2, specification: Specification, clips: list[Clip]
+) -> Iterator[Inputs]:
     """What goes into every signature, chunk after chunk with the float model's own states, each clip followed by the
     silence that a stream ends with."""
     network = _Recorder(model, specification)
@@ -40,7 +44,9 @@ class _Recorder(FloatNetwork):
 
     def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
         own = self.parts[part]
-        self._inputs.append((part, {own.input: x} | {state.name: states[state.name] for state in own.states}))
+        self._inputs.append(
+            (part, {own.input: x} | {state.name: states[state.name] for state in own.states})
+        )
         return super().run(part, x, states)
 
     def taken(self) -> list[Inputs]:

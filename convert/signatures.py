@@ -46,10 +46,14 @@ def parts(model: DeepSpeech2, chunk_steps: int) -> list[Part]:
     last = model.convolutions[-1]
     point, width = last.output_point, last.out_bins * last.convolution.filters
     heard = {layer.name for layer in model.convolutions}
-    states = tuple(State(name, shape, CONVOLUTIONS) for name, shape in shapes.items() if name in heard)
+    states = tuple(
+        State(name, shape, CONVOLUTIONS) for name, shape in shapes.items() if name in heard
+    )
     found = [Part(CONVOLUTIONS, (frames, model.bins), states, convolve)]
     for layer in model.recurrences:
-        found += [_recurrence(layer, backward, (chunk_steps, width), point) for backward in (False, True)]
+        found += [
+            _recurrence(layer, backward, (chunk_steps, width), point) for backward in (False, True)
+        ]
         point, width = layer.output_point, layer.units
     return [*found, Part(OUTPUT, (chunk_steps, width), (), say)]
 
@@ -59,9 +63,13 @@ def _recurrence(layer: RecurrentLayer, backward: bool, shape: tuple[int, int], p
     name = layer.name + (BACKWARD if backward else "")
 
     def call(x: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
-        kept = {key: quantizer(f"{name}/{key}", states[f"{name}_{key}"]) for key in layer.state_shapes()}
+        kept = {
+            key: quantizer(f"{name}/{key}", states[f"{name}_{key}"]) for key in layer.state_shapes()
+        }
         y, kept = layer.step(quantizer(point, x), kept, quantizer, backward)
         return y, {f"{name}_{key}": value for key, value in kept.items()}
 
-    states = tuple(State(f"{name}_{key}", state, name) for key, state in layer.state_shapes().items())
+    states = tuple(
+        State(f"{name}_{key}", state, name) for key, state in layer.state_shapes().items()
+    )
     return Part(name, shape, states, call)

@@ -11,7 +11,9 @@ import tensorflow as tf
 from ds2edge.convert.representative_dataset import Inputs
 
 
-def quantize(saved_model: Path, names: list[str], mode: str, representative: Iterable[Inputs] = ()) -> bytes:
+def quantize(
+    saved_model: Path, names: list[str], mode: str, representative: Iterable[Inputs] = ()
+) -> bytes:
     """Converts the endpoints `names` of a SavedModel; their edges stay float32 in every mode.
 
     int8 and armv7: the SavedModel holds a range for everything that flows in it (see export.py), so that the converter

@@ -60,7 +60,9 @@ class Bench:
     latency: Latency | None  # None without a clip of speech
 
 
-def measure(model: Path, clip: Path | None, seconds: float, threads: int, decoder: DecoderFactory) -> Bench:
+def measure(
+    model: Path, clip: Path | None, seconds: float, threads: int, decoder: DecoderFactory
+) -> Bench:
     """Runs the recogniser chunk by chunk on `seconds` of sound: the clip over and over, or noise.
 
     InputError if the model or the clip cannot be read, if the model is for whole clips, or if nothing is recognised.
@@ -71,7 +73,11 @@ def measure(model: Path, clip: Path | None, seconds: float, threads: int, decode
     network, rate = recognizer.network, recognizer.specification.features.sample_rate
     recognizer.specification.require_streaming(model)
     random = np.random.default_rng(0)
-    sound = read_audio(clip, rate) if clip else (0.05 * random.standard_normal(10 * rate)).astype(np.float32)
+    sound = (
+        read_audio(clip, rate)
+        if clip
+        else (0.05 * random.standard_normal(10 * rate)).astype(np.float32)
+    )
     latency = _latency(recognizer, sound, rate) if clip else None
     chunk = network.graph.chunk_steps * recognizer.specification.step_seconds
     times = _times(network, recognizer.decoder(), np.resize(sound, round(seconds * rate)))
@@ -85,7 +91,10 @@ def measure(model: Path, clip: Path | None, seconds: float, threads: int, decode
         real_time_factor=round(sum(spent.values()) / seconds, 5),
         chunk_seconds=round(chunk, 3),
         parts={
-            name: Part(round(1000 * spent[name] / seconds, 3), *np.percentile(part, [50, 95]).round(3).tolist())
+            name: Part(
+                round(1000 * spent[name] / seconds, 3),
+                *np.percentile(part, [50, 95]).round(3).tolist(),
+            )
             for name, part in times.items()
         },
         peak_memory=peak_memory(),
@@ -131,12 +140,16 @@ def _latency(recognizer: Recognizer, sound: Samples, rate: int) -> Latency:
         finals = listener.accept(sound[first : first + size], rate)
         now = listener.heard + time.perf_counter() - started
         for utterance in finals:
-            seen = first_partials.pop() if first_partials else now  # in long chunks the final may come at once
+            seen = (
+                first_partials.pop() if first_partials else now
+            )  # in long chunks the final may come at once
             answered.append((seen - utterance.start, now - utterance.end))
         if listener.partial() and not first_partials:
             first_partials.append(now)
     if not answered:
-        raise InputError("no word was recognised in the clip: give one of speech that the model knows")
+        raise InputError(
+            "no word was recognised in the clip: give one of speech that the model knows"
+        )
     partial, final = np.median(answered, axis=0).round(3).tolist()
     return Latency(partial, final, len(answered))
 
@@ -174,7 +187,9 @@ def table(bench: Bench) -> str:
         f"{'part':<10} {'ms per s of sound':>18} {'p50 ms per chunk':>17} {'p95':>8}",
     ]
     for name, part in bench.parts.items():
-        lines.append(f"{name:<10} {part.milliseconds_per_second:>18.3f} {part.p50:>17.3f} {part.p95:>8.3f}")
+        lines.append(
+            f"{name:<10} {part.milliseconds_per_second:>18.3f} {part.p50:>17.3f} {part.p95:>8.3f}"
+        )
     lines.append("")
     if bench.latency:
         lines.append(
@@ -190,12 +205,33 @@ def table(bench: Bench) -> str:
 
 @click.command()
 @model_option
-@click.option("--clip", type=click.Path(path_type=Path), help="Speech that the model knows: for latency.")
-@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(5, 3600), help="Of sound to time.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
+@click.option(
+    "--clip", type=click.Path(path_type=Path), help="Speech that the model knows: for latency."
+)
+@click.option(
+    "--seconds",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(5, 3600),
+    help="Of sound to time.",
+)
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Threads of the interpreter.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 @decoding_options
-def bench(model: Path, clip: Path | None, seconds: float, threads: int, as_json: bool, decoder: DecoderFactory) -> None:
+def bench(
+    model: Path,
+    clip: Path | None,
+    seconds: float,
+    threads: int,
+    as_json: bool,
+    decoder: DecoderFactory,
+) -> None:
     """Measure a model on this machine: load time, real-time factor, time per chunk and part, latency, memory.
 
     Figures of an emulator say nothing of the board that it plays.

@@ -51,12 +51,16 @@ class Commands(click.Group):
             if error.name is None or error.name.split(".")[0] not in TRAIN_EXTRA:
                 raise
             remedy = "pip install 'deepspeech2-edge[train]'"
-            raise _Failure(f"this command needs {error.name}, which is not installed: {remedy}", 2) from error
+            raise _Failure(
+                f"this command needs {error.name}, which is not installed: {remedy}", 2
+            ) from error
         except OSError as error:
             if error.errno not in FULL:
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            raise _Failure(f"{where}{error.strerror}: make room, or write to another place", 2) from None
+            raise _Failure(
+                f"{where}{error.strerror}: make room, or write to another place", 2
+            ) from None
         except KeyboardInterrupt:
             raise _Failure("interrupted", 130) from None
 
@@ -82,7 +86,9 @@ class _Lines(logging.Handler):
 def main() -> None:
     """DeepSpeech2 for the edge: train in Keras, quantize to int8 LiteRT, transcribe on a Raspberry Pi or a phone."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8, a name that is not either
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a terminal that is not UTF-8, a name that is not either
             stream.reconfigure(errors="backslashreplace")
     log = logging.getLogger("ds2edge")
     log.setLevel(logging.INFO)

@@ -20,7 +20,9 @@ class EndpointRules:
     def __post_init__(self) -> None:
         for name in ("idle", "silence", "length"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"endpoint rule {name} must be above 0 s, not {getattr(self, name)}")
+                raise ValueError(
+                    f"endpoint rule {name} must be above 0 s, not {getattr(self, name)}"
+                )
 
 
 class Ended(NamedTuple):

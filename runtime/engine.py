@@ -29,7 +29,10 @@ INTERPRETERS = [
     ("tensorflow", "tensorflow.lite"),
 ]
 
-AT_HWCAP, HWCAP_ASIMDDP = 16, 1 << 20  # of Linux: what a processor can do, and one thing that it can
+AT_HWCAP, HWCAP_ASIMDDP = (
+    16,
+    1 << 20,
+)  # of Linux: what a processor can do, and one thing that it can
 
 
 class Engine(Protocol):
@@ -66,7 +69,9 @@ def find_interpreter() -> tuple[type[Any], str]:
         except ImportError:
             continue
         return interpreter, f"{distribution} {importlib.metadata.version(distribution)}"
-    raise InputError("no LiteRT interpreter is installed: pip install ai-edge-litert (32-bit Arm: tflite-runtime)")
+    raise InputError(
+        "no LiteRT interpreter is installed: pip install ai-edge-litert (32-bit Arm: tflite-runtime)"
+    )
 
 
 def can_share_weights() -> bool:
@@ -103,7 +108,9 @@ class _Interpreted:
         # Inputs and outputs go by name: their indexes change from one conversion to the next.
         names = self._interpreter.get_signature_list()
         self._runners = {name: self._interpreter.get_signature_runner(name) for name in names}
-        self.inputs = {name: _shapes(runner.get_input_details()) for name, runner in self._runners.items()}
+        self.inputs = {
+            name: _shapes(runner.get_input_details()) for name, runner in self._runners.items()
+        }
 
     def run(self, signature: str, inputs: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
         outputs: Tensors = self._runners[signature](**inputs)
@@ -120,20 +127,35 @@ class _Compiled:
         from ai_edge_litert.options import Options
 
         cpu = CpuOptions(num_threads=threads, xnnpack_weight_cache_path=":memory")
-        self._model = CompiledModel.from_file(str(path), options=Options(cpu_options=cpu), environment=_environment())
+        self._model = CompiledModel.from_file(
+            str(path), options=Options(cpu_options=cpu), environment=_environment()
+        )
         model, found = self._model, self._model.get_signature_list()
         self.inputs = {name: _shapes(model.get_input_tensor_details(name)) for name in found}
         self._shapes = {name: _shapes(model.get_output_tensor_details(name)) for name in found}
         self._inputs = {
-            name: {tensor: model.create_input_buffer_by_name(name, tensor) for tensor in tensors["inputs"]}
+            name: {
+                tensor: model.create_input_buffer_by_name(name, tensor)
+                for tensor in tensors["inputs"]
+            }
             for name, tensors in found.items()
         }
         self._outputs = {
-            name: {tensor: model.create_output_buffer_by_name(name, tensor) for tensor in tensors["outputs"]}
+            name: {
+                tensor: model.create_output_buffer_by_name(name, tensor)
+                for tensor in tensors["outputs"]
+            }
             for name, tensors in found.items()
         }
-        for name, shapes in self.inputs.items():  # the first use of a buffer makes, and tells of, a second environment
-            self.run(name, {tensor: np.zeros(shape, np.float32) for tensor, shape in shapes.items()})
+        for (
+            name,
+            shapes,
+        ) in (
+            self.inputs.items()
+        ):  # the first use of a buffer makes, and tells of, a second environment
+            self.run(
+                name, {tensor: np.zeros(shape, np.float32) for tensor, shape in shapes.items()}
+            )
 
     def run(self, signature: str, inputs: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
         buffers, outputs = self._inputs[signature], self._outputs[signature]

@@ -27,7 +27,9 @@ class FeatureSettings:
     sample_rate: int = 16000  # Hz
     window: int = 320  # samples (20 ms)
     hop: int = 160  # samples (10 ms)
-    mel_bands: int = 0  # 0: linear bins; otherwise so many triangular bands, equal steps on the HTK mel scale
+    mel_bands: int = (
+        0  # 0: linear bins; otherwise so many triangular bands, equal steps on the HTK mel scale
+    )
     floor_db: float = -80.0
     ceiling_db: float = 0.0
     # 0: the bounds are relative to full scale. Otherwise they are relative to the level of the sound so far, which goes
@@ -39,7 +41,9 @@ class FeatureSettings:
         if not 0 < self.hop <= self.window:
             raise ValueError(f"hop ({self.hop}) must be between 1 and window ({self.window})")
         if self.floor_db >= self.ceiling_db:
-            raise ValueError(f"floor_db ({self.floor_db}) must be below ceiling_db ({self.ceiling_db})")
+            raise ValueError(
+                f"floor_db ({self.floor_db}) must be below ceiling_db ({self.ceiling_db})"
+            )
         if not 0 <= self.level_rise <= 1 or not 0 < self.level_fall <= 1:
             raise ValueError("level_rise must be from 0 to 1, level_fall above 0 and at most 1")
 
@@ -62,7 +66,10 @@ class Features:
     """
 
     def __init__(
-        self, settings: FeatureSettings, mean: Sequence[float] | None = None, deviation: Sequence[float] | None = None
+        self,
+        settings: FeatureSettings,
+        mean: Sequence[float] | None = None,
+        deviation: Sequence[float] | None = None,
     ) -> None:
         """`mean` and `deviation` (dB, one value per bin) are those of the training set; without them: plain dB."""
         self.settings = settings
@@ -71,7 +78,9 @@ class Features:
         self._deviation = np.ones(bins) if deviation is None else np.asarray(deviation, np.float64)
         if self._mean.shape != (bins,) or self._deviation.shape != (bins,):
             raise ValueError(f"feature statistics hold {self._mean.shape} values for {bins} bins")
-        self._window = np.hanning(settings.window + 1)[:-1]  # periodic, as used for spectral analysis
+        self._window = np.hanning(settings.window + 1)[
+            :-1
+        ]  # periodic, as used for spectral analysis
         self._full_scale = (self._window.sum() / 2) ** 2
         self._bands = mel_filters(settings) if settings.mel_bands else None
         self.reset()
@@ -143,7 +152,9 @@ def mel_filters(settings: FeatureSettings) -> npt.NDArray[np.float64]:
     def mel(hertz: float) -> float:
         return 2595 * float(np.log10(1 + hertz / 700))
 
-    edges = 700 * (10 ** (np.linspace(0, mel(settings.sample_rate / 2), settings.mel_bands + 2) / 2595) - 1)
+    edges = 700 * (
+        10 ** (np.linspace(0, mel(settings.sample_rate / 2), settings.mel_bands + 2) / 2595) - 1
+    )
     bins = np.fft.rfftfreq(settings.window, 1 / settings.sample_rate)
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     filters = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))

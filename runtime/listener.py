@@ -104,7 +104,9 @@ class _RecentSound:
     """The last samples of a stream, by their number since it began."""
 
     def __init__(self) -> None:
-        self._bytes = bytearray()  # float32; cheap to shorten in front and to lengthen behind, by any number of samples
+        self._bytes = (
+            bytearray()
+        )  # float32; cheap to shorten in front and to lengthen behind, by any number of samples
         self._first = 0  # number of the first sample in it
         self.end = 0
 

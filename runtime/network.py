@@ -29,7 +29,9 @@ class Network:
         self.path = Path(path)
         self.specification: Specification = read_specification(path)
         if self.specification.graph is None:
-            raise InputError(f"{path}: the specification inside describes no graph: convert the run again")
+            raise InputError(
+                f"{path}: the specification inside describes no graph: convert the run again"
+            )
         self.graph: Graph = self.specification.graph
         _, self.interpreter = find_interpreter()
         if self.interpreter.startswith("tflite-runtime") and self.graph.mode in PER_CHANNEL:
@@ -46,11 +48,15 @@ class Network:
     def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
         """One chunk: float32 [chunk_frames, bins] and states -> logits float32 [chunk_steps, symbols], next states."""
         outputs = self._engine.run("step", {"features": frames[None], **states})
-        return outputs["logits"][0], {state.name: outputs[state.output] for state in self.graph.states}
+        return outputs["logits"][0], {
+            state.name: outputs[state.output] for state in self.graph.states
+        }
 
     def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
         """One chunk through one part of a bidirectional model, see Graph: its input and all states in, its output
         float32 [chunk_steps, values] and all states out."""
         own = [state for state in self.graph.states if state.part == part]
-        outputs = self._engine.run(part, {"input": x} | {state.name: states[state.name] for state in own})
+        outputs = self._engine.run(
+            part, {"input": x} | {state.name: states[state.name] for state in own}
+        )
         return outputs["output"], states | {state.name: outputs[state.output] for state in own}

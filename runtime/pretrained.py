@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 # English, streaming: docs/model-card.md. The interpreter of 32-bit Arm needs int8 of its own: see `ds2edge convert`.
-_NAME = "pretrained-armv7.tflite" if platform.machine() in {"armv7l", "armv8l"} else "pretrained.tflite"
+_NAME = (
+    "pretrained-armv7.tflite" if platform.machine() in {"armv7l", "armv8l"} else "pretrained.tflite"
+)
 PRETRAINED = Path(__file__).with_name(_NAME)
 LANGUAGE_MODEL = Path(__file__).with_name("pretrained.ds2lm")  # of general English
 

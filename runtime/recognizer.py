@@ -34,7 +34,10 @@ class Recognizer:
     """A model on a device."""
 
     def __init__(
-        self, model: str | os.PathLike[str] = PRETRAINED, threads: int = 1, decoder: DecoderFactory = GreedyDecoder
+        self,
+        model: str | os.PathLike[str] = PRETRAINED,
+        threads: int = 1,
+        decoder: DecoderFactory = GreedyDecoder,
     ) -> None:
         """Loads a .tflite file made by `ds2edge convert`; by default, the English one that comes with the kit.
 
@@ -54,7 +57,9 @@ class Recognizer:
         return self._decoder(self.specification.alphabet, self.specification.step_seconds)
 
     def transcribe(
-        self, audio: AudioFile | str | os.PathLike[str], heard: Callable[[float], object] | None = None
+        self,
+        audio: AudioFile | str | os.PathLike[str],
+        heard: Callable[[float], object] | None = None,
     ) -> Result:
         """A whole sound file of any length, in constant memory; of a bidirectional model, in that of `WholeClip`.
 
@@ -111,15 +116,21 @@ class Stream:
         self._network = network
         self._graph = network.graph
         self._settings = specification.features
-        self._features = Features(specification.features, specification.mean, specification.deviation)
+        self._features = Features(
+            specification.features, specification.mean, specification.deviation
+        )
         self._decoder = decoder or GreedyDecoder(specification.alphabet, specification.step_seconds)
         # Outputs still to come that are meant for times before the start.
         self._early = self._graph.warmup + self._graph.lookahead
         self._states = network.initial_states()
         self._clip = WholeClip(network) if self._graph.layers else None
-        self._frames = np.zeros((0, self._settings.bins), np.float32)  # heard, but less than a chunk
+        self._frames = np.zeros(
+            (0, self._settings.bins), np.float32
+        )  # heard, but less than a chunk
         self._resampler = Resampler(self._settings.sample_rate)
-        self._hear(np.zeros(self._graph.warmup * self._graph.time_stride * self._settings.hop, np.float32))
+        self._hear(
+            np.zeros(self._graph.warmup * self._graph.time_stride * self._settings.hop, np.float32)
+        )
         self._samples = 0  # at the model's rate
         self._finished = False
 

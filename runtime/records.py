@@ -28,15 +28,24 @@ def from_dict(cls: type[Record], values: Mapping[str, Any], where: str) -> Recor
     missing = [
         name
         for name, field in fields.items()
-        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise InputError(f"{where}: '{missing[0]}' is missing")
     try:
-        return cls(**{name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()})
+        return cls(
+            **{
+                name: _convert(hints[name], value, f"{where}: {name}")
+                for name, value in values.items()
+            }
+        )
     except InputError:
         raise
-    except ValueError as error:  # raised by a __post_init__, which knows the fields but not where they came from
+    except (
+        ValueError
+    ) as error:  # raised by a __post_init__, which knows the fields but not where they came from
         raise InputError(f"{where}: {error}") from None
 
 

@@ -51,8 +51,12 @@ class Graph:
     lookahead: int  # steps by which outputs come late: so many more are dropped, so much silence follows the end
     states: tuple[State, ...]
     calibration_clips: int = 0  # that the int8 ranges were chosen by
-    shares_weights: bool = False  # whether all operations with the same weights have the same scales: see engine.py
-    layers: tuple[str, ...] = ()  # recurrent, of a bidirectional model: what both ways say is added up
+    shares_weights: bool = (
+        False  # whether all operations with the same weights have the same scales: see engine.py
+    )
+    layers: tuple[
+        str, ...
+    ] = ()  # recurrent, of a bidirectional model: what both ways say is added up
 
     @property
     def chunk_frames(self) -> int:
@@ -75,12 +79,16 @@ class Specification:
     mean: tuple[float, ...]  # dB per bin, of the training set
     deviation: tuple[float, ...]
     graph: Graph | None = None  # None: a trained model that is not yet converted
-    training: dict[str, Any] = field(default_factory=dict)  # data, licence, hours, epochs, WER: for people
+    training: dict[str, Any] = field(
+        default_factory=dict
+    )  # data, licence, hours, epochs, WER: for people
     format: int = FORMAT
 
     def __post_init__(self) -> None:
         if self.format > FORMAT:
-            raise ValueError(f"specification format {self.format} is newer than this ds2edge: upgrade it")
+            raise ValueError(
+                f"specification format {self.format} is newer than this ds2edge: upgrade it"
+            )
         if not self.alphabet or self.alphabet[0] != "":
             raise ValueError("the alphabet must begin with the blank ''")
         if not len(self.mean) == len(self.deviation) == self.features.bins:
@@ -123,7 +131,9 @@ def silence_after(samples: int, features: FeatureSettings, time_stride: int, loo
     As many as make whole output steps of all the audio (at least one) and then the `lookahead` steps of delay. Training
     appends them to its clips, a stream when it finishes: that is why the two agree to the end.
     """
-    heard = 1 + max(0, -(-(samples - features.window) // features.hop))  # frames that reach the last sample
+    heard = 1 + max(
+        0, -(-(samples - features.window) // features.hop)
+    )  # frames that reach the last sample
     steps = -(-heard // time_stride) + lookahead
     return (steps * time_stride - 1) * features.hop + features.window - samples
 
@@ -141,7 +151,9 @@ def read_specification(path: str | os.PathLike[str]) -> Specification:
             f"{path}: no ds2edge specification inside: the file is cut short or was not made by `ds2edge convert`"
         ) from None
     if len(text) > LONGEST:
-        raise InputError(f"{path}: the specification inside is larger than any of `ds2edge convert`")
+        raise InputError(
+            f"{path}: the specification inside is larger than any of `ds2edge convert`"
+        )
     return Specification.from_json(text, str(path))
 
 

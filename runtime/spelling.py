@@ -6,7 +6,9 @@ import re
 import unicodedata
 
 # What keyboards, telephones and word processors put where an apostrophe is meant.
-APOSTROPHES = dict.fromkeys(map(ord, "\u2019\u2018\u02bc\u02b9\u2032\u00b4`\uff07\u201b\ua78c"), "'")
+APOSTROPHES = dict.fromkeys(
+    map(ord, "\u2019\u2018\u02bc\u02b9\u2032\u00b4`\uff07\u201b\ua78c"), "'"
+)
 # Letters that Unicode does not take apart.
 LETTERS = str.maketrans(
     {
@@ -32,7 +34,9 @@ _NAMED = re.compile(r"LATIN (?:SMALL|CAPITAL) LETTER ([A-Z]) WITH ")
 def plain(text: str) -> str:
     """Lower case, without accents and strokes; all kinds of apostrophe are one. Other characters stay."""
     folded = unicodedata.normalize("NFKD", text.translate(APOSTROPHES).translate(LETTERS).lower())
-    return "".join(_without_stroke(c) for c in folded if not unicodedata.combining(c)).translate(APOSTROPHES)
+    return "".join(_without_stroke(c) for c in folded if not unicodedata.combining(c)).translate(
+        APOSTROPHES
+    )
 
 
 def words_of(text: str) -> list[str]:

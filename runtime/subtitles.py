@@ -25,7 +25,11 @@ def cues(words: Sequence[Word]) -> Iterator[Cue]:
     line: list[Word] = []
     for word in words:
         letters = sum(len(said.text) + 1 for said in line) + len(word.text)
-        full = line and (word.end - line[0].start > LONGEST or letters > LETTERS or word.start - line[-1].end > PAUSE)
+        full = line and (
+            word.end - line[0].start > LONGEST
+            or letters > LETTERS
+            or word.start - line[-1].end > PAUSE
+        )
         if full:
             yield _cue(line)
             line = []
@@ -49,13 +53,18 @@ def srt(words: Sequence[Word]) -> str:
 
 def vtt(words: Sequence[Word]) -> str:
     """WebVTT."""
-    blocks = [f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{cue.text}\n" for cue in cues(words)]
+    blocks = [
+        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{cue.text}\n" for cue in cues(words)
+    ]
     return "\n".join(["WEBVTT\n", *blocks])
 
 
 def tsv(words: Sequence[Word], name: str) -> str:
     """Lines of start and end in milliseconds, the file's name, and the text; tab-separated."""
-    rows = (f"{round(1000 * cue.start)}\t{round(1000 * cue.end)}\t{name}\t{cue.text}" for cue in cues(words))
+    rows = (
+        f"{round(1000 * cue.start)}\t{round(1000 * cue.end)}\t{name}\t{cue.text}"
+        for cue in cues(words)
+    )
     return "\n".join(rows)
 
 

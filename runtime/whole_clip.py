@@ -61,7 +61,10 @@ class WholeClip:
         """[steps, values] -> [steps, units]."""
         units = next(state.shape[-1] for state in self._network.graph.states if state.part == layer)
         total = np.zeros((len(rows), units), np.float32)
-        for part, inputs, outputs in ((layer, rows, total), (layer + BACKWARD, rows[::-1], total[::-1])):
+        for part, inputs, outputs in (
+            (layer, rows, total),
+            (layer + BACKWARD, rows[::-1], total[::-1]),
+        ):
             first = 0
             for chunk in self._through(part, inputs):
                 outputs[first : first + len(chunk)] += chunk

@@ -16,9 +16,17 @@ from support import MINI, RATE, TINY, babble, jolted_run
 def wav(tmp_path):
     """A function that writes babble as a sound file: rate, channels and subtype as asked."""
 
-    def write(name: str, seconds: float = 1.0, rate: int = RATE, channels: int = 1, subtype: str | None = None) -> Path:
+    def write(
+        name: str,
+        seconds: float = 1.0,
+        rate: int = RATE,
+        channels: int = 1,
+        subtype: str | None = None,
+    ) -> Path:
         path = tmp_path / name
-        soundfile.write(path, np.repeat(babble(seconds, rate)[:, None], channels, 1), rate, subtype=subtype)
+        soundfile.write(
+            path, np.repeat(babble(seconds, rate)[:, None], channels, 1), rate, subtype=subtype
+        )
         return path
 
     return write

@@ -21,7 +21,15 @@ QEMU_SUITE = "trixie"
 # their mirror is the one that is caught half way through an update of its own.
 MMDEBSTRAP = ("mmdebstrap", "--variant=extract", '--aptopt=Acquire::Retries "3"',
               '--setup-hook=sed -Ei "/-(updates|security) /d" "$1"/etc/apt/sources.list')  # fmt: skip
-PIP = ("-m", "pip", "install", "--quiet", "--no-compile", "--break-system-packages", "--only-binary=:all:")
+PIP = (
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--no-compile",
+    "--break-system-packages",
+    "--only-binary=:all:",
+)
 
 
 class Unavailable(Exception):
@@ -50,7 +58,9 @@ class Board:
     def __init__(self, system: System, kit: Path, emulators: Path) -> None:
         """Downloads and unpacks what is not in the cache yet. Unavailable if that cannot be done."""
         (metadata,) = kit.glob("*.dist-info")
-        requirements = [line for line in Distribution.at(metadata).requires or [] if "extra ==" not in line]
+        requirements = [
+            line for line in Distribution.at(metadata).requires or [] if "extra ==" not in line
+        ]
         self._kit = kit
         self._qemu = emulators / system.qemu
 
@@ -59,7 +69,9 @@ class Board:
             pip = [*self._interpreter(root, system.processors[0]), *PIP, *requirements]
             _run(pip, f"wheels for Debian {system.suite} on {system.architecture}")
 
-        self._root = _cached(f"{system.suite}-{system.architecture}", repr((system, requirements)), prepare)
+        self._root = _cached(
+            f"{system.suite}-{system.architecture}", repr((system, requirements)), prepare
+        )
 
     def python(self, processor: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Runs the board's Python. Paths are those of this machine."""
@@ -68,12 +80,22 @@ class Board:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     def _interpreter(self, root: Path, processor: str) -> list[str]:
-        return [str(self._qemu), "-cpu", processor, "-L", str(root), str((root / "usr/bin/python3").resolve())]
+        return [
+            str(self._qemu),
+            "-cpu",
+            processor,
+            "-L",
+            str(root),
+            str((root / "usr/bin/python3").resolve()),
+        ]
 
 
 def _unpack_debian(system: System, root: Path) -> None:
     packages = [f"--architectures={system.architecture}", f"--include={','.join(system.packages)}"]
-    _run([*MMDEBSTRAP, *packages, system.suite, str(root)], f"Debian {system.suite} for {system.architecture}")
+    _run(
+        [*MMDEBSTRAP, *packages, system.suite, str(root)],
+        f"Debian {system.suite} for {system.architecture}",
+    )
     # What else an installation would do: the link from /lib, and the choice among numerical libraries.
     if not (root / "lib").exists():
         (root / "lib").symlink_to("usr/lib")
@@ -86,7 +108,10 @@ def _unpack_qemu(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as root:
         _run([*MMDEBSTRAP, "--include=qemu-user", QEMU_SUITE, root], f"qemu of Debian {QEMU_SUITE}")
         folder.mkdir()
-        for name in ("qemu-aarch64", "qemu-arm"):  # linked statically, so that they run on any Linux
+        for name in (
+            "qemu-aarch64",
+            "qemu-arm",
+        ):  # linked statically, so that they run on any Linux
             shutil.copy2(Path(root, "usr/bin", name), folder)
 
 
@@ -97,7 +122,9 @@ def _cached(name: str, contents: str, make: Callable[[Path], None]) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as beside:
             make(Path(beside, "made"))
-            with contextlib.suppress(OSError):  # another test run was quicker, and its own is as good
+            with contextlib.suppress(
+                OSError
+            ):  # another test run was quicker, and its own is as good
                 os.rename(Path(beside, "made"), path)
     return path
 
@@ -108,5 +135,7 @@ def _run(command: list[str], what: str) -> None:
     except FileNotFoundError:
         raise Unavailable(f"{what}: {command[0]} is not installed") from None
     if done.returncode:
-        reason = re.search(r"^E(RROR)?: .*", done.stderr, re.MULTILINE)  # of apt and mmdebstrap, of pip
+        reason = re.search(
+            r"^E(RROR)?: .*", done.stderr, re.MULTILINE
+        )  # of apt and mmdebstrap, of pip
         raise Unavailable(f"{what}: {reason[0] if reason else done.stderr[-500:]}")

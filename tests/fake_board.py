@@ -7,7 +7,21 @@ from pathlib import Path
 FOLDER = Path("devices/raspberrypi").resolve()
 WHEEL = "deepspeech2_edge-0.2.0-py3-none-any.whl"
 # What the script uses of a real system; all else on the board's PATH is fake.
-REAL = ["awk", "basename", "cat", "chmod", "cp", "dirname", "find", "grep", "ln", "mkdir", "mv", "readlink", "rm"]
+REAL = [
+    "awk",
+    "basename",
+    "cat",
+    "chmod",
+    "cp",
+    "dirname",
+    "find",
+    "grep",
+    "ln",
+    "mkdir",
+    "mv",
+    "readlink",
+    "rm",
+]
 REAL += ["rmdir", "sed", "sh", "sort", "tail"]
 
 # It makes a venv whose own python puts a ds2edge there when pip is asked for the wheel.
@@ -45,11 +59,23 @@ class Board:
         ds2edge = self._fake("ds2edge-of-the-wheel", 'echo "ds2edge $*"')
         self._fake("uname", f"echo {kernel}")
         self._fake("dpkg", f"echo {architecture}")
-        self._fake("dpkg-query", f'case " {lacking} " in *" $4 "*) exit 1 ;; esac; echo install ok installed')
-        self._fake("getconf", f"case $1 in G*) echo glibc {glibc} ;; PA*) echo 4096 ;; *) echo {memory * 256} ;; esac")
+        self._fake(
+            "dpkg-query",
+            f'case " {lacking} " in *" $4 "*) exit 1 ;; esac; echo install ok installed',
+        )
+        self._fake(
+            "getconf",
+            f"case $1 in G*) echo glibc {glibc} ;; PA*) echo 4096 ;; *) echo {memory * 256} ;; esac",
+        )
         self._fake("df", f"echo Filesystem; echo /dev/root 1 1 {free * 1024} 1% /")
         self._fake("id", f"echo ${{ROOT:-{user}}}")
-        scripts = {"sudo": SUDO, "setarch": SETARCH, "systemctl": f"exit {systemd}", "apt-get": "", "loginctl": ""}
+        scripts = {
+            "sudo": SUDO,
+            "setarch": SETARCH,
+            "systemctl": f"exit {systemd}",
+            "apt-get": "",
+            "loginctl": "",
+        }
         for name, script in {**scripts, "sleep": ""}.items():
             self._fake(name, script, log=True)
         words = {"python": python, "log": self._log, "soxr": soxr, "pip": pip, "ds2edge": ds2edge}
@@ -65,14 +91,22 @@ class Board:
 
     def _fake(self, name: str, script: str, log: bool = False) -> Path:
         path = self.bin / name
-        path.write_text("#!/bin/sh\n" + (f'echo "{name} $*" >>{self._log}\n' if log else "") + script + "\n")
+        path.write_text(
+            "#!/bin/sh\n" + (f'echo "{name} $*" >>{self._log}\n' if log else "") + script + "\n"
+        )
         path.chmod(0o755)
         return path
 
     def install(self, *words: object, **environment: object) -> subprocess.CompletedProcess[str]:
         command = ["/bin/sh", str(self.kit / "install.sh"), *map(str, words)]
-        variables = {"PATH": str(self.bin), "HOME": str(self.home), **{k: str(v) for k, v in environment.items()}}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=variables, timeout=60)
+        variables = {
+            "PATH": str(self.bin),
+            "HOME": str(self.home),
+            **{k: str(v) for k, v in environment.items()},
+        }
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env=variables, timeout=60
+        )
 
     @property
     def calls(self) -> list[str]:

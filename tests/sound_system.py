@@ -25,7 +25,8 @@ ALSA_PULSE = "pcm.!default { type pulse }\nctl.!default { type pulse }\n"
 def alsa_file(home: Path, samples: np.ndarray) -> dict[str, str]:
     """Environment in which ALSA's default microphone plays the samples, as fast as they are taken."""
     pytest.importorskip(
-        "pyaudio", reason="PyAudio is not installed (Debian: portaudio19-dev, then pip install pyaudio)"
+        "pyaudio",
+        reason="PyAudio is not installed (Debian: portaudio19-dev, then pip install pyaudio)",
     )
     int16(samples).tofile(home / "clip.raw")
     (home / ".asoundrc").write_text(ALSA_FILE.format(path=home / "clip.raw"))
@@ -36,7 +37,9 @@ class PulsePipe:
     """A PulseAudio server of its own, whose one microphone hears what is said into it, in real time."""
 
     def __init__(self, home: Path) -> None:
-        pytest.importorskip("pyaudio", reason="PyAudio is not installed (Debian: portaudio19-dev, then pip)")
+        pytest.importorskip(
+            "pyaudio", reason="PyAudio is not installed (Debian: portaudio19-dev, then pip)"
+        )
         if not shutil.which("pulseaudio"):
             pytest.skip("PulseAudio is not installed (Debian: pulseaudio, libasound2-plugins)")
         self._fifo = home / "microphone"
@@ -77,7 +80,9 @@ class PulsePipe:
     def say(self, samples: np.ndarray) -> None:
         """Queues sound to be heard after what is already queued."""
         data = int16(samples).tobytes()
-        self._waiting += [data[first : first + 2 * BLOCK] for first in range(0, len(data), 2 * BLOCK)]
+        self._waiting += [
+            data[first : first + 2 * BLOCK] for first in range(0, len(data), 2 * BLOCK)
+        ]
 
     def hush(self) -> None:
         """Forgets what is queued."""

@@ -54,7 +54,10 @@ def speech(gap: float = 2.0) -> np.ndarray:
     random = np.random.default_rng(0)
     pieces = []
     for path in SPOKEN.values():
-        pieces += [read_audio(path, RATE), 3e-4 * random.standard_normal(int(gap * RATE)).astype(np.float32)]
+        pieces += [
+            read_audio(path, RATE),
+            3e-4 * random.standard_normal(int(gap * RATE)).astype(np.float32),
+        ]
     return np.concatenate(pieces)
 
 
@@ -67,7 +70,9 @@ def babble(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     """Something like speech: tones that come and go, and a little noise. float32 in -1..1."""
     random = np.random.default_rng(seed)
     t = np.arange(int(seconds * rate)) / rate
-    tone = sum(np.sin(2 * np.pi * f * t) for f in (180, 620, 1400, 2600)) * (np.sin(2 * np.pi * 3 * t) > 0)
+    tone = sum(np.sin(2 * np.pi * f * t) for f in (180, 620, 1400, 2600)) * (
+        np.sin(2 * np.pi * 3 * t) > 0
+    )
     return (0.1 * tone + 0.01 * random.standard_normal(len(t))).astype(np.float32)
 
 

@@ -39,7 +39,10 @@ def serve(content: bytes, *plan: str):
             self.send_response(206 if start else 200)
             if start:
                 first = start + (step == "shifted")
-                self.send_header("Content-Range", f"bytes {first}-{len(server.content) - 1}/{len(server.content)}")
+                self.send_header(
+                    "Content-Range",
+                    f"bytes {first}-{len(server.content) - 1}/{len(server.content)}",
+                )
             if step != "unlimited":
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -58,7 +58,11 @@ def gpus() -> list[str]:
         import torch
 
         return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return [name for name in keras.distribution.list_devices() if name.lower().startswith(("gpu", "cuda"))]
+    return [
+        name
+        for name in keras.distribution.list_devices()
+        if name.lower().startswith(("gpu", "cuda"))
+    ]
 
 
 def runs_on_cudnn(layer: RecurrentLayer) -> bool:
@@ -74,7 +78,9 @@ def _executed_by_tensorflow(layer: Any, x: Any) -> list[str]:
     graph = tf.function(lambda inputs: layer(inputs)).get_concrete_function(tf.constant(x)).graph
     functions = [graph.get_operations()]
     functions += [
-        function.graph.get_operations() for function in graph._functions.values() if hasattr(function, "graph")
+        function.graph.get_operations()
+        for function in graph._functions.values()
+        if hasattr(function, "graph")
     ]
     return [operation.type for operations in functions for operation in operations]
 
@@ -94,4 +100,8 @@ def _executed_by_jax(layer: Any, x: Any) -> list[str]:
     return ["cudnn_rnn"] if "cudnn" in text and "rnn" in text else []
 
 
-_EXECUTED = {"tensorflow": _executed_by_tensorflow, "torch": _executed_by_torch, "jax": _executed_by_jax}
+_EXECUTED = {
+    "tensorflow": _executed_by_tensorflow,
+    "torch": _executed_by_torch,
+    "jax": _executed_by_jax,
+}

@@ -80,7 +80,9 @@ def calibrate(
     measure = Features(specification.features, specification.mean, specification.deviation)
     batches = list(_batches(sounds, rate, augmentation))
     for batch in track(batches, f"observing {len(sounds)} clips", len(batches)):
-        frames = np.stack([pad_and_measure(samples, measure, padding_of(model.settings)) for samples in batch])
+        frames = np.stack(
+            [pad_and_measure(samples, measure, padding_of(model.settings)) for samples in batch]
+        )
         lengths = np.full(len(frames), frames.shape[1], np.int32)
         model.quantized({"features": ops.convert_to_tensor(frames), "lengths": lengths}, observer)
     candidates = {method: observer.ranges(method) for method in methods}
@@ -113,26 +115,40 @@ def check_speech(clips: list[Clip], sounds: list[Samples], rate: int) -> None:
     peaks = np.array([np.abs(samples).max(initial=0) for samples in sounds])
     silent = [clip.audio for clip, peak in zip(clips, peaks, strict=True) if peak < SILENT]
     if len(silent) == len(clips):
-        raise InputError(f"all {len(clips)} clips to calibrate on are silent ({silent[0]}, ...): give real speech")
+        raise InputError(
+            f"all {len(clips)} clips to calibrate on are silent ({silent[0]}, ...): give real speech"
+        )
     seconds = sum(map(len, sounds)) / rate
     if seconds < FEW_SECONDS:
         log.warning("only %.1f s of speech in %d clips to calibrate on: other voices will leave the ranges; give a few "
                     "minutes", seconds, len(clips))  # fmt: skip
     if len(silent) > len(clips) // 10:
-        log.warning("%d of %d clips to calibrate on are silent: %s, ...", len(silent), len(clips), silent[0])
-    cut = [clip.audio for clip, samples in zip(clips, sounds, strict=True) if (np.abs(samples) >= 0.999).mean() > CUT]
+        log.warning(
+            "%d of %d clips to calibrate on are silent: %s, ...", len(silent), len(clips), silent[0]
+        )
+    cut = [
+        clip.audio
+        for clip, samples in zip(clips, sounds, strict=True)
+        if (np.abs(samples) >= 0.999).mean() > CUT
+    ]
     if len(cut) > len(clips) // 10:
-        log.warning("%d of %d clips to calibrate on are clipped: %s, ...", len(cut), len(clips), cut[0])
+        log.warning(
+            "%d of %d clips to calibrate on are clipped: %s, ...", len(cut), len(clips), cut[0]
+        )
 
 
-def _batches(sounds: list[Samples], rate: int, augmentation: Augmentation) -> Iterator[list[Samples]]:
+def _batches(
+    sounds: list[Samples], rate: int, augmentation: Augmentation
+) -> Iterator[list[Samples]]:
     """About equally long sounds together, each with silence to the longest's end: a device hears that, too."""
     # A run may be converted on another machine than it was trained on; noise and rooms are synthesised there.
     folders = {"noise_folder": augmentation.noise_folder, "room_folder": augmentation.room_folder}
     gone = {name: None for name, folder in folders.items() if folder and not Path(folder).is_dir()}
     augmentation = dataclasses.replace(augmentation, **gone)
     random = np.random.default_rng(SEED)
-    heard = [augment_samples(s, rate, augmentation, random) if i % 2 else s for i, s in enumerate(sounds)]
+    heard = [
+        augment_samples(s, rate, augmentation, random) if i % 2 else s for i, s in enumerate(sounds)
+    ]
     heard.sort(key=len)
     for first in range(0, len(heard), BATCH):
         batch = heard[first : first + BATCH]
@@ -140,15 +156,22 @@ def _batches(sounds: list[Samples], rate: int, augmentation: Augmentation) -> It
 
 
 def _judge(
-    model: DeepSpeech2, specification: Specification, clips: list[Clip], candidates: dict[str, dict[str, Range]]
+    model: DeepSpeech2,
+    specification: Specification,
+    clips: list[Clip],
+    candidates: dict[str, dict[str, Range]],
 ) -> dict[str, float]:
     rate = specification.features.sample_rate
     sounds = [Sound(number, clip, normalise(clip.text).text, None, read_audio(clip.audio, rate))
               for number, clip in enumerate(clips)]  # fmt: skip
-    sounds = sorted((sound for sound in sounds if sound.reference), key=lambda sound: len(sound.samples))
+    sounds = sorted(
+        (sound for sound in sounds if sound.reference), key=lambda sound: len(sound.samples)
+    )
     kept, wers = model.ranges, {}
     try:
-        for name, ranges in track([("float", {}), *candidates.items()], "judging ranges by dev", 1 + len(candidates)):
+        for name, ranges in track(
+            [("float", {}), *candidates.items()], "judging ranges by dev", 1 + len(candidates)
+        ):
             model.round_to(ranges)
             heard = [text for _, text in KerasTranscriber(model, specification).transcribe(sounds)]
             wers[name] = score([sound.reference for sound in sounds], heard).wer
@@ -175,7 +198,10 @@ class Observer(Quantizer):
 
     def ranges(self, method: str) -> dict[str, Range]:
         """Range of every point, by one of `METHODS`."""
-        return {point: _within_saturation(point, _RANGES[method](seen)) for point, seen in self._seen.items()}
+        return {
+            point: _within_saturation(point, _RANGES[method](seen))
+            for point, seen in self._seen.items()
+        }
 
     def clipped(self, ranges: dict[str, Range]) -> dict[str, float]:
         """Share of the values that lie outside of their range by more than rounding, by point.
@@ -188,7 +214,9 @@ class Observer(Quantizer):
                 continue
             low, high = ranges[point]
             rounding = (high - low) / STEPS / 2
-            shares[point] = float(((seen.sample < low - rounding) | (seen.sample > high + rounding)).mean())
+            shares[point] = float(
+                ((seen.sample < low - rounding) | (seen.sample > high + rounding)).mean()
+            )
         return shares
 
 
@@ -208,8 +236,13 @@ class _Seen:
         self.low, self.high, self._samples = np.inf, -np.inf, [np.zeros(0, np.float32)]
 
     def add(self, values: Values, random: np.random.Generator) -> None:
-        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-        self._samples.append(values[random.integers(len(values), size=min(len(values), max(512, len(values) // 64)))])
+        self.low, self.high = (
+            min(self.low, float(values.min())),
+            max(self.high, float(values.max())),
+        )
+        self._samples.append(
+            values[random.integers(len(values), size=min(len(values), max(512, len(values) // 64)))]
+        )
 
     @property
     def sample(self) -> Values:

@@ -27,7 +27,9 @@ History = list[dict[str, Any]]  # figures of each epoch
 Logs = dict[str, Any] | None
 
 
-def transcribe_batches(model: DeepSpeech2, batches: Batches, alphabet: Sequence[str]) -> tuple[list[str], list[str]]:
+def transcribe_batches(
+    model: DeepSpeech2, batches: Batches, alphabet: Sequence[str]
+) -> tuple[list[str], list[str]]:
     """Reference and greedy text of every clip, by the whole-sequence model."""
     references, hypotheses = [], []
     settings = batches.features.settings
@@ -68,7 +70,9 @@ class Evaluate(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keras calls this; callbacks after this one see the figures."""
-        self.references, self.hypotheses = transcribe_batches(self.model, self.batches, self.alphabet)
+        self.references, self.hypotheses = transcribe_batches(
+            self.model, self.batches, self.alphabet
+        )
         result = score(self.references, self.hypotheses)
         if logs is not None:
             wer, cer = self.group.of_leader([result.wer, result.cer])

@@ -26,8 +26,12 @@ from ds2edge.train.recipe import TrainingSettings
 log = logging.getLogger("ds2edge")
 
 # What keras.distribution.initialize reads.
-ADDRESSES, COUNT, NUMBER = (f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
-ONE_PROCESS = f"Keras joins processes under jax alone: set KERAS_BACKEND=jax, {ADDRESSES}, {COUNT}, {NUMBER}"
+ADDRESSES, COUNT, NUMBER = (
+    f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+)
+ONE_PROCESS = (
+    f"Keras joins processes under jax alone: set KERAS_BACKEND=jax, {ADDRESSES}, {COUNT}, {NUMBER}"
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,9 @@ def join_group(settings: TrainingSettings) -> Group:
 
     To be called before anything is computed. InputError if environment or settings ask for what Keras cannot do.
     """
-    join = {"jax": _join_jax, "tensorflow": _join_tensorflow, "torch": _join_torch}[keras.backend.backend()]
+    join = {"jax": _join_jax, "tensorflow": _join_tensorflow, "torch": _join_torch}[
+        keras.backend.backend()
+    ]
     group = join(settings)
     if group.devices > 1:
         local = group.devices // group.processes
@@ -133,8 +139,12 @@ def _join_jax(settings: TrainingSettings) -> Group:
     if wanted != "1" and not jax.distributed.is_initialized():
         missing = [name for name in (ADDRESSES, NUMBER) if name not in os.environ]
         if missing:
-            raise InputError(f"{COUNT} is {wanted}, but {missing[0]} is not set: see docs/distribution.md")
-        keras.utils.set_random_seed(settings.seed)  # without one, Keras has the processes agree on a seed
+            raise InputError(
+                f"{COUNT} is {wanted}, but {missing[0]} is not set: see docs/distribution.md"
+            )
+        keras.utils.set_random_seed(
+            settings.seed
+        )  # without one, Keras has the processes agree on a seed
         try:
             keras.distribution.initialize()
         except (ValueError, RuntimeError) as error:
@@ -150,7 +160,9 @@ def _join_jax(settings: TrainingSettings) -> Group:
 def _join_tensorflow(settings: TrainingSettings) -> Group:
     _refuse_processes()
     try:
-        workers = len(json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}).get("worker", [0]))
+        workers = len(
+            json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}).get("worker", [0])
+        )
     except (ValueError, AttributeError):
         raise InputError("TF_CONFIG is not the JSON that tensorflow knows: unset it") from None
     if workers > 1:

@@ -26,7 +26,9 @@ def copy_weights(parent: Run, model: DeepSpeech2, alphabet: Sequence[str]) -> No
                          "give a recipe with the same [model]")  # fmt: skip
     for weight, source in pairs:
         weight.assign(source)
-    kernel, bias = (ops.convert_to_numpy(weight).copy() for weight in (model.dense.kernel, model.dense.bias))
+    kernel, bias = (
+        ops.convert_to_numpy(weight).copy() for weight in (model.dense.kernel, model.dense.bias)
+    )
     known = {symbol: index for index, symbol in enumerate(parent.specification.alphabet)}
     for index, symbol in enumerate(alphabet):
         if symbol in known:

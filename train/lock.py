@@ -31,7 +31,9 @@ def alone_in(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"{folder}: another training is at work here: wait for it, or give another -o") from None
+            raise InputError(
+                f"{folder}: another training is at work here: wait for it, or give another -o"
+            ) from None
         yield
     finally:
         os.close(file)

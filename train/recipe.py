@@ -35,7 +35,9 @@ class Convolution:
 
     def __post_init__(self) -> None:
         if self.kernel[0] < self.stride[0]:
-            raise ValueError(f"kernel {self.kernel} skips frames at stride {self.stride}: lengthen it in time")
+            raise ValueError(
+                f"kernel {self.kernel} skips frames at stride {self.stride}: lengthen it in time"
+            )
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,12 @@ class ModelSettings:
     width: int = 256  # units of each recurrent layer
     depth: int = 3  # recurrent layers
     lookahead: int = 8  # steps of future context in the row convolution
-    warmup: int = 8  # steps of silence that are heard before every clip, and whose outputs do not count
-    direction: str = "forward"  # streams; "bidirectional" hears whole clips, and both directions are added up
+    warmup: int = (
+        8  # steps of silence that are heard before every clip, and whose outputs do not count
+    )
+    direction: str = (
+        "forward"  # streams; "bidirectional" hears whole clips, and both directions are added up
+    )
     ahead: int = 0  # steps of future context in each layer of cell qrnn: 0 to 2
     dropout: float = 0.0  # share of the inputs of cell qrnn's products that training drops
 
@@ -58,14 +64,24 @@ class ModelSettings:
         if self.direction not in DIRECTIONS:
             raise ValueError(f"direction '{self.direction}' is none of {', '.join(DIRECTIONS)}")
         if self.direction == "bidirectional" and self.lookahead:
-            raise ValueError("a bidirectional model hears the whole future: its lookahead must be 0")
+            raise ValueError(
+                "a bidirectional model hears the whole future: its lookahead must be 0"
+            )
         if self.cell == "qrnn" and self.direction == "bidirectional":
-            raise ValueError("cell 'qrnn' has no bidirectional form: take direction \"forward\" or another cell")
+            raise ValueError(
+                "cell 'qrnn' has no bidirectional form: take direction \"forward\" or another cell"
+            )
         if self.cell != "qrnn" and (self.ahead or self.dropout):
             raise ValueError(f"ahead and dropout belong to cell 'qrnn', not to '{self.cell}'")
         if not 0 <= self.ahead <= 2 or not 0 <= self.dropout < 1:
-            raise ValueError(f"ahead ({self.ahead}) must be 0 to 2, dropout ({self.dropout}) at least 0 and below 1")
-        if not self.convolutions or min(self.width, self.depth) < 1 or min(self.lookahead, self.warmup) < 0:
+            raise ValueError(
+                f"ahead ({self.ahead}) must be 0 to 2, dropout ({self.dropout}) at least 0 and below 1"
+            )
+        if (
+            not self.convolutions
+            or min(self.width, self.depth) < 1
+            or min(self.lookahead, self.warmup) < 0
+        ):
             raise ValueError(
                 "a model needs a convolution, a recurrent layer, a width, and no negative lookahead or warmup"
             )
@@ -95,11 +111,15 @@ class Augmentation:
     speed: tuple[float, float] = (0.9, 1.1)  # factor of tempo and pitch (Ko et al. 2015)
     leading_silence: tuple[float, float] = (0.0, 0.2)  # seconds
     room_probability: float = 0.0
-    room_folder: str | None = None  # impulse responses, a sound file each; without it, rooms are simulated
+    room_folder: str | None = (
+        None  # impulse responses, a sound file each; without it, rooms are simulated
+    )
     room_rt60: tuple[float, float] = (0.2, 0.5)  # seconds, of simulated rooms
     noise_probability: float = 0.5
     noise_snr_db: tuple[float, float] = (10.0, 40.0)
-    noise_folder: str | None = None  # sound files to mix in; without it, coloured noise is synthesised
+    noise_folder: str | None = (
+        None  # sound files to mix in; without it, coloured noise is synthesised
+    )
     codec_probability: float = 0.0  # a telephone: 300 to 3400 Hz, then mu-law, A-law or GSM
     gain_probability: float = 1.0
     gain_db: tuple[float, float] = (-10.0, 6.0)
@@ -107,7 +127,9 @@ class Augmentation:
     frequency_masks: int = 2
     frequency_mask_bins: int = 20
     time_masks: int = 2
-    time_masks_per_frame: float = 0.0  # their number grows with the clip, instead (arXiv 1912.05533: 0.04); at most 20
+    time_masks_per_frame: float = (
+        0.0  # their number grows with the clip, instead (arXiv 1912.05533: 0.04); at most 20
+    )
     time_mask_share: float = 0.08  # of the clip, each
 
     def __post_init__(self) -> None:
@@ -129,12 +151,20 @@ class TrainingSettings:
 
     epochs: int = 30
     batch_size: int = 16  # clips
-    batch_seconds: float = 0.0  # of padded audio, instead: long clips make small batches; 0: batch_size clips
+    batch_seconds: float = (
+        0.0  # of padded audio, instead: long clips make small batches; 0: batch_size clips
+    )
     accumulate: int = 1  # batches per update of the weights
     precision: str = "float32"  # of activations; bfloat16 or float16: mixed precision, for GPUs
-    sorted_first_epoch: bool = False  # SortaGrad (arXiv 1512.02595, section 3.3): from short to long
-    variants: int = 0  # augmented versions of each clip, made once and cached; 0: a new one in every epoch
-    ema: float = 0.0  # momentum of the averaged weights that are judged and kept; 0: the weights themselves
+    sorted_first_epoch: bool = (
+        False  # SortaGrad (arXiv 1512.02595, section 3.3): from short to long
+    )
+    variants: int = (
+        0  # augmented versions of each clip, made once and cached; 0: a new one in every epoch
+    )
+    ema: float = (
+        0.0  # momentum of the averaged weights that are judged and kept; 0: the weights themselves
+    )
     patience: int = 0  # epochs without a better dev WER after which training stops; 0: never
     keep: int = 1  # best epochs whose checkpoints are kept
     learning_rate: float = 1e-3  # the peak
@@ -146,14 +176,23 @@ class TrainingSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size, self.accumulate, self.keep) < 1 or self.learning_rate <= 0:
-            raise ValueError("epochs, batch_size, accumulate, keep and learning_rate must be above 0")
+        if (
+            min(self.epochs, self.batch_size, self.accumulate, self.keep) < 1
+            or self.learning_rate <= 0
+        ):
+            raise ValueError(
+                "epochs, batch_size, accumulate, keep and learning_rate must be above 0"
+            )
         if min(self.batch_seconds, self.variants, self.patience) < 0 or not 0 <= self.ema < 1:
-            raise ValueError("batch_seconds, variants and patience must not be negative, ema at least 0 and below 1")
+            raise ValueError(
+                "batch_seconds, variants and patience must not be negative, ema at least 0 and below 1"
+            )
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision '{self.precision}' is none of {', '.join(PRECISIONS)}")
         if self.qat and self.precision != "float32":
-            raise ValueError(f"qat needs precision float32, not {self.precision}: steps of int8 are finer than its own")
+            raise ValueError(
+                f"qat needs precision float32, not {self.precision}: steps of int8 are finer than its own"
+            )
 
 
 @dataclass(frozen=True)
@@ -201,10 +240,16 @@ class Recipe:
 def read_recipe(name: str | os.PathLike[str]) -> Recipe:
     """Recipe of that name among the kit's own, or of a TOML file. InputError if there is none or it has a fault."""
     own = files("ds2edge.train") / "recipes"
-    shipped = {entry.name.removesuffix(".toml"): entry for entry in own.iterdir() if entry.name.endswith(".toml")}
+    shipped = {
+        entry.name.removesuffix(".toml"): entry
+        for entry in own.iterdir()
+        if entry.name.endswith(".toml")
+    }
     source = shipped.get(str(name)) or Path(name)
     if not source.is_file():
-        raise InputError(f"{name}: neither a recipe file nor one of the kit's recipes ({', '.join(sorted(shipped))})")
+        raise InputError(
+            f"{name}: neither a recipe file nor one of the kit's recipes ({', '.join(sorted(shipped))})"
+        )
     try:
         values = tomllib.loads(source.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -19,7 +19,9 @@ def require_same(folder: Path, begun: Recipe, given: Recipe) -> None:
     differences = list(_differences(dataclasses.asdict(begun), dataclasses.asdict(given)))
     if not differences:
         return
-    named = "; ".join(f"{name} is {old!r} there and {new!r} here" for name, old, new in differences[:3])
+    named = "; ".join(
+        f"{name} is {old!r} there and {new!r} here" for name, old, new in differences[:3]
+    )
     more = given.training.epochs - begun.training.epochs
     epochs = f" --epochs {more}" if more > 0 else ""
     raise InputError(
@@ -28,7 +30,9 @@ def require_same(folder: Path, begun: Recipe, given: Recipe) -> None:
     )
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+def _differences(
+    old: dict[str, Any], new: dict[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
     for name, value in old.items():
         if isinstance(value, dict) and isinstance(new[name], dict):
             yield from _differences(value, new[name], f"{prefix}{name}.")

@@ -23,7 +23,9 @@ from ds2edge.train.recipe import Recipe
 
 LAST = "last.keras"
 PIECES = "pieces.model"  # of sentencepiece: how a run whose symbols are pieces spells its texts
-PRETRAINED = Path(__file__).with_name("pretrained")  # the run that the runtime's model was converted from
+PRETRAINED = Path(__file__).with_name(
+    "pretrained"
+)  # the run that the runtime's model was converted from
 HISTORY = "ds2edge_history.json"  # inside a checkpoint: figures of every epoch so far, so that one rename saves all
 
 
@@ -37,7 +39,13 @@ class Run:
         self.tensorboard = folder / "tensorboard"
 
     @classmethod
-    def create(cls, folder: Path, recipe: Recipe, specification: Specification, symbols: Symbols | None = None) -> Run:
+    def create(
+        cls,
+        folder: Path,
+        recipe: Recipe,
+        specification: Specification,
+        symbols: Symbols | None = None,
+    ) -> Run:
         """Makes the folder and writes what will not change during training. InputError if it cannot be written.
 
         `symbols`: of the specification; letters by default.
@@ -83,7 +91,11 @@ class Run:
         """Which epoch `best_model` is of, and its WER and CER on dev."""
         with zipfile.ZipFile(self.best) as archive:
             figures = json.loads(archive.read(HISTORY))[-1]
-        return {"best_epoch": figures["epoch"], "dev_wer": figures["dev_wer"], "dev_cer": figures["dev_cer"]}
+        return {
+            "best_epoch": figures["epoch"],
+            "dev_wer": figures["dev_wer"],
+            "dev_cer": figures["dev_cer"],
+        }
 
     def last_model(self) -> tuple[DeepSpeech2, list[dict[str, Any]]]:
         """Model of the newest epoch, compiled with its optimizer's state, and the figures of all epochs so far."""
@@ -104,7 +116,9 @@ class Run:
                              "with --resume") from None  # fmt: skip
 
     def _save(self, model: DeepSpeech2, history: list[dict[str, Any]]) -> None:
-        ranked = sorted(range(len(history)), key=lambda i: (history[i]["dev_wer"], history[i]["dev_cer"]))
+        ranked = sorted(
+            range(len(history)), key=lambda i: (history[i]["dev_wer"], history[i]["dev_cer"])
+        )
         kept = {self._epoch(i + 1) for i in ranked[: self.recipe.training.keep]}
         beside = self.folder / "saving.keras"
         model.save(beside)
@@ -133,9 +147,13 @@ class Run:
     def load(self, path: Path) -> DeepSpeech2:
         """Model of a checkpoint of this run. InputError if it is missing or cannot be read."""
         if not path.is_file():
-            raise InputError(f"{self.folder}: no epoch of it was finished: train it again, without --resume")
+            raise InputError(
+                f"{self.folder}: no epoch of it was finished: train it again, without --resume"
+            )
         try:
             model: DeepSpeech2 = keras.saving.load_model(path)
         except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0]})") from None
+            raise InputError(
+                f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0]})"
+            ) from None
         return model

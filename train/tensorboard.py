@@ -35,7 +35,9 @@ class Curves(keras.callbacks.Callback):
         self.run.tensorboard.mkdir(exist_ok=True)
         self.writer = EventsWriter(str(self.run.tensorboard / "events"), f".{done}")
         # TensorBoard forgets what older files say of the epochs from here on: they were shown, but not saved.
-        self.writer.write_event(Event(step=done + 1, session_log=SessionLog(status=SessionLog.START)))
+        self.writer.write_event(
+            Event(step=done + 1, session_log=SessionLog(status=SessionLog.START))
+        )
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keras calls this, after the evaluation. InputError if the disk is full."""
@@ -43,7 +45,9 @@ class Curves(keras.callbacks.Callback):
         shown += [text("dev", self._transcripts()), *(self._spectrograms() if epoch == 0 else [])]
         try:
             for summary in shown:
-                self.writer.write_event(Event(wall_time=time.time(), step=epoch + 1, summary=summary))
+                self.writer.write_event(
+                    Event(wall_time=time.time(), step=epoch + 1, summary=summary)
+                )
             self.writer.flush()
         except OSError as error:
             raise InputError(f"{self.run.tensorboard}: cannot be written ({error.strerror}): make room, then go on "
@@ -62,4 +66,7 @@ class Curves(keras.callbacks.Callback):
         clips = list(zip(inputs["features"], inputs["lengths"], strict=True))[:SAMPLES]
         # Two deviations about the mean, from black to white.
         pictures = [np.clip((frames[:length].T[::-1] + 2) / 4, 0, 1) for frames, length in clips]
-        return [image(f"dev {number}", picture[None], dataformats="CHW") for number, picture in enumerate(pictures)]
+        return [
+            image(f"dev {number}", picture[None], dataformats="CHW")
+            for number, picture in enumerate(pictures)
+        ]

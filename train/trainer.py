@@ -15,7 +15,15 @@ from ds2edge.runtime.features import Features
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.acceleration import keep_freed_memory, report_devices
 from ds2edge.train.calibration import calibrate
-from ds2edge.train.callbacks import Checkpoint, Evaluate, History, Progress, StopAtNan, StopEarly, stale
+from ds2edge.train.callbacks import (
+    Checkpoint,
+    Evaluate,
+    History,
+    Progress,
+    StopAtNan,
+    StopEarly,
+    stale,
+)
 from ds2edge.train.data.manifest import Clip, read_manifest
 from ds2edge.train.data.symbols import Symbols
 from ds2edge.train.data.text import normalise
@@ -63,16 +71,22 @@ def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = Fa
                 run, found, model, history = _resume(begun, recipe, clips, features)
             else:
                 data = ", ".join(path.resolve().parent.name for path in manifests)
-                run, found, model, history = _begin(recipe, clips, data, folder, init_from, features, group)
+                run, found, model, history = _begin(
+                    recipe, clips, data, folder, init_from, features, group
+                )
             _fit(run, found, model, history, features, group)
     finally:
         keras.config.set_dtype_policy(policy)
     return run
 
 
-def _fit(run: Run, found: Survey, model: DeepSpeech2, history: History, cache: FeatureCache, group: Group) -> None:
+def _fit(
+    run: Run, found: Survey, model: DeepSpeech2, history: History, cache: FeatureCache, group: Group
+) -> None:
     recipe, settings = run.recipe, run.recipe.training
-    if len(history) == settings.epochs or (settings.patience and stale(history) >= settings.patience):
+    if len(history) == settings.epochs or (
+        settings.patience and stale(history) >= settings.patience
+    ):
         log.info("%s: all %d epochs are done", run.folder, len(history))
         return
     compute_features(found, recipe, cache)
@@ -115,12 +129,18 @@ def _fit(run: Run, found: Survey, model: DeepSpeech2, history: History, cache: F
 def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from: Path | None,
            cache: FeatureCache, group: Group) -> Beginning:  # fmt: skip
     if (folder / LAST).exists():
-        raise InputError(f"{folder}: holds a run already: add --resume to go on with it, or choose another folder")
+        raise InputError(
+            f"{folder}: holds a run already: add --resume to go on with it, or choose another folder"
+        )
     parent = Run.open(init_from) if init_from else None
     if recipe.training.qat and not parent:
-        raise InputError("quantization-aware training begins with a trained run: give --init-from RUN")
+        raise InputError(
+            "quantization-aware training begins with a trained run: give --init-from RUN"
+        )
     if parent and parent.recipe.features != recipe.features:
-        raise InputError(f"{init_from}: was trained on other features: give the recipe the same [features]")
+        raise InputError(
+            f"{init_from}: was trained on other features: give the recipe the same [features]"
+        )
     symbols = _symbols(recipe, clips, parent)
     group.agree(symbols.alphabet, "version of sentencepiece")
     found = survey(clips, recipe, cache, symbols)
@@ -138,7 +158,12 @@ def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from
         facts["quantization_aware"] = True
     statistics = parent.specification if parent else found
     specification = Specification(
-        recipe.name, symbols.alphabet, recipe.features, statistics.mean, statistics.deviation, training=facts
+        recipe.name,
+        symbols.alphabet,
+        recipe.features,
+        statistics.mean,
+        statistics.deviation,
+        training=facts,
     )
     keras.utils.set_random_seed(recipe.training.seed)
     model = DeepSpeech2(recipe.model, recipe.features.bins, len(symbols.alphabet))
@@ -169,14 +194,18 @@ def _symbols(recipe: Recipe, clips: list[Clip], parent: Run | None) -> Symbols:
         return Symbols()
     if parent and parent.recipe.text.pieces == pieces:
         return parent.symbols()
-    return Symbols.learn((normalise(clip.text).text for clip in clips if clip.split == "train"), pieces)
+    return Symbols.learn(
+        (normalise(clip.text).text for clip in clips if clip.split == "train"), pieces
+    )
 
 
 def make_optimizer(recipe: Recipe, found: Survey) -> keras.optimizers.Optimizer:
     """AdamW, with the recipe's learning rate over all steps."""
     settings = recipe.training
     durations = np.array([example.clip.duration for example in found.examples["train"]])
-    steps = settings.epochs * len(batch_sizes(durations, settings))  # batches: that is what the schedule counts
+    steps = settings.epochs * len(
+        batch_sizes(durations, settings)
+    )  # batches: that is what the schedule counts
     warmup = max(1, round(settings.warmup_share * steps))
     decay = min(steps - warmup, round(settings.decay_share * steps))
     schedule = WarmupHoldDecay(settings.learning_rate, warmup, steps - warmup - decay, decay)
@@ -193,7 +222,9 @@ def make_optimizer(recipe: Recipe, found: Survey) -> keras.optimizers.Optimizer:
 
 def _resume(run: Run, recipe: Recipe, clips: list[Clip], cache: FeatureCache) -> Beginning:
     if run.recipe != recipe:
-        raise InputError(f"{run.folder}: was begun with another recipe: give the same recipe, epochs and batch size")
+        raise InputError(
+            f"{run.folder}: was begun with another recipe: give the same recipe, epochs and batch size"
+        )
     model, history = run.last_model()
     log.info("%s: going on after epoch %d of %d", run.folder, len(history), recipe.training.epochs)
     return run, survey(clips, recipe, cache, run.symbols()), model, history

@@ -15,9 +15,17 @@ from ds2edge.runtime.commands.output import require_writable
 @click.option("--mode", type=click.Choice(MODES), default="int8", show_default=True,
               help="Weights and activations, both for 32-bit Arm, weights alone, half floats, as trained.")  # fmt: skip
 @click.option(
-    "--calibration", type=click.Path(path_type=Path), help="Manifest of real speech to choose the ranges of int8 by."
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Manifest of real speech to choose the ranges of int8 by.",
 )
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .tflite file to write.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The .tflite file to write.",
+)
 @click.option("--chunk-steps", default=16, show_default=True, type=click.IntRange(1, 256),
               help="Output steps in one run of the graph: more is faster, fewer answers sooner.")  # fmt: skip
 def convert(run: Path, mode: str, calibration: Path | None, output: Path, chunk_steps: int) -> None:
@@ -30,4 +38,6 @@ def convert(run: Path, mode: str, calibration: Path | None, output: Path, chunk_
     conversion = run_conversion(run, mode, clips, output, chunk_steps)
     if conversion.calibration:
         click.echo(conversion.calibration)
-    click.echo(f"{output}: {mode}, {output.stat().st_size / 1e6:.2f} MB, {conversion.inspection.summary()}")
+    click.echo(
+        f"{output}: {mode}, {output.stat().st_size / 1e6:.2f} MB, {conversion.inspection.summary()}"
+    )

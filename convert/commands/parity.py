@@ -13,12 +13,18 @@ from ds2edge.train.data.manifest import SPLITS
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("--split", default="test", show_default=True, type=click.Choice(SPLITS), help="Of the manifest.")
+@click.option(
+    "--split", default="test", show_default=True, type=click.Choice(SPLITS), help="Of the manifest."
+)
 @click.option("--max-wer-increase", type=float, default=0.5, show_default=True,
               help="Points by which a WER may exceed the float model's: past it, exit code 1.")  # fmt: skip
-@click.option("--report", type=click.Path(path_type=Path), help="Folder for parity.html, .md and .json.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Folder for parity.html, .md and .json."
+)
 def parity(run: Path, models: tuple[Path, ...], manifest: Path, split: str, max_wer_increase: float,
            report: Path | None) -> None:  # fmt: skip
     """Compare each MODEL, word by word and stage by stage, with the float model of RUN that it came from.
@@ -33,7 +39,10 @@ def parity(run: Path, models: tuple[Path, ...], manifest: Path, split: str, max_
     from ds2edge.train.data.manifest import read_manifest
     from ds2edge.train.evaluation.report import make_folder
 
-    clips, chunks = read_manifest(manifest, split), [Network(model).graph.chunk_steps for model in models]
+    clips, chunks = (
+        read_manifest(manifest, split),
+        [Network(model).graph.chunk_steps for model in models],
+    )
     if report:
         make_folder(report)
     with tempfile.TemporaryDirectory() as folder:
@@ -44,5 +53,7 @@ def parity(run: Path, models: tuple[Path, ...], manifest: Path, split: str, max_
     if report:
         write_report(result, report)
     if result.failed:
-        rises = ", ".join(f"{failed.model.name} by {failed.wer_increase:.2f} points" for failed in result.failed)
+        rises = ", ".join(
+            f"{failed.model.name} by {failed.wer_increase:.2f} points" for failed in result.failed
+        )
         raise GateNotMet(f"WER rose past --max-wer-increase {max_wer_increase:g}: {rises}")

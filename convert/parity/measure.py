@@ -54,7 +54,9 @@ class Comparison:
     wer_increase: float  # points
     wer_increase_interval: tuple[float, float]  # 95 %, paired bootstrap over clips
     frame_agreement: float  # percent of steps with the same best symbol
-    signal_to_noise: dict[str, float | None]  # dB by stage, in the order of the network; None: no noise at all
+    signal_to_noise: dict[
+        str, float | None
+    ]  # dB by stage, in the order of the network; None: no noise at all
     not_compared: list[str]  # stages that were never seen at the same step in both models
     speedup: float  # median of the ratios of time, clip by clip
     size_ratio: float
@@ -65,7 +67,9 @@ class Comparison:
         """How many dB each stage lies below the one before, where both have noise."""
         levels = pairwise(self.signal_to_noise.items())
         return {
-            name: before - level for (_, before), (name, level) in levels if before is not None and level is not None
+            name: before - level
+            for (_, before), (name, level) in levels
+            if before is not None and level is not None
         }
 
     @property
@@ -74,7 +78,9 @@ class Comparison:
 
         Not the largest drop in dB: from 60 to 45 little is lost, from 30 to 20 much.
         """
-        shares = [0.0 if level is None else 10 ** (-level / 10) for level in self.signal_to_noise.values()]
+        shares = [
+            0.0 if level is None else 10 ** (-level / 10) for level in self.signal_to_noise.values()
+        ]
         added = {name: share - before for name, (before, share) in zip(self.signal_to_noise, pairwise([0, *shares]),
                                                                        strict=True)}  # fmt: skip
         stage = max(added, key=lambda name: added[name])
@@ -108,12 +114,18 @@ class Parity:
     @property
     def operations(self) -> list[str]:
         """Kinds of operation in any of the models, the most frequent of the first one first."""
-        return list(dict.fromkeys(kind for model in self.models for kind in model.inspection.operations))
+        return list(
+            dict.fromkeys(kind for model in self.models for kind in model.inspection.operations)
+        )
 
     @property
     def failed(self) -> list[Comparison]:
         """Those of the models that lost more than they may."""
-        return [comparison for comparison in self.comparisons if comparison.wer_increase > self.max_wer_increase]
+        return [
+            comparison
+            for comparison in self.comparisons
+            if comparison.wer_increase > self.max_wer_increase
+        ]
 
 
 class _Difference:
@@ -122,7 +134,9 @@ class _Difference:
     def __init__(self) -> None:
         self.agreed = self.steps = 0
         self.ratios: list[float] = []
-        self.powers: dict[str, npt.NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))  # of signal and noise
+        self.powers: dict[str, npt.NDArray[np.float64]] = defaultdict(
+            lambda: np.zeros(2)
+        )  # of signal and noise
         self.seen: set[str] = set()
 
     def add(self, reference: Trace, candidate: Trace) -> None:
@@ -141,10 +155,14 @@ class _Difference:
             self.seen.add(name)
 
     def signal_to_noise(self) -> dict[str, float | None]:
-        return {name: _decibels(*powers) for name, powers in self.powers.items() if name in self.seen}
+        return {
+            name: _decibels(*powers) for name, powers in self.powers.items() if name in self.seen
+        }
 
 
-def measure(reference: Path, candidates: Sequence[Path], clips: list[Clip], max_wer_increase: float) -> Parity:
+def measure(
+    reference: Path, candidates: Sequence[Path], clips: list[Clip], max_wer_increase: float
+) -> Parity:
     """Transcribes `clips` with all models (.tflite, the reference float32), in turn and on one thread.
 
     Each model carries its own states, as it would on a device: the noise of a stage is what has built up by then.
@@ -171,16 +189,22 @@ def measure(reference: Path, candidates: Sequence[Path], clips: list[Clip], max_
         for trace, difference in zip(traces[1:], differences, strict=True):
             difference.add(traces[0], trace)
     if not heard:
-        raise InputError(f"none of the {len(clips)} clips can be compared; the first: {left_out[0]}")
+        raise InputError(
+            f"none of the {len(clips)} clips can be compared; the first: {left_out[0]}"
+        )
     for problem in left_out:
         log.warning("left out: %s", problem)
 
     longest = max((clip for clip, _ in heard), key=lambda clip: clip.duration).audio
-    memory = [peak_memory(tracer.path, longest) for tracer in track(tracers, "memory", len(tracers))]
+    memory = [
+        peak_memory(tracer.path, longest) for tracer in track(tracers, "memory", len(tracers))
+    ]
     scores = [score([said for _, said in heard], model_texts) for model_texts in texts]
     models = [
         _figures(name, tracer, result, float(np.median(factors)), peak)
-        for name, tracer, result, factors, peak in zip(_names(tracers), tracers, scores, spent, memory, strict=True)
+        for name, tracer, result, factors, peak in zip(
+            _names(tracers), tracers, scores, spent, memory, strict=True
+        )
     ]
     return Parity(
         reference=models[0],
@@ -188,7 +212,9 @@ def measure(reference: Path, candidates: Sequence[Path], clips: list[Clip], max_
             Comparison(
                 model=model,
                 wer_increase=result.wer - scores[0].wer,
-                wer_increase_interval=bootstrap_interval(result.word_errors - scores[0].word_errors, result.words),
+                wer_increase_interval=bootstrap_interval(
+                    result.word_errors - scores[0].word_errors, result.words
+                ),
                 frame_agreement=100 * difference.agreed / difference.steps,
                 signal_to_noise=difference.signal_to_noise(),
                 not_compared=[name for name in difference.powers if name not in difference.seen],
@@ -211,7 +237,9 @@ def measure(reference: Path, candidates: Sequence[Path], clips: list[Clip], max_
 
 def _require_same_model(reference: StreamTracer, candidate: StreamTracer) -> None:
     """The candidate is of the same epoch, or its training began with the weights of that epoch."""
-    one, other = (dataclasses.replace(tracer.specification, graph=None) for tracer in (reference, candidate))
+    one, other = (
+        dataclasses.replace(tracer.specification, graph=None) for tracer in (reference, candidate)
+    )
     begun_with = other.training.get("initialised_from") or {"name": None}
     known = {"name": one.name} | one.training
     if one != other and any(known.get(key) != value for key, value in begun_with.items()):
@@ -221,7 +249,9 @@ def _require_same_model(reference: StreamTracer, candidate: StreamTracer) -> Non
         )
 
 
-def _sounds(clips: Iterable[Clip], tracer: StreamTracer, left_out: list[str]) -> Iterator[tuple[Clip, str, Samples]]:
+def _sounds(
+    clips: Iterable[Clip], tracer: StreamTracer, left_out: list[str]
+) -> Iterator[tuple[Clip, str, Samples]]:
     """Each clip with what is said in it and its samples."""
     for clip in clips:
         said = normalise(clip.text).text
@@ -243,10 +273,15 @@ def _names(tracers: Sequence[StreamTracer]) -> list[str]:
     """What reports call the models: by their folders too, where file name and mode do not tell two apart."""
     names = [f"{tracer.path.name} ({tracer.graph.mode})" for tracer in tracers[1:]]
     full = [f"{tracer.path} ({tracer.graph.mode})" for tracer in tracers[1:]]
-    return ["float", *(path if names.count(name) > 1 else name for name, path in zip(names, full, strict=True))]
+    return [
+        "float",
+        *(path if names.count(name) > 1 else name for name, path in zip(names, full, strict=True)),
+    ]
 
 
-def _figures(name: str, tracer: StreamTracer, result: Score, factor: float, peak: float | None) -> ModelFigures:
+def _figures(
+    name: str, tracer: StreamTracer, result: Score, factor: float, peak: float | None
+) -> ModelFigures:
     return ModelFigures(
         name=name,
         mode=tracer.graph.mode,
@@ -263,7 +298,9 @@ def _figures(name: str, tracer: StreamTracer, result: Score, factor: float, peak
     )
 
 
-def _changed(heard: list[tuple[Clip, str]], before: list[str], after: list[str]) -> Iterator[ChangedClip]:
+def _changed(
+    heard: list[tuple[Clip, str]], before: list[str], after: list[str]
+) -> Iterator[ChangedClip]:
     for (clip, said), first, second in zip(heard, before, after, strict=True):
         if first != second:
             yield ChangedClip(str(clip.audio), said, compare_texts(said, first, second))

@@ -43,7 +43,9 @@ def _measure(model: Path, clip: Path) -> float | None:
 def _peak() -> float | None:
     # Not ru_maxrss: it begins with what the parent held when it forked, and that has tensorflow in it.
     status = Path("/proc/self/status")
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text() if status.exists() else "", re.MULTILINE)
+    found = re.search(
+        r"^VmHWM:\s+(\d+) kB", status.read_text() if status.exists() else "", re.MULTILINE
+    )
     return int(found[1]) * 1024 / 1e6 if found else None
 
 

@@ -23,9 +23,13 @@ def error_plot(parity: Parity) -> str:
     axes = figure.subplots()
     for row, (model, colour) in enumerate(zip(models, _colours(parity), strict=True)):
         low, high = model.wer_interval
-        axes.plot([low, high], [row, row], color=colour, linewidth=6, alpha=0.35, solid_capstyle="round")
+        axes.plot(
+            [low, high], [row, row], color=colour, linewidth=6, alpha=0.35, solid_capstyle="round"
+        )
         axes.plot(model.wer, row, "o", color=colour, markersize=8)
-        axes.annotate(f"{model.wer:.2f}", (model.wer, row), (0, 8), textcoords="offset points", ha="center")
+        axes.annotate(
+            f"{model.wer:.2f}", (model.wer, row), (0, 8), textcoords="offset points", ha="center"
+        )
     limit = parity.reference.wer + parity.max_wer_increase
     axes.axvline(parity.reference.wer, color=FLOAT, linewidth=1)
     axes.axvline(limit, color="#b3261e", linewidth=1, linestyle="--")
@@ -62,7 +66,9 @@ def cost_plot(parity: Parity) -> str:
     figure = Figure(figsize=(9, 1 + 0.4 * len(models)), layout="constrained")
     left, middle, right = figure.subplots(1, 3, sharey=True)
     _bars(left, parity, "size, MB", [model.bytes / 1e6 for model in models])
-    _bars(middle, parity, "ms for 1 s of sound", [1000 * model.real_time_factor for model in models])
+    _bars(
+        middle, parity, "ms for 1 s of sound", [1000 * model.real_time_factor for model in models]
+    )
     _bars(right, parity, "peak memory, MB", [model.peak_memory for model in models])
     _name_rows(left, parity)
     left.invert_yaxis()
@@ -70,8 +76,13 @@ def cost_plot(parity: Parity) -> str:
 
 
 def _bars(axes: Axes, parity: Parity, title: str, values: Sequence[float | None]) -> None:
-    bars = axes.barh(range(len(values)), [value or 0 for value in values], color=_colours(parity), height=0.6)
-    labels = ["unknown" if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}" for value in values]
+    bars = axes.barh(
+        range(len(values)), [value or 0 for value in values], color=_colours(parity), height=0.6
+    )
+    labels = [
+        "unknown" if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+        for value in values
+    ]
     axes.bar_label(bars, labels, padding=4)
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlim(0, 1.3 * max((value or 0 for value in values), default=0) or 1)
@@ -81,7 +92,9 @@ def _bars(axes: Axes, parity: Parity, title: str, values: Sequence[float | None]
 
 
 def _name_rows(axes: Axes, parity: Parity) -> None:
-    axes.set_yticks(range(len(parity.models)), [model.name for model in parity.models], parse_math=False)
+    axes.set_yticks(
+        range(len(parity.models)), [model.name for model in parity.models], parse_math=False
+    )
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -31,7 +31,9 @@ def write_report(parity: Parity, folder: Path) -> None:
 
 def to_json(parity: Parity) -> str:
     """All of it, and what follows from it: the models that failed, the stage of each that adds most noise."""
-    record = dataclasses.asdict(parity) | {"failed": [comparison.model.name for comparison in parity.failed]}
+    record = dataclasses.asdict(parity) | {
+        "failed": [comparison.model.name for comparison in parity.failed]
+    }
     for comparison, values in zip(parity.comparisons, record["comparisons"], strict=True):
         values["noisiest"] = comparison.noisiest
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -45,17 +47,29 @@ def markdown(parity: Parity) -> str:
         "",
         "| model | WER % (95 % interval) | difference to float (paired) | CER % (95 % interval) | frame agreement % |",
         "|---|---|---|---|---|",
-        *(_errors(model, comparison) for model, comparison in zip(parity.models, compared, strict=True)),
+        *(
+            _errors(model, comparison)
+            for model, comparison in zip(parity.models, compared, strict=True)
+        ),
         "",
         "| model | steps a chunk | size MB | of float's | ms for 1 s of sound | times as fast | peak memory MB |",
         "|---|---|---|---|---|---|---|",
-        *(_costs(model, comparison) for model, comparison in zip(parity.models, compared, strict=True)),
+        *(
+            _costs(model, comparison)
+            for model, comparison in zip(parity.models, compared, strict=True)
+        ),
         "",
         f"| signal to noise, dB | {' | '.join(comparison.model.name for comparison in parity.comparisons)} |",
         f"|---|{'---|' * len(parity.comparisons)}",
-        *(f"| {stage} | {' | '.join(_level(c, stage) for c in parity.comparisons)} |" for stage in parity.stages),
+        *(
+            f"| {stage} | {' | '.join(_level(c, stage) for c in parity.comparisons)} |"
+            for stage in parity.stages
+        ),
         "",
-        *(f"- {comparison.model.name}: {_noise(comparison, parity)}" for comparison in parity.comparisons),
+        *(
+            f"- {comparison.model.name}: {_noise(comparison, parity)}"
+            for comparison in parity.comparisons
+        ),
         "",
         f"| inside | {' | '.join(model.name for model in parity.models)} |",
         f"|---|{'---|' * len(parity.models)}",
@@ -68,7 +82,12 @@ def markdown(parity: Parity) -> str:
         for clip in comparison.changed[:IN_MARKDOWN]:
             lines.append(f"| {clip.said} | {', '.join(map(_pair, clip.changed))} |")
     if parity.left_out:
-        lines += ["", f"clips left out: {len(parity.left_out)}", "", *(f"- {problem}" for problem in parity.left_out)]
+        lines += [
+            "",
+            f"clips left out: {len(parity.left_out)}",
+            "",
+            *(f"- {problem}" for problem in parity.left_out),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -162,7 +181,9 @@ def _noise(comparison: Comparison, parity: Parity) -> str:
     said = f"{stage} adds the most noise" if stage else "no noise at any stage"
     deepest = max(drops, key=lambda name: drops[name], default=None)
     if deepest and drops[deepest] > 0:
-        said += f"; the largest drop is at {deepest}: {drops[deepest]:.1f} dB below the stage before"
+        said += (
+            f"; the largest drop is at {deepest}: {drops[deepest]:.1f} dB below the stage before"
+        )
     steps = parity.reference.chunk_steps, comparison.model.chunk_steps
     if comparison.not_compared:
         said += (f"; not compared: {', '.join(comparison.not_compared)}, as no clip is long enough for chunks of "
@@ -180,12 +201,19 @@ def _changes(comparison: Comparison) -> str:
     counts = Counter(pair.right for clip in comparison.changed for pair in clip.changed)
     kinds = {"float": "float alone has right", "other": f"{comparison.model.mode} alone has right",
              "neither": "neither has right", "both": "both have right"}  # fmt: skip
-    words = ", ".join(f"{counts[right]} that {kind}" for right, kind in kinds.items() if counts[right])
+    words = ", ".join(
+        f"{counts[right]} that {kind}" for right, kind in kinds.items() if counts[right]
+    )
     clips = len(comparison.changed)
     return f"{clips} clip{'s' if clips > 1 else ''} with another text; words that changed: {words}"
 
 
 def _pair(pair: WordPair) -> str:
     """A word that changed, and which of the two is right."""
-    rights = {"float": "float right", "other": "float wrong", "neither": "both wrong", "both": "both right"}
+    rights = {
+        "float": "float right",
+        "other": "float wrong",
+        "neither": "both wrong",
+        "both": "both right",
+    }
     return f"{pair.float or '—'} → {pair.other or '—'} ({rights[pair.right]})"

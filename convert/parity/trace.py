@@ -28,7 +28,9 @@ class Stage:
 
     def beside(self, other: Stage) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Values of both at the steps that both were seen at."""
-        _, here, there = np.intersect1d(self.steps, other.steps, assume_unique=True, return_indices=True)
+        _, here, there = np.intersect1d(
+            self.steps, other.steps, assume_unique=True, return_indices=True
+        )
         return self.values[here], other.values[there]
 
 
@@ -63,7 +65,9 @@ class StreamTracer:
         text = stream.finish().text
         logits = np.concatenate(decoder.logits)
         if not np.isfinite(logits).all():
-            raise GateNotMet(f"{self.path}: it computes logits that are no numbers (NaN): convert it again")
+            raise GateNotMet(
+                f"{self.path}: it computes logits that are no numbers (NaN): convert it again"
+            )
         stages = network.stages(self.graph.warmup + len(logits))
         return Trace(text, Stage(np.arange(len(logits)), logits), stages, network.seconds)
 
@@ -72,10 +76,16 @@ class _Recorder:
     """A network that also keeps what it was seen to compute, and how long all took."""
 
     def __init__(self, network: Network) -> None:
-        self._network, self.specification, self.graph = network, network.specification, network.graph
+        self._network, self.specification, self.graph = (
+            network,
+            network.specification,
+            network.graph,
+        )
         self.initial_states = network.initial_states
         layers = self.graph.layers
-        self._giver = dict(zip((*layers, OUTPUT), (CONVOLUTIONS, *layers), strict=True))  # of what goes into a part
+        self._giver = dict(
+            zip((*layers, OUTPUT), (CONVOLUTIONS, *layers), strict=True)
+        )  # of what goes into a part
         self._kept: dict[str, list[npt.NDArray[np.float32]]] = defaultdict(list)
         self.seconds = 0.0
 
@@ -98,10 +108,14 @@ class _Recorder:
     def stages(self, steps: int) -> dict[str, Stage]:
         """Those of a clip of so many steps."""
         if self.graph.layers:
-            return {name: Stage(np.arange(steps), np.concatenate(rows)[:steps]) for name, rows in self._kept.items()}
+            return {
+                name: Stage(np.arange(steps), np.concatenate(rows)[:steps])
+                for name, rows in self._kept.items()
+            }
         size = self.graph.chunk_steps
         return {
-            name: Stage(size * np.arange(1, len(states) + 1), np.stack(states)) for name, states in self._kept.items()
+            name: Stage(size * np.arange(1, len(states) + 1), np.stack(states))
+            for name, states in self._kept.items()
         }
 
 

@@ -36,11 +36,19 @@ def compare_texts(said: str, float_text: str, other_text: str) -> list[WordPair]
     float_matches, other_matches = _matches(said, float_text), _matches(said, other_text)
     pairs = []
     for first, second in align(float_text, other_text):
-        first_matches, second_matches = bool(first) and next(float_matches), bool(second) and next(other_matches)
+        first_matches, second_matches = (
+            bool(first) and next(float_matches),
+            bool(second) and next(other_matches),
+        )
         # To say nothing is right where the word that the other one says was not said.
         first_right = first_matches if first else not second_matches
         second_right = second_matches if second else not first_matches
-        verdicts = {(True, True): "both", (True, False): "float", (False, True): "other", (False, False): "neither"}
+        verdicts = {
+            (True, True): "both",
+            (True, False): "float",
+            (False, True): "other",
+            (False, False): "neither",
+        }
         pairs.append(WordPair(first, second, verdicts[first_right, second_right]))
     return pairs
 

@@ -11,7 +11,9 @@ Weights = npt.NDArray[np.float64]  # one a channel
 
 SILENT = 10 ** (-30 / 10)  # of the loudest channel's power: one below it says nothing
 INVERTED = -0.3  # correlation with the loudest channel, below which a channel is turned over
-CANCELLED = 0.2  # of the power with the right signs: what has less without them has cancelled itself
+CANCELLED = (
+    0.2  # of the power with the right signs: what has less without them has cancelled itself
+)
 HOP = 0.02  # seconds of a stream between two looks at its channels
 KEPT = 0.998  # of what was measured stays from one look to the next: about ten seconds
 
@@ -86,7 +88,9 @@ class Mixer:
         pending = np.concatenate([self._pending, floats])
         whole = len(pending) - len(pending) % self._hop
         self._pending = pending[whole:]
-        pieces = [self._mix(pending[first : first + self._hop]) for first in range(0, whole, self._hop)]
+        pieces = [
+            self._mix(pending[first : first + self._hop]) for first in range(0, whole, self._hop)
+        ]
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
     def finish(self) -> Samples:

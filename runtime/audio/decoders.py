@@ -22,7 +22,16 @@ log = logging.getLogger("ds2edge")
 Channels = npt.NDArray[np.float32]  # [samples, channels]
 
 # What a decoder may raise because of the file it reads.
-ITS_OWN_ERRORS = (RuntimeError, ValueError, TypeError, OSError, MemoryError, EOFError, ArithmeticError, LookupError)
+ITS_OWN_ERRORS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    OSError,
+    MemoryError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+)
 RATES = (100, 1_000_000)  # Hz: no sound is recorded below or above
 MOST_CHANNELS = 64
 # A WAV written to a pipe cannot know its length and says the most that its field holds, or nearly so.
@@ -66,10 +75,15 @@ def decoders(path: Path) -> Generator[Decoder, None, None]:
             try:
                 decoder = SndFile(path, link)
             except ITS_OWN_ERRORS as error:
-                log.warning("%s: part %d of it cannot be read (%s)", path, number + 1, reason(error))
+                log.warning(
+                    "%s: part %d of it cannot be read (%s)", path, number + 1, reason(error)
+                )
                 continue
         with contextlib.closing(decoder):
-            if not RATES[0] <= decoder.rate <= RATES[1] or not 1 <= decoder.channels <= MOST_CHANNELS:
+            if (
+                not RATES[0] <= decoder.rate <= RATES[1]
+                or not 1 <= decoder.channels <= MOST_CHANNELS
+            ):
                 raise InputError(
                     f"{path}: says that it has {decoder.channels} channels at {decoder.rate} Hz, which is no recording "
                     f"of speech: give 1 to {MOST_CHANNELS} channels at {RATES[0]} to {RATES[1]} Hz"
@@ -100,7 +114,9 @@ def _open(path: Path, link: Link) -> Decoder:
     try:
         return AvFile(path)
     except ModuleNotFoundError:
-        remedy = "pip install 'deepspeech2-edge[formats]' reads more formats; or ffmpeg -i IN OUT.wav"
+        remedy = (
+            "pip install 'deepspeech2-edge[formats]' reads more formats; or ffmpeg -i IN OUT.wav"
+        )
     except ITS_OWN_ERRORS:
         remedy = "give WAV, FLAC, Ogg, MP3, or what FFmpeg can read"
     raise InputError(f"{path}: {problem}: {remedy}")
@@ -178,14 +194,23 @@ class AvFile:
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
         self._av = av
         with self._own_errors():
-            self._container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+            self._container = av.open(
+                f"file:{path}", container_options=options, metadata_errors="replace"
+            )
         if not self._container.streams.audio:
             raise ValueError("holds no sound")
         stream = self._container.streams.audio[0]
         if stream.codec_context is None:
             raise ValueError("sound of a kind that FFmpeg does not decode")
-        self.rate, self.channels = int(stream.codec_context.sample_rate), int(stream.codec_context.layout.nb_channels)
-        length = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        self.rate, self.channels = (
+            int(stream.codec_context.sample_rate),
+            int(stream.codec_context.layout.nb_channels),
+        )
+        length = (
+            float(stream.duration * stream.time_base)
+            if stream.duration and stream.time_base
+            else 0.0
+        )
         self.promised = length or (self._container.duration or 0) / 1e6 or float("inf")
         self._frames = self._container.decode(stream)
         self._resampler: Any = None
@@ -214,7 +239,10 @@ class AvFile:
     def _samples(self, frame: Any) -> Channels:
         if self._resampler is None:  # to floats, no more: as many channels, at the same rate
             self._resampler = self._av.AudioResampler("flt", frame.layout, frame.sample_rate)
-        pieces = [piece.to_ndarray().reshape(-1, self.channels) for piece in self._resampler.resample(frame)]
+        pieces = [
+            piece.to_ndarray().reshape(-1, self.channels)
+            for piece in self._resampler.resample(frame)
+        ]
         return np.concatenate(pieces) if pieces else np.zeros((0, self.channels), np.float32)
 
     def missing(self, samples: int) -> str:

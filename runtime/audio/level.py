@@ -24,7 +24,9 @@ class Level:
         self._rate = rate
         self.samples = self.clipped = 0
         self.energy = self.peak = 0.0
-        self._loudest = self._open = self._offset = 0.0  # of a second: the most, and sums of the one that is open
+        self._loudest = self._open = self._offset = (
+            0.0  # of a second: the most, and sums of the one that is open
+        )
         self._opened = 0  # samples of the second that is being filled
 
     def add(self, samples: Samples) -> None:
@@ -49,7 +51,9 @@ class Level:
 
     def _power(self) -> float:
         """Of the open second, without a constant that a cheap converter adds."""
-        return self._open / self._opened - (self._offset / self._opened) ** 2 if self._opened else 0.0
+        return (
+            self._open / self._opened - (self._offset / self._opened) ** 2 if self._opened else 0.0
+        )
 
     @property
     def mean(self) -> float:
@@ -73,7 +77,9 @@ class Level:
         if self.peak > BEYOND:
             return f"its samples go up to {self.peak:.0f} times full scale: write them from -1 to 1"
         if self.loudest < SILENT:
-            return "is silent: nothing was recorded; is the microphone muted, or another input chosen?"
+            return (
+                "is silent: nothing was recorded; is the microphone muted, or another input chosen?"
+            )
         if self.loudest < QUIET:
             return f"is very quiet ({self.loudest:.0f} dBFS): record it louder, or nearer to the microphone"
         if self.clipped_share > MOST_CLIPPED:

@@ -33,7 +33,9 @@ def links(path: Path) -> list[Link]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[:4] == b"OggS":
             starts = [0, *list(_ogg(data))[1:]]
-            found = [Link(start, end) for start, end in zip(starts, [*starts[1:], size], strict=True)]
+            found = [
+                Link(start, end) for start, end in zip(starts, [*starts[1:], size], strict=True)
+            ]
         else:
             found = [Link(*streams) for streams in mpeg.streams(data)]
     return found or [Link(0, size)]

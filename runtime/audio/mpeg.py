@@ -43,7 +43,11 @@ def streams(data: mmap.mmap) -> Iterator[Stream]:
     while place < len(data):
         size = _frame(data, place)
         if not size:
-            behind = _tags(data, place) if data[place : place + 3] in (b"ID3", b"TAG") else _next(data, place + 1)
+            behind = (
+                _tags(data, place)
+                if data[place : place + 3] in (b"ID3", b"TAG")
+                else _next(data, place + 1)
+            )
             if current and current.frames and data[place : place + 3] == b"ID3":
                 yield current.closed(data, place)
                 current = None

@@ -46,7 +46,9 @@ class AudioFile:
             if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
                 self._spool = _spooled(self.path)
             elif not stat.S_ISREG(kind):
-                raise InputError(f"{path}: is {'a folder' if stat.S_ISDIR(kind) else 'a device'}, not a sound file")
+                raise InputError(
+                    f"{path}: is {'a folder' if stat.S_ISDIR(kind) else 'a device'}, not a sound file"
+                )
         if self._spool is not None:
             self._file = Path(self._spool.name)
         with closing(self._decoders()) as found:
@@ -66,16 +68,22 @@ class AudioFile:
         are mixed by what the whole file says of them. InputError if nothing can be read.
         """
         self.level, self.cut, self.cancelled = Level(self.rate), "", False
-        mixtures = [self._weights(decoder) for decoder in self._decoders()] if self._several() else []
+        mixtures = (
+            [self._weights(decoder) for decoder in self._decoders()] if self._several() else []
+        )
         for number, decoder in enumerate(self._decoders()):
             weights = mixtures[number] if number < len(mixtures) else None
             resampler = Resampler(self.rate)
             for block in self._read(decoder, seconds):
                 mono = self._mono(block, weights)
-                yield from self._measured(mono if decoder.rate == self.rate else resampler.accept(mono, decoder.rate))
+                yield from self._measured(
+                    mono if decoder.rate == self.rate else resampler.accept(mono, decoder.rate)
+                )
             yield from self._measured(resampler.finish())
         if self.level.samples == 0:
-            raise InputError(f"{self.path}: holds no readable audio ({self.cut or 'nothing after the header'})")
+            raise InputError(
+                f"{self.path}: holds no readable audio ({self.cut or 'nothing after the header'})"
+            )
         for remark in self.remarks() if warn else ():
             log.warning("%s: %s", self.path, remark)
 
@@ -83,9 +91,13 @@ class AudioFile:
         """What a person should know of what was read."""
         found = []
         if self.cut:
-            found.append(f"the file is cut short ({self.cut}); read {self.level.samples / self.rate:.1f} s")
+            found.append(
+                f"the file is cut short ({self.cut}); read {self.level.samples / self.rate:.1f} s"
+            )
         if self.cancelled and self.channel is None:
-            found.append("its channels cancel each other out: one is turned over (--channel 1 takes the first alone)")
+            found.append(
+                "its channels cancel each other out: one is turned over (--channel 1 takes the first alone)"
+            )
         return found
 
     def _several(self) -> bool:
@@ -100,7 +112,9 @@ class AudioFile:
         try:
             for decoder in decoders(self._file):
                 if self.channel is not None and self.channel > decoder.channels:
-                    raise InputError(f"{self.path}: has {decoder.channels} channels, so no channel {self.channel}")
+                    raise InputError(
+                        f"{self.path}: has {decoder.channels} channels, so no channel {self.channel}"
+                    )
                 yield decoder
         except InputError as error:
             raise InputError(str(error).replace(str(self._file), str(self.path), 1)) from None

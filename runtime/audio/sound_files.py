@@ -13,8 +13,38 @@ READ = frozenset(f".{name.lower()}" for name in soundfile.available_formats() if
 SOUNDS = READ | {".opus", ".oga", ".aif", ".mp2", ".snd", ".rf64"}
 # What FFmpeg reads, where it is installed.
 FILMS = frozenset(
-    {".m4a", ".m4b", ".mp4", ".mov", ".m4v", ".webm", ".mkv", ".mka", ".wma", ".asf", ".wmv", ".aac", ".amr", ".3gp"}
-    | {".3ga", ".3g2", ".avi", ".ac3", ".flv", ".ts", ".ape", ".wv", ".ra", ".rm", ".spx", ".ogv", ".weba", ".dts"}
+    {
+        ".m4a",
+        ".m4b",
+        ".mp4",
+        ".mov",
+        ".m4v",
+        ".webm",
+        ".mkv",
+        ".mka",
+        ".wma",
+        ".asf",
+        ".wmv",
+        ".aac",
+        ".amr",
+        ".3gp",
+    }
+    | {
+        ".3ga",
+        ".3g2",
+        ".avi",
+        ".ac3",
+        ".flv",
+        ".ts",
+        ".ape",
+        ".wv",
+        ".ra",
+        ".rm",
+        ".spx",
+        ".ogv",
+        ".weba",
+        ".dts",
+    }
 )
 
 
@@ -24,7 +54,9 @@ def sounds_in(folder: Path) -> list[Path]:
     InputError if there are none.
     """
     found = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in SOUNDS | FILMS and not added(path, folder)
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SOUNDS | FILMS and not added(path, folder)
     )
     if not found:
         raise InputError(f"{folder}: holds no sound file")

@@ -27,7 +27,9 @@ def read_header(data: bytes) -> WavHeader | None:
     """The header at the beginning of `data`; None if more bytes are needed. InputError for one that is not readable."""
     place, form = 12, None
     if len(data) >= 12 and data[8:12] != b"WAVE":
-        raise InputError("standard input holds no WAV, though it begins as one: give arecord -t raw")
+        raise InputError(
+            "standard input holds no WAV, though it begins as one: give arecord -t raw"
+        )
     while place + 8 <= len(data):
         name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
         if name == b"data":

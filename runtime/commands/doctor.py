@@ -25,7 +25,10 @@ from ds2edge.runtime.recognizer import Recognizer
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 TRIED = 5.0  # seconds of sound to time the model with
-SLOW, TIGHT = 1.0, 0.7  # real-time factors: what hears slower than people speak, and what has no reserve
+SLOW, TIGHT = (
+    1.0,
+    0.7,
+)  # real-time factors: what hears slower than people speak, and what has no reserve
 RATE = 16000  # Hz, where there is no model to say it
 MIXER = "`alsamixer`, F6 for the card, F4 for capture"
 
@@ -41,12 +44,18 @@ class Finding:
 
 @click.command()
 @model_option
-@click.option("--device", metavar="NAME", help="Microphone, by its name or part of it; by default the system's.")
+@click.option(
+    "--device",
+    metavar="NAME",
+    help="Microphone, by its name or part of it; by default the system's.",
+)
 @click.option("--seconds", default=4.0, show_default=True, type=click.FloatRange(0.5, 60),
               help="How long to listen: speak meanwhile.")  # fmt: skip
 @click.option("--no-microphone", is_flag=True, help="Look at everything else.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def doctor(model: Path, device: str | None, seconds: float, no_microphone: bool, as_json: bool) -> None:
+def doctor(
+    model: Path, device: str | None, seconds: float, no_microphone: bool, as_json: bool
+) -> None:
     """Look at this machine: interpreter, model, speed, formats, microphone and its level; say what to do.
 
     Exit code 1 if there is a problem.
@@ -54,7 +63,11 @@ def doctor(model: Path, device: str | None, seconds: float, no_microphone: bool,
     logging.getLogger("ds2edge").setLevel(logging.ERROR)  # what is worth saying becomes a finding
     worst = 0
     for finding in findings(model, device, None if no_microphone else seconds):
-        click.echo(json.dumps(asdict(finding)) if as_json else f"{finding.state:8} {finding.what:12} {finding.says}")
+        click.echo(
+            json.dumps(asdict(finding))
+            if as_json
+            else f"{finding.state:8} {finding.what:12} {finding.says}"
+        )
         worst = max(worst, finding.state == PROBLEM)
     sys.exit(worst)
 
@@ -76,7 +89,11 @@ def findings(model: Path, device: str | None, seconds: float | None) -> Iterator
         yield from _model(recognizer)
     yield _formats()
     if find_spec("soxr") is None:
-        yield Finding("sample rates", PROBLEM, f"soxr is missing: only sound at {rate} Hz is heard: pip install soxr")
+        yield Finding(
+            "sample rates",
+            PROBLEM,
+            f"soxr is missing: only sound at {rate} Hz is heard: pip install soxr",
+        )
     if seconds is not None:
         yield from _microphone(device, rate, seconds)
 
@@ -88,13 +105,19 @@ def _python() -> Finding:
 
 def _model(recognizer: Recognizer) -> Iterator[Finding]:
     specification = recognizer.specification
-    yield Finding("model", OK, f"{specification.name}, for sound at {specification.features.sample_rate} Hz")
+    yield Finding(
+        "model", OK, f"{specification.name}, for sound at {specification.features.sample_rate} Hz"
+    )
     try:
         specification.require_streaming(recognizer.network.path)
     except InputError as error:
         yield Finding("model", NOTE, str(error))
     if not specification.features.level_rise:
-        yield Finding("model", NOTE, "an older front end, which mishears quiet recordings: speak near, or retrain")
+        yield Finding(
+            "model",
+            NOTE,
+            "an older front end, which mishears quiet recordings: speak near, or retrain",
+        )
     sound = (0.05 * np.random.default_rng(0).standard_normal(int(TRIED * RATE))).astype(np.float32)
     stream, started = recognizer.stream(), time.perf_counter()
     stream.accept(sound, RATE)
@@ -102,7 +125,9 @@ def _model(recognizer: Recognizer) -> Iterator[Finding]:
     factor = (time.perf_counter() - started) / TRIED
     says = f"{TRIED:g} s of sound in {factor * TRIED:.2f} s: real-time factor {factor:.3f}"
     if factor > SLOW:
-        yield Finding("speed", PROBLEM, f"{says}: too slow to listen live: take a smaller model, or int8")
+        yield Finding(
+            "speed", PROBLEM, f"{says}: too slow to listen live: take a smaller model, or int8"
+        )
     elif factor > TIGHT:
         yield Finding("speed", NOTE, f"{says}: no reserve: other programs may cost words")
     else:
@@ -135,7 +160,11 @@ def _microphone(name: str | None, rate: int, seconds: float) -> Iterator[Finding
     except InputError as error:
         yield Finding("microphone", PROBLEM, str(error))
         return
-    yield Finding("microphone", OK, f"{microphone.heard_name}, at {given} Hz" if given else microphone.heard_name)
+    yield Finding(
+        "microphone",
+        OK,
+        f"{microphone.heard_name}, at {given} Hz" if given else microphone.heard_name,
+    )
     if rates:
         yield Finding("sample rates", OK, ", ".join(f"{taken}" for taken in rates) + " Hz")
     yield from _level(level, microphone.overflows)
@@ -158,15 +187,31 @@ def _listen(microphone: Microphone, seconds: float) -> tuple[Level | None, int]:
 
 def _level(level: Level | None, overflows: int) -> Iterator[Finding]:
     if level is None or not level.samples:
-        yield Finding("level", PROBLEM, "the microphone gives no sound: unplug it and plug it in, or take --device")
+        yield Finding(
+            "level",
+            PROBLEM,
+            "the microphone gives no sound: unplug it and plug it in, or take --device",
+        )
         return
     remark, says = level.remark(), f"{level.loudest:.0f} dBFS in the loudest second"
     advice: tuple[tuple[str, str], ...] = (
-        ("silent", f"digital silence: the microphone is muted, or another input is chosen: {MIXER}"),
-        ("quiet", f"{says}: if you spoke meanwhile, raise the capture level ({MIXER}), or come nearer"),
-        ("clipped", f"{100 * level.clipped_share:.1f} % of it is at full scale: lower the capture level ({MIXER})"),
+        (
+            "silent",
+            f"digital silence: the microphone is muted, or another input is chosen: {MIXER}",
+        ),
+        (
+            "quiet",
+            f"{says}: if you spoke meanwhile, raise the capture level ({MIXER}), or come nearer",
+        ),
+        (
+            "clipped",
+            f"{100 * level.clipped_share:.1f} % of it is at full scale: lower the capture level ({MIXER})",
+        ),
     )
-    yield next((Finding("level", PROBLEM, text) for word, text in advice if word in remark), Finding("level", OK, says))
+    yield next(
+        (Finding("level", PROBLEM, text) for word, text in advice if word in remark),
+        Finding("level", OK, says),
+    )
     if overflows:
         yield Finding("overflow", PROBLEM, f"{overflows} times sound was lost before it could be read: close other "
                       "programs, or take a USB port of its own")  # fmt: skip

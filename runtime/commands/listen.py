@@ -45,27 +45,75 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
 
 @click.command()
 @model_option
-@click.option("--device", metavar="NAME", help="Microphone, by its name or part of it; by default the system's.")
+@click.option(
+    "--device",
+    metavar="NAME",
+    help="Microphone, by its name or part of it; by default the system's.",
+)
 @click.option("--list-devices", is_flag=True, is_eager=True, expose_value=False, callback=_print_devices,
               help="Print the microphones and leave.")  # fmt: skip
-@click.option("--wait", is_flag=True, help="Wait for a microphone that is not there yet, as a service does.")
-@click.option("--stdin", is_flag=True, help="Hear raw samples, or a WAV, on standard input instead of a microphone.")
-@click.option("--rate", default=16000, show_default=True, type=click.IntRange(4000, 384000), help="Hz, of --stdin.")
-@click.option("--channels", default=1, show_default=True, type=click.IntRange(1, 32), help="Of --stdin, interleaved.")
+@click.option(
+    "--wait", is_flag=True, help="Wait for a microphone that is not there yet, as a service does."
+)
+@click.option(
+    "--stdin",
+    is_flag=True,
+    help="Hear raw samples, or a WAV, on standard input instead of a microphone.",
+)
+@click.option(
+    "--rate",
+    default=16000,
+    show_default=True,
+    type=click.IntRange(4000, 384000),
+    help="Hz, of --stdin.",
+)
+@click.option(
+    "--channels",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 32),
+    help="Of --stdin, interleaved.",
+)
 @click.option("--format", "sample_format", default="S16_LE", show_default=True, type=click.Choice(list(SAMPLE_FORMATS)),
               help="Of --stdin, named as in arecord.")  # fmt: skip
-@click.option("--file", "path", type=click.Path(path_type=Path), help="Play a sound file instead, in real time.")
-@click.option("--channel", type=click.IntRange(min=1), help="Hear this channel alone.  [default: all that have sound]")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Play a sound file instead, in real time.",
+)
+@click.option(
+    "--channel",
+    type=click.IntRange(min=1),
+    help="Hear this channel alone.  [default: all that have sound]",
+)
 @click.option("--end-silence", default=RULES.silence, show_default=True, type=ABOVE_ZERO,
               help="Seconds without a letter, after words, that end an utterance.")  # fmt: skip
 @click.option("--end-length", default=RULES.length, show_default=True, type=click.FloatRange(1, 600),
               help="Seconds after which an utterance is ended between two words.")  # fmt: skip
 @click.option("--end-idle", default=RULES.idle, show_default=True, type=ABOVE_ZERO,
               help="Seconds without a letter, before any word, after which the utterance begins anew.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: events `partial` and `final`.")
-@click.option("--log", "log_path", type=click.Path(path_type=Path), help="Append every final to this file, as JSON.")
-@click.option("--save", type=click.Path(path_type=Path), help="Folder for every utterance as WAV, with a manifest.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line: events `partial` and `final`."
+)
+@click.option(
+    "--log",
+    "log_path",
+    type=click.Path(path_type=Path),
+    help="Append every final to this file, as JSON.",
+)
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    help="Folder for every utterance as WAV, with a manifest.",
+)
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Threads of the interpreter.",
+)
 @decoding_options
 def listen(
     model: Path, device: str | None, wait: bool, stdin: bool, rate: int, channels: int, sample_format: str,
@@ -77,7 +125,9 @@ def listen(
     Ctrl-C, or the end of the input, ends it with the last words transcribed.
     """
     if (device is not None) + stdin + (path is not None) > 1:
-        raise InputError("--device, --stdin and --file are three sources of sound: give one of them")
+        raise InputError(
+            "--device, --stdin and --file are three sources of sound: give one of them"
+        )
     try:
         rules = EndpointRules(idle=end_idle, silence=end_silence, length=end_length)
     except ValueError as error:
@@ -86,8 +136,14 @@ def listen(
     listener = Listener(recognizer, rules)
     sample_rate = recognizer.specification.features.sample_rate
     with contextlib.ExitStack() as opened:
-        transcript = opened.enter_context(contextlib.closing(JsonLines(log_path))) if log_path else None
-        recordings = opened.enter_context(contextlib.closing(Recordings(save, sample_rate))) if save else None
+        transcript = (
+            opened.enter_context(contextlib.closing(JsonLines(log_path))) if log_path else None
+        )
+        recordings = (
+            opened.enter_context(contextlib.closing(Recordings(save, sample_rate)))
+            if save
+            else None
+        )
         output = _Output(as_json, transcript, recordings)
         stop = opened.enter_context(_stopped_by_signals())
         blocks: Iterator[Block]
@@ -95,7 +151,9 @@ def listen(
             blocks = play(path, stop, channel=channel)
         elif stdin:
             if sys.stdin is None or sys.stdin.closed:
-                raise InputError("standard input is closed: pipe samples into it, or leave out --stdin")
+                raise InputError(
+                    "standard input is closed: pipe samples into it, or leave out --stdin"
+                )
             blocks = raw_pcm(sys.stdin.fileno(), rate, sample_format, channels, stop)
         else:
             blocks = opened.enter_context(Microphone(device, sample_rate, wait)).blocks(stop)
@@ -130,7 +188,9 @@ def _stopped_by_signals() -> Iterator[Event]:
 class _Output:
     """Where partials and finals go."""
 
-    def __init__(self, as_json: bool, transcript: JsonLines | None, recordings: Recordings | None) -> None:
+    def __init__(
+        self, as_json: bool, transcript: JsonLines | None, recordings: Recordings | None
+    ) -> None:
         self._as_json, self._transcript, self._recordings = as_json, transcript, recordings
         self._line = LiveLine()
         self._partial = ""
@@ -153,7 +213,9 @@ class _Output:
     def _finals(self, finals: list[Utterance], listener: Listener, captured: float) -> None:
         for utterance in finals:
             # Sound that had to pass until the end was clear, waiting in a queue, and computing.
-            event = final_event(utterance, listener.heard - utterance.end + time.monotonic() - captured)
+            event = final_event(
+                utterance, listener.heard - utterance.end + time.monotonic() - captured
+            )
             self._line.clear()
             if self._as_json:
                 _print_json(event)
@@ -168,7 +230,9 @@ class _Output:
             if self._recordings:
                 self._recordings.add(utterance)
         except OSError as error:  # a full disk is no reason to stop listening
-            log.warning("%s: an utterance could not be kept: %r", error.strerror or error, utterance.text)
+            log.warning(
+                "%s: an utterance could not be kept: %r", error.strerror or error, utterance.text
+            )
 
 
 def _print_json(event: dict[str, Any]) -> None:

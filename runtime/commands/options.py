@@ -38,8 +38,14 @@ def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option("--lm", type=click.Path(path_type=Path),
                   help="Language model of `ds2edge lm build`, or `pretrained`: one of general English.")  # fmt: skip
-    @click.option("--lm-weight", type=click.FloatRange(min=0), help=f"Of --lm.  [default: {WEIGHTS.language_model}]")
-    @click.option("--word-bonus", type=float, help=f"For each word, with --lm.  [default: {WEIGHTS.word}]")
+    @click.option(
+        "--lm-weight",
+        type=click.FloatRange(min=0),
+        help=f"Of --lm.  [default: {WEIGHTS.language_model}]",
+    )
+    @click.option(
+        "--word-bonus", type=float, help=f"For each word, with --lm.  [default: {WEIGHTS.word}]"
+    )
     @click.option("--hotwords", multiple=True, callback=_phrases, metavar="WORD[,WORD...]|@FILE",
                   help="Words and phrases to expect, or a file with one a line; once or more.")  # fmt: skip
     @click.option("--beam", type=click.IntRange(1, 1000),
@@ -55,7 +61,11 @@ def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _decoder(
-    lm: Path | None, lm_weight: float | None, word_bonus: float | None, hotwords: list[str], beam: int | None
+    lm: Path | None,
+    lm_weight: float | None,
+    word_bonus: float | None,
+    hotwords: list[str],
+    beam: int | None,
 ) -> DecoderFactory:
     if lm is None:
         for option, value in (("--lm-weight", lm_weight), ("--word-bonus", word_bonus)):
@@ -83,7 +93,9 @@ def _refuse_arpa(path: Path) -> None:
     except OSError:  # loading it says what is wrong
         return
     if begins.lstrip().startswith(b"\\data\\"):
-        raise InputError(f"{path}: an ARPA file: `ds2edge lm convert {path} -o lm.ds2lm` makes what --lm takes")
+        raise InputError(
+            f"{path}: an ARPA file: `ds2edge lm convert {path} -o lm.ds2lm` makes what --lm takes"
+        )
 
 
 def _read_list(path: Path) -> list[str]:

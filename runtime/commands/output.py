@@ -16,13 +16,17 @@ from ds2edge.runtime.errors import InputError
 def require_writable(path: Path, such_as: str = "") -> None:
     """InputError if a file cannot be written there. Its folder is made. `such_as`: a name for it, in a message."""
     if path.is_dir():
-        raise InputError(f"{path}: is a folder: name the file to write{f', such as {path / such_as}' * bool(such_as)}")
+        raise InputError(
+            f"{path}: is a folder: name the file to write{f', such as {path / such_as}' * bool(such_as)}"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}): choose another place") from None
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}): choose another place"
+        ) from None
 
 
 class Output:
@@ -47,7 +51,12 @@ class Output:
     def __enter__(self) -> Output:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         if self._file is None or self._path is None:
             return
         try:
@@ -55,6 +64,8 @@ class Output:
             if error is None:
                 os.replace(self._beside, self._path)
         except OSError as full:
-            raise InputError(f"{self._path}: cannot be written ({full.strerror}): make room") from None
+            raise InputError(
+                f"{self._path}: cannot be written ({full.strerror}): make room"
+            ) from None
         finally:
             self._beside.unlink(missing_ok=True)

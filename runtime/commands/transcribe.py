@@ -37,9 +37,21 @@ SHOWN = 8  # pieces of an alphabet
               help="File for the result; a folder, where several files become subtitles.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True,
               help="What is written: text, words with times and confidence, or subtitles.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json: one JSON object a file.")
-@click.option("--channel", type=click.IntRange(min=1), help="Hear this channel alone.  [default: all that have sound]")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="The same as --format json: one JSON object a file."
+)
+@click.option(
+    "--channel",
+    type=click.IntRange(min=1),
+    help="Hear this channel alone.  [default: all that have sound]",
+)
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Threads of the interpreter.",
+)
 @decoding_options
 def transcribe(
     audio: tuple[Path, ...], model: Path, output: Path | None, form: str, as_json: bool, channel: int | None,
@@ -55,7 +67,9 @@ def transcribe(
     several = len(files) > 1 or any(path.is_dir() for path in audio)
     apart = several and form in ("srt", "vtt")
     if apart and output is None:
-        raise InputError(f"--format {form} of several files: give -o FOLDER, which gets one of each")
+        raise InputError(
+            f"--format {form} of several files: give -o FOLDER, which gets one of each"
+        )
     recognizer = Recognizer(model, threads, decoder)
     heard, spent, failed = 0.0, 0.0, 0
     with Output(None if apart else output) as out:
@@ -143,7 +157,11 @@ def info(model: Path, as_json: bool) -> None:
 
 def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
     features, graph = specification.features, specification.graph
-    kind = f"log-mel, {features.mel_bands} bands" if features.mel_bands else f"linear spectrogram, {features.bins} bins"
+    kind = (
+        f"log-mel, {features.mel_bands} bands"
+        if features.mel_bands
+        else f"linear spectrogram, {features.bins} bins"
+    )
     milliseconds = 1000 / features.sample_rate
     window, hop = features.window * milliseconds, features.hop * milliseconds
     rows = [
@@ -154,9 +172,15 @@ def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
     if graph is not None:
         step = 1000 * specification.step_seconds
         latency = (graph.chunk_steps + graph.lookahead) * step + window - hop
-        future, answer = f"lookahead {graph.lookahead} steps", f"at most {latency:g} ms from a sound to its letter"
+        future, answer = (
+            f"lookahead {graph.lookahead} steps",
+            f"at most {latency:g} ms from a sound to its letter",
+        )
         if graph.layers:
-            future, answer = f"bidirectional: {', '.join(graph.layers)}", "hears whole clips: no letter before the end"
+            future, answer = (
+                f"bidirectional: {', '.join(graph.layers)}",
+                "hears whole clips: no letter before the end",
+            )
         rows += [
             ("graph", f"{graph.mode}, {graph.chunk_steps} steps of {step:g} ms, {future}"),
             ("latency", f"{answer}, computing aside"),
@@ -164,7 +188,11 @@ def _card(specification: Specification, path: Path) -> list[tuple[str, str]]:
         ]
         if graph.calibration_clips:
             rows.append(("calibration", f"{graph.calibration_clips} clips"))
-    rows += [(key.replace("_", " "), _fact(value)) for key, value in specification.training.items() if value != ""]
+    rows += [
+        (key.replace("_", " "), _fact(value))
+        for key, value in specification.training.items()
+        if value != ""
+    ]
     try:
         rows.append(("interpreter", f"{find_interpreter()[1]} (on this machine)"))
     except InputError as error:

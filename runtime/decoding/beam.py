@@ -57,11 +57,17 @@ class _Text:
     )
 
     def __init__(self, parent: _Text | None, word: str, state: State) -> None:
-        self.parent, self.word, self.state = parent, word, state  # the word with its space, if it is over too
+        self.parent, self.word, self.state = (
+            parent,
+            word,
+            state,
+        )  # the word with its space, if it is over too
         self.open = "" if word.endswith(" ") else word
         self.start: _Text = parent if parent and self.open else self  # its words that are over
         self.length: int = len(word) + (parent.length if parent else 0)
-        self.longer: dict[str, _Text] = parent.longer if parent and self.open else {}  # of one word more than these
+        self.longer: dict[str, _Text] = (
+            parent.longer if parent and self.open else {}
+        )  # of one word more than these
         # Probability of all paths that say it: those that end in a blank, and those that end in each of its last
         # symbols; relative to the best text of the beam. `next`: of the step that is being computed.
         self.blank = self.next_blank = 0.0
@@ -84,7 +90,11 @@ class BeamDecoder(WordDecoder):
     """The text of the highest probability over all its paths, with what `Fusion` adds, however it is chunked."""
 
     def __init__(
-        self, alphabet: Sequence[str], step_seconds: float, fusion: Fusion | None = None, beam: int = BEAM
+        self,
+        alphabet: Sequence[str],
+        step_seconds: float,
+        fusion: Fusion | None = None,
+        beam: int = BEAM,
     ) -> None:
         """`step_seconds`: audio per step. InputError for a hot word that the alphabet cannot spell."""
         super().__init__(alphabet, step_seconds)
@@ -146,7 +156,9 @@ class BeamDecoder(WordDecoder):
         if self._symbols[self._best].strip():
             self._letter = self._steps
         followed = min(LEAST, highest)
-        likely = sorted(((p, symbol) for symbol, p in enumerate(row) if p >= followed), reverse=True)
+        likely = sorted(
+            ((p, symbol) for symbol, p in enumerate(row) if p >= followed), reverse=True
+        )
         enough = self._enough([p for p, _ in likely])
         self._reached: dict[_Text, None] = {}  # texts of this step, in a fixed order, for ties
         for text in self._beam:

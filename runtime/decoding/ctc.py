@@ -150,7 +150,9 @@ class GreedyDecoder(WordDecoder):
 
     def words(self) -> list[Word]:
         """All words so far, the one still open included."""
-        return self._words + [self._word(symbols) for symbols in split_words(self._symbols) if symbols]
+        return self._words + [
+            self._word(symbols) for symbols in split_words(self._symbols) if symbols
+        ]
 
     def take(self, open_word: bool = True) -> list[Word]:
         """The words so far, which the decoder forgets: a stream without end must. `open_word`: the last one too."""

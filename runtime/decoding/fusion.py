@@ -28,7 +28,9 @@ class Weights:
     """Of the parts of a score, in nats but for the first."""
 
     language_model: float = 0.4  # factor of its log-probabilities
-    word: float = 2.0  # for each word: makes up for what the language model takes from texts of many words
+    word: float = (
+        2.0  # for each word: makes up for what the language model takes from texts of many words
+    )
     unknown: float = -12.0  # for each word that is neither in the language model nor hot
     hot: float = 1.5  # for each symbol of a hot word in its shortest spelling: a letter, or a piece
 
@@ -57,7 +59,9 @@ class Fusion:
         self.hotwords = HotWords(hotwords)
         if language_model:
             self._best_completion = functools.lru_cache(COMPLETIONS)(language_model.best_completion)
-        self._unknown = self._weighted(language_model.log_probability((), UNKNOWN)) if language_model else 0.0
+        self._unknown = (
+            self._weighted(language_model.log_probability((), UNKNOWN)) if language_model else 0.0
+        )
         self.start = State("", (START,), 0.0, 0.0, self.hotwords.start)
 
     def spelled_in(self, alphabet: Sequence[str]) -> Fusion:

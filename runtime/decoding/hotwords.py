@@ -50,7 +50,9 @@ class HotWords:
         self._root = Place()
         for phrase in self.phrases:
             place = self._root
-            for letter, symbols in zip(phrase, _symbols_needed(phrase, self._alphabet), strict=True):
+            for letter, symbols in zip(
+                phrase, _symbols_needed(phrase, self._alphabet), strict=True
+            ):
                 place = place.longer.setdefault(letter, Place())
                 place.symbols = max(place.symbols, symbols)
             place.complete = symbols
@@ -85,7 +87,11 @@ class HotWords:
         """Indexes of the symbols with which a phrase goes on, begins or completes itself."""
         wanted = self._wanted.get(id(match.place))
         if wanted is None:
-            wanted = [index for index, symbol in enumerate(self._alphabet) if self._leads_on(match.place, symbol)]
+            wanted = [
+                index
+                for index, symbol in enumerate(self._alphabet)
+                if self._leads_on(match.place, symbol)
+            ]
             self._wanted[id(match.place)] = wanted
         return wanted
 
@@ -110,7 +116,9 @@ def _symbols_needed(phrase: str, alphabet: Sequence[str]) -> list[float]:
     text = f" {phrase} "
     needed = [0.0, 0.0]  # the space before counts no more than the one after
     for end in range(2, len(text) + 1):
-        starts = [start for start in range(max(0, end - longest), end) if text[start:end] in symbols]
+        starts = [
+            start for start in range(max(0, end - longest), end) if text[start:end] in symbols
+        ]
         needed.append(min((needed[start] + 1 for start in starts), default=math.inf))
     needed = list(accumulate(reversed(needed), min))[::-1]
     if needed[-2] == math.inf:

@@ -62,7 +62,9 @@ class LanguageModel:
         # As memory views: numpy's own bisection takes several times as long on ranges as short as these.
         self._words = [np.ascontiguousarray(level.words, np.uint32).data for level in levels]
         self._children = [np.ascontiguousarray(level.children, np.uint32).data for level in levels]
-        self._log_probability = [np.ascontiguousarray(level.log_probability, np.float32).data for level in levels]
+        self._log_probability = [
+            np.ascontiguousarray(level.log_probability, np.float32).data for level in levels
+        ]
         self._back_off = [np.ascontiguousarray(level.back_off, np.float32).data for level in levels]
 
     @property
@@ -112,7 +114,11 @@ class LanguageModel:
         """The ids of the words that begin so, from the first to before the last, and the highest log p(word)."""
         first = bisect_left(self.vocabulary, prefix, len(SPECIAL))
         end = bisect_left(self.vocabulary, prefix + AFTER, first)
-        return (first, end, float(self.levels[0].log_probability[first:end].max())) if end > first else None
+        return (
+            (first, end, float(self.levels[0].log_probability[first:end].max()))
+            if end > first
+            else None
+        )
 
     def to_bytes(self) -> bytes:
         """The model as an .npz file: `format`, `vocabulary` (UTF-8, a word a line) and the arrays of each `Level`.
@@ -141,14 +147,18 @@ class LanguageModel:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 if int(arrays["format"]) > FORMAT:
-                    raise InputError(f"{path}: this language model is of a newer ds2edge: upgrade it")
+                    raise InputError(
+                        f"{path}: this language model is of a newer ds2edge: upgrade it"
+                    )
                 vocabulary = arrays["vocabulary"].tobytes().decode().split("\n")
                 order = sum(name.startswith("words") for name in arrays.files)
                 levels = [_level(arrays, number, order) for number in range(1, order + 1)]
         except InputError:
             raise
         except BROKEN:
-            raise InputError(f"{path}: cut short, or not a language model of `ds2edge lm build`") from None
+            raise InputError(
+                f"{path}: cut short, or not a language model of `ds2edge lm build`"
+            ) from None
         return cls(vocabulary, levels)
 
     def _find(self, words: tuple[int, ...]) -> int | None:
@@ -172,8 +182,16 @@ def _rounded(logarithms: Floats) -> Floats:
 
 
 def _level(arrays: Any, number: int, order: int) -> Level:
-    words, log_probability = arrays[f"words{number}"], arrays[f"log_probability{number}"].astype(np.float32)
+    words, log_probability = (
+        arrays[f"words{number}"],
+        arrays[f"log_probability{number}"].astype(np.float32),
+    )
     if number == order:
-        return Level(words, log_probability, np.zeros(len(words), np.float32), np.zeros(len(words) + 1, np.uint32))
+        return Level(
+            words,
+            log_probability,
+            np.zeros(len(words), np.float32),
+            np.zeros(len(words) + 1, np.uint32),
+        )
     children = np.cumsum(np.append(np.uint32(0), arrays[f"children{number}"]), dtype=np.uint32)
     return Level(words, log_probability, arrays[f"back_off{number}"].astype(np.float32), children)

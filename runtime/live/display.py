@@ -44,7 +44,9 @@ class LiveLine:
 
 def decibels(samples: npt.NDArray[np.generic]) -> float:
     """Root mean square level of the loudest channel in dB of full scale, at least `QUIETEST`."""
-    power = float(np.square(to_float(samples), dtype=np.float64).mean(0).max()) if len(samples) else 0.0
+    power = (
+        float(np.square(to_float(samples), dtype=np.float64).mean(0).max()) if len(samples) else 0.0
+    )
     return max(QUIETEST, 10 * float(np.log10(max(power, 1e-12))))
 
 

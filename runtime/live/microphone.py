@@ -24,7 +24,10 @@ CAPACITY = 10.0  # seconds of sound that may wait for the recogniser
 BUFFER = 0.05  # seconds in one callback
 SILENT = 3.0  # seconds without a callback after which a microphone counts as lost
 REPORT = 10.0  # seconds between two reports of dropped sound
-RETRY = (0.5, 30.0)  # seconds before the first try to open it again, and at most; doubled from try to try
+RETRY = (
+    0.5,
+    30.0,
+)  # seconds before the first try to open it again, and at most; doubled from try to try
 USUAL_RATES = (8000, 16000, 22050, 32000, 44100, 48000, 96000)  # Hz
 OVERFLOW = 2  # flag of a callback before which sound was lost
 INVALID_RATE, INVALID_CHANNELS = -9997, -9998  # PortAudio's error numbers
@@ -121,7 +124,12 @@ class Microphone:
         self._audio = pyaudio.PyAudio()  # anew each time: it lists the devices only once
         device = choose(devices(self._audio), self._name)
         # As wanted; at the device's own rate; with all its channels: some refuse to convert.
-        wishes = [(self._rate, 1), (device.rate, 1), (self._rate, device.channels), (device.rate, device.channels)]
+        wishes = [
+            (self._rate, 1),
+            (device.rate, 1),
+            (self._rate, device.channels),
+            (device.rate, device.channels),
+        ]
         for rate, channels in dict.fromkeys(wishes):
             try:
                 self._stream = self._open_at(device, rate, channels)
@@ -133,7 +141,9 @@ class Microphone:
                 self.heard_name, self._index = device.name, device.index
                 log.info("listening to %s at %d Hz", device.name, rate)
                 return
-        raise InputError(f"{device.name}: cannot be opened ({reason.strerror or reason}): is another program using it?")
+        raise InputError(
+            f"{device.name}: cannot be opened ({reason.strerror or reason}): is another program using it?"
+        )
 
     def _open_at(self, device: Device, rate: int, channels: int) -> Any:
         pyaudio = load_pyaudio()
@@ -194,7 +204,13 @@ def devices(audio: Any) -> list[Device]:
         default = None
     found = (audio.get_device_info_by_index(index) for index in range(audio.get_device_count()))
     return [
-        Device(d["index"], d["name"], int(d["maxInputChannels"]), int(d["defaultSampleRate"]), d["index"] == default)
+        Device(
+            d["index"],
+            d["name"],
+            int(d["maxInputChannels"]),
+            int(d["defaultSampleRate"]),
+            d["index"] == default,
+        )
         for d in found
         if d["maxInputChannels"] > 0
     ]
@@ -216,10 +232,14 @@ def choose(inputs: list[Device], name: str | None) -> Device:
         chosen = [device for device in inputs if device.default] or inputs[:1]
     else:
         chosen = [device for device in inputs if device.name == name]
-        chosen = chosen or [device for device in inputs if name.casefold() in device.name.casefold()]
+        chosen = chosen or [
+            device for device in inputs if name.casefold() in device.name.casefold()
+        ]
     if len(chosen) == 1:
         return chosen[0]
     known = ", ".join(repr(device.name) for device in chosen or inputs) or "none"
     if chosen:
         raise InputError(f"{name!r} is the name of several microphones: {known}")
-    raise InputError(f"no microphone {name!r} (there are: {known})" if name else "no microphone found")
+    raise InputError(
+        f"no microphone {name!r} (there are: {known})" if name else "no microphone found"
+    )

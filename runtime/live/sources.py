@@ -49,7 +49,9 @@ class Block:
         return Block(samples, self.rate, self.captured)
 
 
-def raw_pcm(descriptor: int, rate: int, sample_format: str, channels: int, stop: Event) -> Iterator[Block]:
+def raw_pcm(
+    descriptor: int, rate: int, sample_format: str, channels: int, stop: Event
+) -> Iterator[Block]:
     """Interleaved samples, until the end of the file or `stop`; what the header of a WAV says goes before `rate` etc.
 
     How they arrive changes nothing; a last sample that is cut short is dropped. InputError for a WAV whose samples are
@@ -80,7 +82,9 @@ def raw_pcm(descriptor: int, rate: int, sample_format: str, channels: int, stop:
         if left < kind.itemsize * channels:  # what follows the sound of a WAV is none
             return
     if pending and not stop.is_set():
-        log.warning("standard input ended in the middle of a sample: its %d bytes are dropped", len(pending))
+        log.warning(
+            "standard input ended in the middle of a sample: its %d bytes are dropped", len(pending)
+        )
 
 
 def _arriving(descriptor: int, stop: Event) -> Iterator[bytes]:
@@ -96,7 +100,9 @@ def _arriving(descriptor: int, stop: Event) -> Iterator[bytes]:
                 return
 
 
-def play(path: Path, stop: Event, seconds: float = 0.1, channel: int | None = None) -> Iterator[Block]:
+def play(
+    path: Path, stop: Event, seconds: float = 0.1, channel: int | None = None
+) -> Iterator[Block]:
     """A sound file in blocks of `seconds`, each when its last sample would have been heard, until `stop`."""
     audio = AudioFile(path, channel)
     started, heard = time.monotonic(), 0

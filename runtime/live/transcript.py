@@ -75,13 +75,17 @@ class Recordings:
         try:
             soundfile.write(beside, utterance.sound, self._rate, subtype="PCM_16", format="WAV")
             os.replace(beside, self._folder / name)
-        except soundfile.LibsndfileError:  # it does not tell what the system said; the disk is full, as a rule
+        except (
+            soundfile.LibsndfileError
+        ):  # it does not tell what the system said; the disk is full, as a rule
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
         finally:
             beside.unlink(missing_ok=True)
         seconds = round(len(utterance.sound) / self._rate, 3)
         split = "dev" if self._kept % DEV_EVERY == DEV_EVERY // 2 else "train"
-        self._manifest.append({"audio": name, "text": utterance.text, "duration": seconds, "split": split})
+        self._manifest.append(
+            {"audio": name, "text": utterance.text, "duration": seconds, "split": split}
+        )
         self._kept += 1
 
     def close(self) -> None:

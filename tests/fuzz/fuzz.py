@@ -25,7 +25,23 @@ from pathlib import Path
 SLOWEST = 5.0  # seconds for one input
 MOST_MEMORY = 3 << 30  # bytes of address space beyond what the process begins with
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-TEXT = ('"', "\\", "\0", "{", "}", "\u00a0", "1e999", "-1", "NaN", "null", "\ud800", "9" * 400, "\n", "\t", "[" * 500)
+TEXT = (
+    '"',
+    "\\",
+    "\0",
+    "{",
+    "}",
+    "\u00a0",
+    "1e999",
+    "-1",
+    "NaN",
+    "null",
+    "\ud800",
+    "9" * 400,
+    "\n",
+    "\t",
+    "[" * 500,
+)
 
 
 def mutate(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
@@ -80,7 +96,11 @@ def sounds(folder: Path) -> list[bytes]:
         sys.path.insert(0, str(Path(__file__).parent.parent))
         from support import film
 
-        for name, codec, rate in (("a.m4a", "aac", 16000), ("a.webm", "libopus", 48000), ("a.wma", "wmav2", 44100)):
+        for name, codec, rate in (
+            ("a.m4a", "aac", 16000),
+            ("a.webm", "libopus", 48000),
+            ("a.wma", "wmav2", 44100),
+        ):
             film(folder / name, codec, sound, rate)
             made.append((folder / name).read_bytes())
     return made
@@ -144,7 +164,10 @@ def specification(path: Path) -> None:
 ROOT = Path(__file__).parent.parent.parent
 ARPA = (b"\\data\\\nngram 1=4\nngram 2=2\n\n\\1-grams:\n-99\t<s>\t-0.3\n-0.5\t</s>\n-0.6\ta\t-0.2\n-0.7\tb\t-0.1\n\n"
         b"\\2-grams:\n-0.2\tb a\n-0.4\t<s> b\n\n\\end\\\n")  # fmt: skip
-MANIFEST = b'{"audio": "a.wav", "text": "On 3/4 at 5:30, $5.50 for 1,000 (2%)!", "duration": 1, "split": "train"}\n' * 3
+MANIFEST = (
+    b'{"audio": "a.wav", "text": "On 3/4 at 5:30, $5.50 for 1,000 (2%)!", "duration": 1, "split": "train"}\n'
+    * 3
+)
 TABLE = b'audio,text,split\na.wav,"one, two",train\nb.wav,x,dev\n'
 
 
@@ -160,10 +183,16 @@ TARGETS: dict[str, tuple[Callable[[Path], None], Callable[[Path], list[bytes]]]]
     "pipe": (hear_piped, sounds),
     "manifest": (manifest, lambda folder: [MANIFEST]),
     "table": (table, lambda folder: [TABLE, b"a|one\nb|two|three\n"]),
-    "recipe": (recipe, lambda folder: [path.read_bytes() for path in (ROOT / "train" / "recipes").glob("*.toml")]),
+    "recipe": (
+        recipe,
+        lambda folder: [path.read_bytes() for path in (ROOT / "train" / "recipes").glob("*.toml")],
+    ),
     "arpa": (arpa, lambda folder: [ARPA]),
     "language-model": (language_model, _ds2lm),
-    "specification": (specification, lambda folder: [(ROOT / "tests" / "golden" / "mini.tflite").read_bytes()]),
+    "specification": (
+        specification,
+        lambda folder: [(ROOT / "tests" / "golden" / "mini.tflite").read_bytes()],
+    ),
 }
 
 
@@ -222,7 +251,9 @@ def run(target: str, seed: int, seconds: float, keep: Path) -> int:
             current = keep / f"{target}-{seed}.current"
             if current.exists():
                 current.rename(keep / f"{target}-{seed}-{tried}-killed")
-            (keep / f"{target}-{seed}-{tried}-killed.txt").write_text(f"exit code {worker.exitcode}, or slow")
+            (keep / f"{target}-{seed}-{tried}-killed.txt").write_text(
+                f"exit code {worker.exitcode}, or slow"
+            )
         seed += 1
     return tried
 
@@ -237,7 +268,10 @@ def main() -> None:
     given = options.parse_args()
     given.keep.mkdir(parents=True, exist_ok=True)
     targets = given.target or list(TARGETS)
-    tried = {target: run(target, given.seed, given.seconds / len(targets), given.keep) for target in targets}
+    tried = {
+        target: run(target, given.seed, given.seconds / len(targets), given.keep)
+        for target in targets
+    }
     failures = sorted(given.keep.glob("*.txt"))
     print(json.dumps({"inputs": sum(tried.values()), **tried, "failures": len(failures)}))
     for failure in failures[:20]:

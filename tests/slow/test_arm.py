@@ -74,7 +74,9 @@ def fast_clip(clips):
 
 
 def transcribe(board, processor, model, *clips):
-    return board.python(processor, "-m", "ds2edge.runtime.cli", "transcribe", "--json", "-m", model, *clips)
+    return board.python(
+        processor, "-m", "ds2edge.runtime.cli", "transcribe", "--json", "-m", model, *clips
+    )
 
 
 def texts(done):
@@ -100,7 +102,9 @@ def test_a_64_bit_board_says_the_same_words(board, clips, fast_clip, system):
     ("system", "processor"),
     [pytest.param(s, p, id=f"{s.suite}-{p}") for s in (BOOKWORM, TRIXIE) for p in s.processors],
 )
-def test_a_64_bit_board_computes_the_same_logits_bit_for_bit(board, clips, tmp_path, system, processor):
+def test_a_64_bit_board_computes_the_same_logits_bit_for_bit(
+    board, clips, tmp_path, system, processor
+):
     there, here = logits_there_and_here(board(system), processor, GOLDEN, clips, tmp_path)
     np.testing.assert_array_equal(there, here)
 
@@ -118,7 +122,11 @@ def test_a_32_bit_board_says_the_same_words_from_the_armv7_model(board, ds2edge,
 def test_a_32_bit_board_refuses_in_one_line_what_it_cannot_do(board, clips, fast_clip):
     pi, processor = board(BOOKWORM_32), BOOKWORM_32.processors[0]
     for model, clip, says in [
-        (GOLDEN, clips[0], "cannot run a model of mode int8: make one with `ds2edge convert --mode armv7`"),
+        (
+            GOLDEN,
+            clips[0],
+            "cannot run a model of mode int8: make one with `ds2edge convert --mode armv7`",
+        ),
         (ARMV7, fast_clip, "pip install soxr, or give 16000 Hz"),
     ]:
         done = transcribe(pi, processor, model, clip)

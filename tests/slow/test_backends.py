@@ -48,7 +48,9 @@ learning_rate = 1e-2
 """
 
 
-@pytest.mark.parametrize(("backend", "cell"), [("tensorflow", "gru"), ("jax", "lstm"), ("torch", "gru")])
+@pytest.mark.parametrize(
+    ("backend", "cell"), [("tensorflow", "gru"), ("jax", "lstm"), ("torch", "gru")]
+)
 def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backend, cell):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
@@ -66,13 +68,17 @@ def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backen
     network = Network(tmp_path / "m.tflite")
     frames = np.resize(babble(1.0), (network.graph.chunk_frames, 32)) * 10
     logits, _ = network.step(frames, network.initial_states())
-    states = {name: np.zeros(shape, np.float32) for name, shape in run.best_model().state_shapes().items()}
+    states = {
+        name: np.zeros(shape, np.float32) for name, shape in run.best_model().state_shapes().items()
+    }
     expected, _ = run.best_model().step(frames[None], states)
     np.testing.assert_allclose(logits, np.asarray(expected)[0], atol=1e-4)
     assert Path(run.folder / "log.csv").exists()
     assert model.count_params() > 1000
     rounded = Run.open(tmp_path / "qat")
-    assert rounded.last_model()[1][0]["loss"] < losses[0]  # batch norm's statistics trail so short a training
+    assert (
+        rounded.last_model()[1][0]["loss"] < losses[0]
+    )  # batch norm's statistics trail so short a training
     converted = ds2edge("convert", rounded.folder, "-o", tmp_path / "int8.tflite")
     assert converted.returncode == 0, converted.stderr
     assert "ranges as trained" in converted.stderr + converted.stdout

@@ -48,7 +48,9 @@ def test_the_bound_is_counted_from_the_shapes_and_measured(tiny, tmp_path):
     convolutions = 5 * 11 * 4, 3 * 7 * 4 * 4
     assert found["bytes_per_step"] == recurrent
     assert found["bytes_per_chunk"] == 4 * recurrent + dense + sum(convolutions)
-    assert found["macs_per_chunk"] == 4 * (recurrent + dense + 41 * convolutions[0] + bins * convolutions[1])
+    assert found["macs_per_chunk"] == 4 * (
+        recurrent + dense + 41 * convolutions[0] + bins * convolutions[1]
+    )
     assert set(found["milliseconds"]) == set(found["of_bound"])
     assert all(spent > 0 for spent in found["milliseconds"].values())
     assert found["of_bound"][found["bound"]] == 1
@@ -74,7 +76,14 @@ def test_others_ways_compute_the_same_network(tiny, tmp_path):
     rows = {row["way"]: row for row in found["ways"]}
     assert set(rows) | set(found["failed"]) >= {
         *("kit int8", "kit dynamic", "kit float32", "kit int8, default Interpreter"),
-        *("while float32", "while dynamic", "while int8", "unrolled float32", "unrolled dynamic", "unrolled int8"),
+        *(
+            "while float32",
+            "while dynamic",
+            "while int8",
+            "unrolled float32",
+            "unrolled dynamic",
+            "unrolled int8",
+        ),
         *("fused LSTM float32", "fused LSTM int8"),
     }
     # What the converter cannot do may change with its version, but not that the rest works.
@@ -88,7 +97,9 @@ def test_others_ways_compute_the_same_network(tiny, tmp_path):
     assert rows["kit int8"]["partitions"] == 1
     for way, row in rows.items():
         if "float32" in way and "LSTM" not in way:
-            told = any(f"{way}, 4 wanted" in line or line.startswith(f"{way} takes") for line in missed)
+            told = any(
+                f"{way}, 4 wanted" in line or line.startswith(f"{way} takes") for line in missed
+            )
             assert told == (row["to kit int8"] < 4), way
 
 
@@ -111,10 +122,17 @@ def test_a_learning_curve_is_in_the_order_of_hours(tmp_path):
         with (tmp_path / name / "log.csv").open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["epoch", "loss", "dev_wer", "dev_cer", "seconds"])
-            rows.writerows([epoch, 9.0, 90 - epoch, 40 - epoch, 90] for epoch in range(1, epochs + 1))
-    done = run("learning_curve.py", tmp_path / "all", tmp_path / "half", "-o", tmp_path / "curve.png")
+            rows.writerows(
+                [epoch, 9.0, 90 - epoch, 40 - epoch, 90] for epoch in range(1, epochs + 1)
+            )
+    done = run(
+        "learning_curve.py", tmp_path / "all", tmp_path / "half", "-o", tmp_path / "curve.png"
+    )
     assert done.returncode == 0, done.stderr
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[2:]]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in done.stdout.splitlines()[2:]
+    ]
     assert [row[:3] for row in rows] == [["4.00", "2", "3"], ["8.00", "3", "4"]]
     assert rows[0][3:] == rows[1][3:]  # of the same weights
     assert (tmp_path / "curve.png").stat().st_size > 10_000

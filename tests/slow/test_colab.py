@@ -23,12 +23,23 @@ def test_the_notebook_trains_converts_compares_and_transcribes(tmp_path, monkeyp
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
-    nbclient.NotebookClient(notebook, timeout=800, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=800, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     printed = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()) if "text" in output
+        output.get("text", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if "text" in output
     )
     assert "error:" not in printed
     assert "Traceback" not in printed
-    for words in ("epoch 1 of 1", "WER", "0 float tensors inside", "model.tflite (int8)", "model.tflite: "):
+    for words in (
+        "epoch 1 of 1",
+        "WER",
+        "0 float tensors inside",
+        "model.tflite (int8)",
+        "model.tflite: ",
+    ):
         assert words in printed
     assert {"model.tflite", "run", "report"} <= {path.name for path in tmp_path.iterdir()}

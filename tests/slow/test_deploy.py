@@ -35,7 +35,10 @@ def missing() -> str:
             return f"{program} is not installed (openssh-client)"
     # A wheel of any content, as nothing is installed.
     check = subprocess.run(
-        ["sh", INSTALLER, "--check", "--wheel", INSTALLER], capture_output=True, text=True, check=False
+        ["sh", INSTALLER, "--check", "--wheel", INSTALLER],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if check.returncode:
         return f"this machine would be refused: {check.stderr.strip()}"
@@ -51,17 +54,27 @@ class Board:
     """An sshd of this user, and the home that it gives."""
 
     def __init__(self, folder: Path) -> None:
-        self.home, self.programs, self.temporary = folder / "home", folder / "programs", folder / "temporary"
+        self.home, self.programs, self.temporary = (
+            folder / "home",
+            folder / "programs",
+            folder / "temporary",
+        )
         for path in (self.home, self.programs, self.temporary):
             path.mkdir()
         for name in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True
+            )
         for name, script in (("systemctl", SYSTEMCTL), ("loginctl", "#!/bin/sh\n")):
             self.put_program(name, script)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         # pip must find its index there as it does here.
-        kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith("PIP_") or "proxy" in name.lower()
+        }
         self.environment = {
             **kept, "HOME": str(self.home), "PATH": f"{self.programs}:/usr/bin:/bin", "TMPDIR": str(self.temporary),
         }  # fmt: skip
@@ -72,10 +85,16 @@ class Board:
             "SetEnv": " ".join(f'"{name}={value}"' for name, value in self.environment.items()),
             "Subsystem": "sftp internal-sftp",
         }  # fmt: skip
-        (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+        (folder / "sshd_config").write_text(
+            "".join(f"{name} {value}\n" for name, value in settings.items())
+        )
         if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)  # where sshd of root locks itself up; made by its service elsewhere
-        self._sshd = subprocess.Popen([SSHD, "-D", "-f", folder / "sshd_config", "-E", folder / "sshd.log"])
+            Path("/run/sshd").mkdir(
+                exist_ok=True
+            )  # where sshd of root locks itself up; made by its service elsewhere
+        self._sshd = subprocess.Popen(
+            [SSHD, "-D", "-f", folder / "sshd_config", "-E", folder / "sshd.log"]
+        )
         self.key = f"IdentityFile={folder / 'user'}"
         self.options = [f"Port={port}", "IdentitiesOnly=yes", "StrictHostKeyChecking=accept-new"]
         self.options += [f"UserKnownHostsFile={folder / 'known'}"]
@@ -128,14 +147,15 @@ def wheel(tmp_path_factory):
 def changed_wheel(wheel, tmp_path_factory):
     """One of the same version that writes something else."""
     path = tmp_path_factory.mktemp("changed") / wheel.name
-    with zipfile.ZipFile(wheel) as original, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as changed:
+    with (
+        zipfile.ZipFile(wheel) as original,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as changed,
+    ):
         for member in original.infolist():
             content = original.read(member)
             if member.filename == "ds2edge/runtime/recognizer.py":
                 content += b"\n\nimport dataclasses\n_transcribe = Recognizer.transcribe\n"
-                content += (
-                    b"Recognizer.transcribe = lambda *a: dataclasses.replace(_transcribe(*a), text='what else')\n"
-                )
+                content += b"Recognizer.transcribe = lambda *a: dataclasses.replace(_transcribe(*a), text='what else')\n"
             changed.writestr(member, content)
     return path
 
@@ -158,7 +178,9 @@ def test_deployed_and_verified_then_a_changed_program_is_found_out_then_upgraded
     prefix = board.home / ".local/share/ds2edge"
     assert (prefix / "model.tflite").read_bytes() == GOLDEN.read_bytes()
     unit = (board.home / ".config/systemd/user/ds2edge.service").read_text()
-    assert f"ExecStart={prefix}/venv/bin/ds2edge listen --wait --model {prefix}/model.tflite" in unit
+    assert (
+        f"ExecStart={prefix}/venv/bin/ds2edge listen --wait --model {prefix}/model.tflite" in unit
+    )
     assert "--user restart ds2edge" in (board.home / "systemctl").read_text()
 
     done = deploy("--clip", CLIP, "--wheel", changed_wheel)
@@ -170,8 +192,12 @@ def test_deployed_and_verified_then_a_changed_program_is_found_out_then_upgraded
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert not any(board.temporary.iterdir())
 
-    done = subprocess.run(["sh", prefix / "install.sh", "--uninstall"], env=board.environment, check=True)
-    assert [path for path in board.home.rglob("*") if not path.is_dir()] == [board.home / "systemctl"]
+    done = subprocess.run(
+        ["sh", prefix / "install.sh", "--uninstall"], env=board.environment, check=True
+    )
+    assert [path for path in board.home.rglob("*") if not path.is_dir()] == [
+        board.home / "systemctl"
+    ]
 
 
 def test_a_board_that_cannot_be_reached_is_one_line(deploy, wheel, tmp_path):
@@ -180,12 +206,18 @@ def test_a_board_that_cannot_be_reached_is_one_line(deploy, wheel, tmp_path):
     says = error_of(deploy("--wheel", wheel, options=(f"Port={port}",)))
     assert says.startswith("error: 127.0.0.1: cannot log in (")
     assert says.endswith("Connection refused): make `ssh 127.0.0.1` work first")
-    assert "cannot log in (ssh: Could not resolve" in error_of(deploy("--wheel", wheel, host="nowhere.invalid"))
+    assert "cannot log in (ssh: Could not resolve" in error_of(
+        deploy("--wheel", wheel, host="nowhere.invalid")
+    )
 
 
 def test_a_key_that_is_refused_is_one_line(deploy, wheel, tmp_path):
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
-    says = error_of(deploy("--wheel", wheel, options=(f"IdentityFile={tmp_path / 'other'}",), own_key=False))
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True
+    )
+    says = error_of(
+        deploy("--wheel", wheel, options=(f"IdentityFile={tmp_path / 'other'}",), own_key=False)
+    )
     assert "cannot log in (" in says
     assert "Permission denied (publickey)" in says
 
@@ -199,7 +231,9 @@ def test_a_missing_file_is_named_before_anything_is_sent(deploy, board, wheel, o
 
 def test_a_clip_in_which_nothing_is_said_is_refused(deploy, wheel, tmp_path):
     soundfile.write(tmp_path / "silence.wav", [0.0] * RATE, RATE)
-    assert "hears nothing in it" in error_of(deploy("--wheel", wheel, "--clip", tmp_path / "silence.wav"))
+    assert "hears nothing in it" in error_of(
+        deploy("--wheel", wheel, "--clip", tmp_path / "silence.wav")
+    )
 
 
 def test_what_the_installer_refuses_is_shown_and_the_board_left_clean(deploy, board, wheel):

@@ -51,7 +51,9 @@ def start(tmp_path_factory):
     rows = [json.loads(line) for line in MINI.read_text().splitlines()]
     for row in rows:
         row["audio"] = str(MINI.parent / row["audio"])
-    train = sorted((row for row in rows if row["split"] == "train"), key=lambda row: abs(row["duration"] - 1.3))
+    train = sorted(
+        (row for row in rows if row["split"] == "train"), key=lambda row: abs(row["duration"] - 1.3)
+    )
     dev = [row for row in rows if row["split"] == "dev"][:3]
     started: list[subprocess.Popen] = []
 
@@ -60,13 +62,19 @@ def start(tmp_path_factory):
         manifest, recipe = folder / f"{clips}.jsonl", folder / f"{clip_norm}.toml"
         manifest.write_text("".join(json.dumps(row) + "\n" for row in train[:clips] + dev))
         recipe.write_text(f"{RECIPE}clip_norm = {clip_norm}\n")
-        known = {key: value for key, value in os.environ.items() if not key.startswith("KERAS_DISTRIBUTION")}
+        known = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith("KERAS_DISTRIBUTION")
+        }
         # One worker of joblib's is this process itself: others would take as long to start as the training.
         environment = {**known, "DS2EDGE_CACHE": str(folder / "cache"), "LOKY_MAX_CPU_COUNT": "1",
                        "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu",
                        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **environment}  # compiles sooner  # fmt: skip
         command = [*program, "train", str(recipe), str(manifest), "-o", str(folder / name)]
-        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+        started.append(
+            subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        )
         return folder / name, started[-1]
 
     yield begin
@@ -103,7 +111,9 @@ def finish(*started: tuple[Path, subprocess.Popen]) -> tuple[list[float], list[s
 def test_under_jax_two_processes_or_devices_follow_one(start):
     port = free_port()
     one = start("one", KERAS_BACKEND="jax")
-    devices = start("devices", KERAS_BACKEND="jax", XLA_FLAGS="--xla_force_host_platform_device_count=2")
+    devices = start(
+        "devices", KERAS_BACKEND="jax", XLA_FLAGS="--xla_force_host_platform_device_count=2"
+    )
     processes = [start("processes", **meeting(process, port)) for process in (0, 1)]
     expected, _ = finish(one)
     assert expected[-1] < 0.95 * expected[0]
@@ -133,9 +143,13 @@ def test_under_tensorflow_two_devices_follow_one(start):
 
 def test_processes_with_different_data_do_not_begin(start):
     port = free_port()
-    started = [start("different", clips=9 + process, **meeting(process, port)) for process in (0, 1)]
+    started = [
+        start("different", clips=9 + process, **meeting(process, port)) for process in (0, 1)
+    ]
     for number, (_, process) in enumerate(started):
         said = process.communicate(timeout=300)[1]
         assert process.returncode == 2, said
         last = said.splitlines()[-1]
-        assert last.startswith(f"error: process {1 - number} has another recipe, or other manifests, than")
+        assert last.startswith(
+            f"error: process {1 - number} has another recipe, or other manifests, than"
+        )

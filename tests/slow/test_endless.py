@@ -12,7 +12,14 @@ from support import GOLDEN, RATE, SPOKEN, int16, speech
 
 pytestmark = pytest.mark.slow
 
-COMMAND = [str(Path(sys.executable).with_name("ds2edge")), "listen", "-m", str(GOLDEN), "--stdin", "--json"]
+COMMAND = [
+    str(Path(sys.executable).with_name("ds2edge")),
+    "listen",
+    "-m",
+    str(GOLDEN),
+    "--stdin",
+    "--json",
+]
 MINUTES = 30
 
 
@@ -29,7 +36,9 @@ def half_hour():
 
 def finals(samples: bytes, block: int) -> list[dict]:
     """Finals of the command when it is given so many samples at a time."""
-    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+    with subprocess.Popen(
+        COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
 
         def write() -> None:
             for first in range(0, len(samples), 2 * block):
@@ -41,7 +50,11 @@ def finals(samples: bytes, block: int) -> list[dict]:
         events = [json.loads(line) for line in process.stdout]
         writer.join()
         assert process.wait() == 0
-    return [{k: v for k, v in e.items() if k not in ("latency", "time")} for e in events if e["event"] == "final"]
+    return [
+        {k: v for k, v in e.items() if k not in ("latency", "time")}
+        for e in events
+        if e["event"] == "final"
+    ]
 
 
 def test_half_an_hour_says_the_same_at_any_block_size(half_hour):
@@ -61,7 +74,14 @@ def test_single_samples_say_the_same(half_hour):
 
 def test_neither_memory_nor_time_grows():
     """The soak that docs/results.md shows for 24 hours, for one."""
-    command = [sys.executable, "benchmarks/soak.py", str(GOLDEN), *map(str, SPOKEN.values()), "--hours", "1"]
+    command = [
+        sys.executable,
+        "benchmarks/soak.py",
+        str(GOLDEN),
+        *map(str, SPOKEN.values()),
+        "--hours",
+        "1",
+    ]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert found["finals"] > 300
     # The allocator's own steps are of 2 to 4 MB (docs/soak.png); were the blocks of the 50 minutes kept, it were 190.

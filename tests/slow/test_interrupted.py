@@ -41,7 +41,9 @@ def setup(tmp_path_factory):
     folder = tmp_path_factory.mktemp("training")
     (folder / "tiny.toml").write_text(RECIPE)
     rows = [json.loads(line) for line in MINI.read_text().splitlines()]
-    chosen = [r for r in rows if r["split"] == "train"][:40] + [r for r in rows if r["split"] == "dev"][:8]
+    chosen = [r for r in rows if r["split"] == "train"][:40] + [
+        r for r in rows if r["split"] == "dev"
+    ][:8]
     lines = [json.dumps(r | {"audio": str(MINI.parent / r["audio"])}) + "\n" for r in chosen]
     (folder / "manifest.jsonl").write_text("".join(lines))
     return folder
@@ -49,7 +51,15 @@ def setup(tmp_path_factory):
 
 def start(setup: Path, run: Path, *options: str, **environment: str) -> subprocess.Popen:
     """The training as a process. What it says goes to a file: a pipe would stay open with a killed one's workers."""
-    command = [COMMAND, "train", str(setup / "tiny.toml"), str(setup / "manifest.jsonl"), "-o", str(run), *options]
+    command = [
+        COMMAND,
+        "train",
+        str(setup / "tiny.toml"),
+        str(setup / "manifest.jsonl"),
+        "-o",
+        str(run),
+        *options,
+    ]
     environment = {**os.environ, "DS2EDGE_CACHE": str(setup / "cache"), **environment}
     with (setup / "said").open("w") as said:
         return subprocess.Popen(command, env=environment, stderr=said)
@@ -88,9 +98,14 @@ def test_killed_at_random_moments_it_ends_where_the_unbroken_one_does(setup, tmp
             kills += 1
     finish(setup, process)
     assert kills >= 1
-    for mine, theirs in zip(weights(tmp_path / "killed"), weights(tmp_path / "unbroken"), strict=True):
+    for mine, theirs in zip(
+        weights(tmp_path / "killed"), weights(tmp_path / "unbroken"), strict=True
+    ):
         np.testing.assert_array_equal(mine, theirs)
-    names = [sorted(path.name for path in (tmp_path / name).glob("*.keras")) for name in ("killed", "unbroken")]
+    names = [
+        sorted(path.name for path in (tmp_path / name).glob("*.keras"))
+        for name in ("killed", "unbroken")
+    ]
     assert set(names[1]) <= set(names[0])  # a killed one may have left a half-written file beside
     assert len([name for name in names[1] if name.startswith("epoch-")]) == 2
 
@@ -100,14 +115,18 @@ def small_disk(tmp_path):
     """A file system of 1 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here (root may)")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_disk_that_is_full_while_saving_is_one_line_and_can_be_resumed(setup, small_disk, tmp_path):
+def test_a_disk_that_is_full_while_saving_is_one_line_and_can_be_resumed(
+    setup, small_disk, tmp_path
+):
     run, filler = small_disk / "run", small_disk / "filler"
     filler.write_bytes(bytes(900_000))
     said = finish(setup, start(setup, run), code=2).splitlines()
@@ -120,4 +139,7 @@ def test_a_disk_that_is_full_while_saving_is_one_line_and_can_be_resumed(setup, 
 
 def test_a_full_disk_under_the_cache_costs_time_alone(setup, small_disk, tmp_path):
     (small_disk / "filler").write_bytes(bytes(1_000_000))
-    finish(setup, start(setup, tmp_path / "run", "--epochs", "1", DS2EDGE_CACHE=str(small_disk / "cache")))
+    finish(
+        setup,
+        start(setup, tmp_path / "run", "--epochs", "1", DS2EDGE_CACHE=str(small_disk / "cache")),
+    )

@@ -25,7 +25,9 @@ def transcribe(model: Path, path: Path) -> tuple[dict, float]:
         "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
     )
     command = [sys.executable, "-c", code, "transcribe", "--json", "-m", str(model), str(path)]
-    printed, kilobytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    printed, kilobytes = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return json.loads(printed), 1024 * int(kilobytes)
 
 

@@ -50,7 +50,9 @@ def logged(log: Path) -> list[str]:
     return [json.loads(line)["text"] for line in lines]
 
 
-def test_the_service_killed_in_the_middle_of_an_utterance_keeps_its_log_whole(tmp_path, installation):
+def test_the_service_killed_in_the_middle_of_an_utterance_keeps_its_log_whole(
+    tmp_path, installation
+):
     pulse = PulsePipe(tmp_path)
     command = Unit("ds2edge.service", installation).command()
     log = installation / "transcript.jsonl"
@@ -58,7 +60,9 @@ def test_the_service_killed_in_the_middle_of_an_utterance_keeps_its_log_whole(tm
     assert str(log) in command
 
     def start() -> subprocess.Popen:
-        process = subprocess.Popen(command, env=pulse.environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command, env=pulse.environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         while b"listening" not in process.stderr.readline():
             assert process.poll() is None
         return process
@@ -93,7 +97,17 @@ def test_killing_at_any_moment_leaves_whole_lines(installation):
     """Sound without end, pushed as fast as it goes: most of the time is spent near a final."""
     sound = (speech(1.3) * 32767).astype("<i2").tobytes()
     log = installation / "log.jsonl"
-    command = [sys.executable, "-m", "ds2edge.runtime.cli", "listen", "-m", str(GOLDEN), "--stdin", "--log", str(log)]
+    command = [
+        sys.executable,
+        "-m",
+        "ds2edge.runtime.cli",
+        "listen",
+        "-m",
+        str(GOLDEN),
+        "--stdin",
+        "--log",
+        str(log),
+    ]
     lines = 0
     for delay in (0.0, 0.003, 0.01, 0.02, 0.05):
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -109,6 +123,12 @@ def test_killing_at_any_moment_leaves_whole_lines(installation):
 
 
 def test_both_units_run_the_same_command_but_for_the_folder_of_the_transcript(installation):
-    user, system = (Unit(name, installation).command() for name in ("ds2edge.service", "ds2edge-system.service"))
-    differing = [(mine, theirs) for mine, theirs in zip(user, system, strict=True) if mine != theirs]
-    assert differing == [(str(installation / "transcript.jsonl"), "/var/lib/ds2edge/transcript.jsonl")]
+    user, system = (
+        Unit(name, installation).command() for name in ("ds2edge.service", "ds2edge-system.service")
+    )
+    differing = [
+        (mine, theirs) for mine, theirs in zip(user, system, strict=True) if mine != theirs
+    ]
+    assert differing == [
+        (str(installation / "transcript.jsonl"), "/var/lib/ds2edge/transcript.jsonl")
+    ]

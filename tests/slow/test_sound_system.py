@@ -37,7 +37,9 @@ def test_alsa_gives_the_exact_samples_and_the_exact_text(tmp_path, monkeypatch):
     exact = np.concatenate(heard)[: len(samples)]
     np.testing.assert_array_equal(exact, int16(samples))
     listener = Listener(Recognizer(GOLDEN))
-    assert [utterance.text for utterance in listener.accept(exact, RATE) + listener.finish()] == TEXTS
+    assert [
+        utterance.text for utterance in listener.accept(exact, RATE) + listener.finish()
+    ] == TEXTS
 
 
 def test_a_flood_is_dropped_and_reported_without_chatter(tmp_path):
@@ -83,7 +85,11 @@ def test_pulseaudio_in_real_time(pulse):
     with (
         pulse.plugged_in(),
         subprocess.Popen(
-            COMMAND, env=pulse.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            COMMAND,
+            env=pulse.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process,
     ):
         assert process.stderr.readline() == "listening to default at 16000 Hz\n"
@@ -95,13 +101,19 @@ def test_pulseaudio_in_real_time(pulse):
         assert process.stderr.read() == ""
     finals = [event for event in events if event["event"] == "final"]
     assert [final["text"] for final in finals] == TEXTS
-    assert all(1.2 <= final["latency"] < 3 for final in finals), [final["latency"] for final in finals]
+    assert all(1.2 <= final["latency"] < 3 for final in finals), [
+        final["latency"] for final in finals
+    ]
 
 
 def test_an_unplugged_microphone_is_heard_again_when_it_is_back(pulse):
     """The sound server is killed, and started again some seconds later."""
     with subprocess.Popen(
-        [*COMMAND, "--wait"], env=pulse.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "--wait"],
+        env=pulse.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         said = [process.stderr.readline()]
         for _ in range(2):

@@ -14,7 +14,19 @@ SCRIPT = Path(__file__).parent.parent.parent / "benchmarks" / "train_speed.py"
 
 
 def test_it_prints_both_speeds_of_both_ways_and_compares_models_of_one_size(tiny_toml):
-    command = [sys.executable, SCRIPT, MINI, "--recipe", tiny_toml, "--clips", "24", "--rounds", "1", "--variants", "2"]
+    command = [
+        sys.executable,
+        SCRIPT,
+        MINI,
+        "--recipe",
+        tiny_toml,
+        "--clips",
+        "24",
+        "--rounds",
+        "1",
+        "--variants",
+        "2",
+    ]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

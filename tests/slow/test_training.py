@@ -22,15 +22,21 @@ def manifest(tmp_path_factory):
     """A few clips of the embedded corpus."""
     path = tmp_path_factory.mktemp("data") / "manifest.jsonl"
     rows = [json.loads(line) for line in MINI.read_text().splitlines()]
-    chosen = [r for r in rows if r["split"] == "train"][:40] + [r for r in rows if r["split"] == "dev"][:8]
-    path.write_text("".join(json.dumps(r | {"audio": str(MINI.parent / r["audio"])}) + "\n" for r in chosen))
+    chosen = [r for r in rows if r["split"] == "train"][:40] + [
+        r for r in rows if r["split"] == "dev"
+    ][:8]
+    path.write_text(
+        "".join(json.dumps(r | {"audio": str(MINI.parent / r["audio"])}) + "\n" for r in chosen)
+    )
     return path
 
 
 @pytest.fixture(scope="module")
 def unbroken(manifest, tiny_recipe, tmp_path_factory):
     """Four epochs in one go."""
-    return train(tiny_recipe.with_training(4, None), [manifest], tmp_path_factory.mktemp("run") / "unbroken")
+    return train(
+        tiny_recipe.with_training(4, None), [manifest], tmp_path_factory.mktemp("run") / "unbroken"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +86,9 @@ def test_resumed_training_ends_where_the_unbroken_one_does(resumed, unbroken):
     assert figures[0] == figures[1]
 
 
-def test_a_run_is_not_overwritten_and_not_resumed_with_another_recipe(manifest, tiny_recipe, unbroken):
+def test_a_run_is_not_overwritten_and_not_resumed_with_another_recipe(
+    manifest, tiny_recipe, unbroken
+):
     with pytest.raises(InputError, match="holds a run already: add --resume"):
         train(tiny_recipe, [manifest], unbroken.folder)
     with pytest.raises(InputError, match="begun with another recipe"):
@@ -93,17 +101,23 @@ def nan_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=Tru
     return y_pred[0, 0, 0] * float("nan")
 
 
-def test_a_loss_that_is_not_a_number_stops_it_in_one_line(manifest, tiny_recipe, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_a_number_stops_it_in_one_line(
+    manifest, tiny_recipe, tmp_path, monkeypatch
+):
     from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
     monkeypatch.setattr(DeepSpeech2, "compute_loss", nan_loss)
     with pytest.raises(InputError, match="the loss is nan at batch 1"):
         train(tiny_recipe, [manifest], tmp_path / "run")
-    with pytest.raises(InputError, match="no epoch of it was finished: train it again, without --resume"):
+    with pytest.raises(
+        InputError, match="no epoch of it was finished: train it again, without --resume"
+    ):
         train(tiny_recipe, [manifest], tmp_path / "run", resume=True)
     monkeypatch.undo()
     once = tiny_recipe.with_training(1, None)
-    assert len(train(once, [manifest], tmp_path / "run").last_model()[1]) == 1  # nothing was in the way
+    assert (
+        len(train(once, [manifest], tmp_path / "run").last_model()[1]) == 1
+    )  # nothing was in the way
 
 
 def test_settings_of_the_loop_are_all_at_once_of_use(manifest, tiny_recipe, tmp_path):
@@ -133,13 +147,22 @@ def test_patience_ends_a_training_that_no_longer_gains(manifest, tiny_recipe, tm
 
 def test_a_run_begins_with_the_weights_of_another(manifest, tiny_recipe, unbroken, tmp_path):
     """Fine-tuning: with no learning at all the model says what its parent says; statistics are the parent's too."""
-    still = dataclasses.replace(tiny_recipe.training, epochs=1, learning_rate=1e-12, weight_decay=0.0)
+    still = dataclasses.replace(
+        tiny_recipe.training, epochs=1, learning_rate=1e-12, weight_decay=0.0
+    )
     run = train(
-        dataclasses.replace(tiny_recipe, training=still), [manifest], tmp_path / "run", init_from=unbroken.folder
+        dataclasses.replace(tiny_recipe, training=still),
+        [manifest],
+        tmp_path / "run",
+        init_from=unbroken.folder,
     )
     assert run.specification.mean == unbroken.specification.mean
-    assert run.specification.training["initialised_from"] == {"name": "tiny"} | unbroken.best_figures()
-    pairs = zip(run.best_model().trainable_variables, unbroken.best_model().trainable_variables, strict=True)
+    assert (
+        run.specification.training["initialised_from"] == {"name": "tiny"} | unbroken.best_figures()
+    )
+    pairs = zip(
+        run.best_model().trainable_variables, unbroken.best_model().trainable_variables, strict=True
+    )
     for mine, theirs in pairs:
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
@@ -147,7 +170,10 @@ def test_a_run_begins_with_the_weights_of_another(manifest, tiny_recipe, unbroke
 @pytest.fixture(scope="module")
 def rounded(manifest, tiny_recipe, unbroken, tmp_path_factory):
     """Two epochs more, as int8 rounds, interrupted between them."""
-    recipe, folder = tiny_recipe.with_training(epochs=2, qat=True), tmp_path_factory.mktemp("run") / "rounded"
+    recipe, folder = (
+        tiny_recipe.with_training(epochs=2, qat=True),
+        tmp_path_factory.mktemp("run") / "rounded",
+    )
     save = Run.save_epoch
 
     def stop_after_one(self, model, history):
@@ -181,9 +207,13 @@ def test_what_was_trained_as_int8_rounds_is_converted_and_compared_with_its_pare
     compared = ds2edge("parity", unbroken.folder, tmp_path / "int8.tflite", manifest, "--split", "dev",
                        "--max-wer-increase", 100)  # fmt: skip
     assert compared.returncode == 0, compared.stderr
-    converted = ds2edge("convert", unbroken.folder, "--mode", "dynamic", "-o", tmp_path / "parent.tflite")
+    converted = ds2edge(
+        "convert", unbroken.folder, "--mode", "dynamic", "-o", tmp_path / "parent.tflite"
+    )
     assert converted.returncode == 0, converted.stderr
-    refused = ds2edge("parity", rounded.folder, tmp_path / "parent.tflite", manifest, "--split", "dev")
+    refused = ds2edge(
+        "parity", rounded.folder, tmp_path / "parent.tflite", manifest, "--split", "dev"
+    )
     assert refused.returncode == 2
     assert "another run" in refused.stderr
 
@@ -216,7 +246,9 @@ def test_outputs_are_begun_with_by_their_symbol(unbroken, tiny_recipe):
 def in_pieces(manifest, tiny_recipe, unbroken, tmp_path_factory):
     """A run that says pieces of words, and began with one that says letters."""
     recipe = dataclasses.replace(tiny_recipe.with_training(1, None), text=TextSettings(40))
-    return train(recipe, [manifest], tmp_path_factory.mktemp("run") / "pieces", init_from=unbroken.folder)
+    return train(
+        recipe, [manifest], tmp_path_factory.mktemp("run") / "pieces", init_from=unbroken.folder
+    )
 
 
 def test_a_run_in_pieces_is_resumed_evaluated_and_converted(in_pieces, manifest, ds2edge, tmp_path):
@@ -235,7 +267,9 @@ def test_a_run_in_pieces_is_resumed_evaluated_and_converted(in_pieces, manifest,
     assert "pieces of words" in finished.stdout
 
 
-def test_a_run_begins_with_the_pieces_of_another_where_it_wants_as_many(in_pieces, manifest, tiny_recipe, tmp_path):
+def test_a_run_begins_with_the_pieces_of_another_where_it_wants_as_many(
+    in_pieces, manifest, tiny_recipe, tmp_path
+):
     few = tmp_path / "few.jsonl"  # too few texts to learn 40 pieces from
     rows = manifest.read_text().splitlines()
     few.write_text("\n".join([*rows[:4], rows[-1]]))
@@ -243,14 +277,23 @@ def test_a_run_begins_with_the_pieces_of_another_where_it_wants_as_many(in_piece
     assert tuned.symbols().pieces == in_pieces.symbols().pieces
     with pytest.raises(InputError, match=r"pieces = 40: these texts allow at most \d\d"):
         train(in_pieces.recipe, [few], tmp_path / "anew")
-    with pytest.raises(InputError, match=r"keeps its run's symbols: give the recipe the same \[text\]"):
-        train(tiny_recipe.with_training(qat=True), [few], tmp_path / "rounded", init_from=in_pieces.folder)
+    with pytest.raises(
+        InputError, match=r"keeps its run's symbols: give the recipe the same \[text\]"
+    ):
+        train(
+            tiny_recipe.with_training(qat=True),
+            [few],
+            tmp_path / "rounded",
+            init_from=in_pieces.folder,
+        )
     assert not (tmp_path / "rounded").exists()
 
 
 def test_a_parent_of_another_shape_is_refused(manifest, tiny_recipe, unbroken, tmp_path):
     wider = dataclasses.replace(tiny_recipe, model=dataclasses.replace(tiny_recipe.model, width=25))
-    with pytest.raises(InputError, match=r"another shape .*: give a recipe with the same \[model\]"):
+    with pytest.raises(
+        InputError, match=r"another shape .*: give a recipe with the same \[model\]"
+    ):
         train(wider, [manifest], tmp_path / "run", init_from=unbroken.folder)
     assert not (tmp_path / "run").exists()
 

@@ -27,7 +27,9 @@ def test_freed_memory_is_used_again():
     """50 MB are 12,000 pages: where they are given back, each is cleared by the system at every new use."""
     faults = {
         how: int(
-            subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True).stdout
+            subprocess.run(
+                [sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True
+            ).stdout
         )
         for how in ("keep", "leave")
     }

@@ -29,7 +29,9 @@ def _no_waiting_small_blocks_no_proxy(monkeypatch):
 
 
 def archive_of(url: str, content: bytes = CONTENT) -> Archive:
-    return Archive("a.tar.gz", f"{url}/a.tar.gz", len(content), f"md5:{hashlib.md5(content).hexdigest()}")
+    return Archive(
+        "a.tar.gz", f"{url}/a.tar.gz", len(content), f"md5:{hashlib.md5(content).hexdigest()}"
+    )
 
 
 def tar(kind: str, files: dict[str, bytes]) -> bytes:
@@ -68,7 +70,9 @@ def test_a_broken_download_goes_on_after_what_has_come(tmp_path):
     assert first is None
     # All that came is used but for the last block, which the break cut.
     assert (
-        len(CONTENT) // 2 - archives.BLOCK <= int(second.removeprefix("bytes=").removesuffix("-")) <= len(CONTENT) // 2
+        len(CONTENT) // 2 - archives.BLOCK
+        <= int(second.removeprefix("bytes=").removesuffix("-"))
+        <= len(CONTENT) // 2
     )
 
 
@@ -130,10 +134,16 @@ def test_what_is_no_address_is_refused_at_once(tmp_path, url):
 def test_a_full_disk_is_told_before_and_while_it_fills(tmp_path, monkeypatch):
     (tmp_path / "a.part").symlink_to("/dev/full")
     with serve(CONTENT) as server:
-        with pytest.raises(InputError, match=r"a\.part: No space left on device: make room and run this again"):
+        with pytest.raises(
+            InputError, match=r"a\.part: No space left on device: make room and run this again"
+        ):
             download(archive_of(server.url), tmp_path / "a")
-        monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(999_999))
-        with pytest.raises(InputError, match=r"0\.0 GB are to come and 0\.0 GB are free: make room"):
+        monkeypatch.setattr(
+            archives.shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(999_999)
+        )
+        with pytest.raises(
+            InputError, match=r"0\.0 GB are to come and 0\.0 GB are free: make room"
+        ):
             download(archive_of(server.url), tmp_path / "b")
     assert len(server.ranges) == 1
 
@@ -149,7 +159,9 @@ def test_a_download_that_is_killed_goes_on_where_it_was(tmp_path, how):
     with serve(CONTENT, "slow") as server:
         archive = archive_of(server.url)
         arguments = [archive.url, str(archive.size), archive.checksum, str(tmp_path / "a")]
-        process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL
+        )
         until = time.monotonic() + 60
         while not (part.exists() and part.stat().st_size > 100_000) and time.monotonic() < until:
             time.sleep(0.005)

@@ -42,7 +42,12 @@ def test_other_integers_are_refused():
 
 
 def test_what_is_not_finite_becomes_silence():
-    assert to_float(np.array([0.5, np.nan, np.inf, -np.inf], np.float32))[:, 0].tolist() == [0.5, 0.0, 0.0, 0.0]
+    assert to_float(np.array([0.5, np.nan, np.inf, -np.inf], np.float32))[:, 0].tolist() == [
+        0.5,
+        0.0,
+        0.0,
+        0.0,
+    ]
 
 
 def test_a_file_cut_short_gives_what_is_there_and_a_warning(wav, caplog):
@@ -144,7 +149,9 @@ def test_a_part_that_cannot_be_read_does_not_end_the_others(tmp_path, caplog):
     assert "part 2 of it cannot be read" in caplog.text
 
 
-@pytest.mark.parametrize("data", [b"OggS" + bytes(100), b"OggS" * 50, b"ID3" + bytes(100), b"\xff\xfb\x90" * 99])
+@pytest.mark.parametrize(
+    "data", [b"OggS" + bytes(100), b"OggS" * 50, b"ID3" + bytes(100), b"\xff\xfb\x90" * 99]
+)
 def test_what_only_begins_as_a_sound_file_is_a_line(tmp_path, data):
     (tmp_path / "a.ogg").write_bytes(data)
     with pytest.raises(InputError, match="not a readable sound file"):
@@ -197,7 +204,10 @@ def test_what_phones_and_browsers_write_is_read_by_ffmpeg(tmp_path, name, codec,
 def test_without_pyav_the_remedy_is_named(tmp_path, monkeypatch):
     film(tmp_path / "a.m4a", "aac", babble(0.5))
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(InputError, match=r"a\.m4a: not a readable .*pip install 'deepspeech2-edge\[formats\]'.*ffmpeg"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.m4a: not a readable .*pip install 'deepspeech2-edge\[formats\]'.*ffmpeg",
+    ):
         AudioFile(tmp_path / "a.m4a")
 
 
@@ -217,7 +227,9 @@ def test_a_name_that_no_file_can_have_is_a_line(wav, name):
 
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_errors_of_pyav_that_are_of_no_common_kind_are_a_line(tmp_path, rate):
-    (tmp_path / "a.au").write_bytes(b".snd" + struct.pack(">IIIII", 24, 1000, 0x390, rate, 1) + bytes(1000))
+    (tmp_path / "a.au").write_bytes(
+        b".snd" + struct.pack(">IIIII", 24, 1000, 0x390, rate, 1) + bytes(1000)
+    )
     with pytest.raises(InputError, match="not a readable sound file"):
         AudioFile(tmp_path / "a.au")
 

@@ -25,7 +25,11 @@ from ds2edge.train.augmentation.telephone import CODECS, telephone
 from ds2edge.train.recipe import Augmentation, read_recipe
 
 OFF = Augmentation(
-    speed_probability=0, leading_silence=(0, 0), noise_probability=0, gain_probability=0, mask_probability=0
+    speed_probability=0,
+    leading_silence=(0, 0),
+    noise_probability=0,
+    gain_probability=0,
+    mask_probability=0,
 )
 ALONE = {
     "speed": {"speed_probability": 1},
@@ -44,7 +48,10 @@ def seeded(seed=0):
 
 def decibels(signal, reference):
     """Power of one above that of the other."""
-    return 10 * np.log10(np.mean(np.square(signal, dtype=np.float64)) / np.mean(np.square(reference, dtype=np.float64)))
+    return 10 * np.log10(
+        np.mean(np.square(signal, dtype=np.float64))
+        / np.mean(np.square(reference, dtype=np.float64))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +82,9 @@ def augment_before(samples, rate, settings, random):
     if random.random() < settings.noise_probability:
         size = len(samples)
         shape = np.maximum(np.fft.rfftfreq(size, 1 / rate), 20.0) ** (-random.uniform(0, 2) / 2)
-        noise = np.fft.irfft(np.fft.rfft(random.standard_normal(size)) * shape, size).astype(np.float32)
+        noise = np.fft.irfft(np.fft.rfft(random.standard_normal(size)) * shape, size).astype(
+            np.float32
+        )
         power = float(np.mean(samples**2)) / max(float(np.mean(noise**2)), 1e-12)
         snr = random.uniform(*settings.noise_snr_db)
         samples = samples + noise * np.float32(np.sqrt(power * 10 ** (-snr / 10)))
@@ -99,14 +108,19 @@ def mask_before(frames, settings, random):
 
 @pytest.mark.parametrize("name", ["mini", "digits"])
 def test_a_recipe_that_uses_nothing_new_draws_and_hears_what_it_always_did(name):
-    settings, frames = read_recipe(name).augmentation, seeded().standard_normal((150, 64)).astype(np.float32)
+    settings, frames = (
+        read_recipe(name).augmentation,
+        seeded().standard_normal((150, 64)).astype(np.float32),
+    )
     for seed in range(20):
         now, then = seeded(seed), seeded(seed)
         clip = babble(0.5 + 0.1 * seed, seed=seed)
         np.testing.assert_array_equal(
             augment_samples(clip, RATE, settings, now), augment_before(clip, RATE, settings, then)
         )
-        np.testing.assert_array_equal(mask_frames(frames, settings, now), mask_before(frames, settings, then))
+        np.testing.assert_array_equal(
+            mask_frames(frames, settings, now), mask_before(frames, settings, then)
+        )
         assert now.bit_generator.state == then.bit_generator.state
 
 
@@ -124,7 +138,9 @@ def test_all_off_leaves_every_bit(size, seed):
 @pytest.mark.parametrize("name", ALONE)
 def test_the_same_seed_makes_the_same_clip_and_another_seed_another(name, spoken):
     settings = dataclasses.replace(OFF, **ALONE[name])
-    first, again, other = (augment_samples(spoken, RATE, settings, seeded(seed)) for seed in (7, 7, 8))
+    first, again, other = (
+        augment_samples(spoken, RATE, settings, seeded(seed)) for seed in (7, 7, 8)
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert not np.array_equal(first, spoken)
@@ -142,7 +158,9 @@ def test_the_same_seed_makes_the_same_clip_from_folders(folder, spoken):
 def test_each_happens_as_often_as_its_probability_says(name):
     settings = dataclasses.replace(OFF, **{f"{name}_probability": 0.3})
     clip, random = babble(0.05), seeded()
-    changed = sum(not np.array_equal(augment_samples(clip, RATE, settings, random), clip) for _ in range(300))
+    changed = sum(
+        not np.array_equal(augment_samples(clip, RATE, settings, random), clip) for _ in range(300)
+    )
     assert 60 <= changed <= 120
 
 
@@ -166,12 +184,16 @@ def test_noise_is_as_far_below_the_reverberant_speech_as_was_drawn(spoken):
     room = dataclasses.replace(OFF, room_probability=1)
     both = dataclasses.replace(room, noise_probability=1, noise_snr_db=(10, 10))
     for seed in range(5):
-        noisy, reverberant = (augment_samples(spoken, RATE, settings, seeded(seed)) for settings in (both, room))
+        noisy, reverberant = (
+            augment_samples(spoken, RATE, settings, seeded(seed)) for settings in (both, room)
+        )
         assert decibels(reverberant, noisy - reverberant) == pytest.approx(10, abs=0.5)
 
 
 def test_noise_of_any_rate_length_and_channels_comes_at_the_drawn_level(folder, spoken):
-    settings = dataclasses.replace(OFF, noise_probability=1, noise_snr_db=(15, 15), noise_folder=str(folder))
+    settings = dataclasses.replace(
+        OFF, noise_probability=1, noise_snr_db=(15, 15), noise_folder=str(folder)
+    )
     for seed in range(20):
         noisy = augment_samples(spoken, RATE, settings, seeded(seed))
         assert decibels(spoken, noisy - spoken) == pytest.approx(15, abs=0.5)
@@ -179,18 +201,26 @@ def test_noise_of_any_rate_length_and_channels_comes_at_the_drawn_level(folder, 
 
 def test_silent_noise_and_silent_speech_stay_silent(tmp_path, spoken):
     soundfile.write(tmp_path / "silence.wav", np.zeros(5000), RATE)
-    settings = dataclasses.replace(EVERYTHING, noise_folder=str(tmp_path), codec_probability=0, room_probability=0)
-    settings = dataclasses.replace(settings, speed_probability=0, leading_silence=(0, 0), gain_probability=0)
+    settings = dataclasses.replace(
+        EVERYTHING, noise_folder=str(tmp_path), codec_probability=0, room_probability=0
+    )
+    settings = dataclasses.replace(
+        settings, speed_probability=0, leading_silence=(0, 0), gain_probability=0
+    )
     np.testing.assert_array_equal(augment_samples(spoken, RATE, settings, seeded()), spoken)
     silence = np.zeros(8000, np.float32)
-    assert np.abs(augment_samples(silence, RATE, EVERYTHING, seeded())).max() < 1e-3  # A-law has no zero
+    assert (
+        np.abs(augment_samples(silence, RATE, EVERYTHING, seeded())).max() < 1e-3
+    )  # A-law has no zero
 
 
 def test_coloured_noise_falls_with_frequency_from_white_to_brown():
     slopes = []
     for seed in range(40):
         power = np.abs(np.fft.rfft(coloured_noise(RATE, RATE, seeded(seed)))) ** 2
-        slopes.append(10 * np.log10(power[4000:4400].mean() / power[400:440].mean()))  # a decade: -10 k dB
+        slopes.append(
+            10 * np.log10(power[4000:4400].mean() / power[400:440].mean())
+        )  # a decade: -10 k dB
     assert -24 < min(slopes) < -16
     assert -4 < max(slopes) < 4
 
@@ -199,7 +229,9 @@ def test_coloured_noise_falls_with_frequency_from_white_to_brown():
 def counting(tmp_path_factory):
     """A folder with one file of two and a half pieces at 100 Hz, its samples counted up from 0."""
     folder = tmp_path_factory.mktemp("counting")
-    soundfile.write(folder / "n.wav", np.arange(250 * PIECE, dtype=np.float32), 100, subtype="FLOAT")
+    soundfile.write(
+        folder / "n.wav", np.arange(250 * PIECE, dtype=np.float32), 100, subtype="FLOAT"
+    )
     return str(folder)
 
 
@@ -211,7 +243,12 @@ def test_a_stretch_of_noise_goes_on_where_its_file_begins_anew(counting, size, s
 
 
 def test_sounds_are_found_in_every_folder_below_and_whatever_the_case_of_their_names(folder):
-    assert [path.name for path in sound_files(str(folder))] == ["short.WAV", "eight.ogg", "long.flac", "stereo.wav"]
+    assert [path.name for path in sound_files(str(folder))] == [
+        "short.WAV",
+        "eight.ogg",
+        "long.flac",
+        "stereo.wav",
+    ]
 
 
 def test_long_noise_is_held_a_piece_at_a_time(folder):
@@ -257,9 +294,13 @@ def test_a_room_follows_the_direct_sound_with_a_decay_of_the_time_asked_for():
         for number in range(12):
             heard = reverberate(click, simulated_response(number, (seconds, seconds), RATE))
             assert np.sum(heard[:3000] ** 2) < 0.01 * np.sum(heard**2)
-            left = np.cumsum(heard[3200:][::-1].astype(np.float64) ** 2)[::-1]  # Schroeder's backward integral
+            left = np.cumsum(heard[3200:][::-1].astype(np.float64) ** 2)[
+                ::-1
+            ]  # Schroeder's backward integral
             level = 10 * np.log10(left / left[0])
-            decays.append(3 * (np.argmax(level < -25) - np.argmax(level < -5)) / RATE)  # T20 of ISO 3382
+            decays.append(
+                3 * (np.argmax(level < -25) - np.argmax(level < -5)) / RATE
+            )  # T20 of ISO 3382
         assert np.mean(decays) == pytest.approx(seconds, rel=0.2)
 
 
@@ -274,8 +315,13 @@ def test_a_room_of_nothing_but_direct_sound_changes_nothing(spoken):
     response = np.zeros(500, np.float32)
     response[123] = 0.2
     np.testing.assert_allclose(reverberate(spoken, response), spoken, atol=1e-6)
-    response[200] = 0.3  # a reflection that is louder, as in a corner: the direct sound is still the first
-    assert np.argmax(np.abs(np.correlate(reverberate(spoken, response), spoken, "full"))) == len(spoken) - 1 + 77
+    response[200] = (
+        0.3  # a reflection that is louder, as in a corner: the direct sound is still the first
+    )
+    assert (
+        np.argmax(np.abs(np.correlate(reverberate(spoken, response), spoken, "full")))
+        == len(spoken) - 1 + 77
+    )
     echo = reverberate(np.eye(1, 900, 100, dtype=np.float32)[0], response)
     assert np.flatnonzero(np.abs(echo) > 0.1).tolist() == [100, 177]
     np.testing.assert_array_equal(reverberate(spoken, np.zeros(9, np.float32)), spoken)
@@ -332,14 +378,18 @@ def test_speed_changes_length_and_pitch():
 
 def test_gain_is_in_decibels_and_clips_as_a_converter_does():
     quieter = dataclasses.replace(OFF, gain_probability=1, gain_db=(-6.0206, -6.0206))
-    np.testing.assert_allclose(augment_samples(babble(1.0), RATE, quieter, seeded()), babble(1.0) / 2, rtol=1e-4)
+    np.testing.assert_allclose(
+        augment_samples(babble(1.0), RATE, quieter, seeded()), babble(1.0) / 2, rtol=1e-4
+    )
     louder = dataclasses.replace(OFF, gain_probability=1, gain_db=(40, 40))
     assert np.abs(augment_samples(babble(1.0), RATE, louder, seeded())).max() == 1.0
 
 
 def test_masks_are_zero_and_within_their_bounds():
     frames = np.ones((200, 80), np.float32)
-    settings = Augmentation(frequency_masks=1, frequency_mask_bins=20, time_masks=1, time_mask_share=0.1)
+    settings = Augmentation(
+        frequency_masks=1, frequency_mask_bins=20, time_masks=1, time_mask_share=0.1
+    )
     seen = []
     for seed in range(50):
         masked = mask_frames(frames, settings, seeded(seed))
@@ -364,7 +414,8 @@ class WidestSideBySide:
 
 
 @pytest.mark.parametrize(
-    ("length", "masks", "width"), [(0, 0, 0), (24, 0, 0), (100, 4, 4), (300, 12, 12), (499, 19, 19), (2000, 20, 80)]
+    ("length", "masks", "width"),
+    [(0, 0, 0), (24, 0, 0), (100, 4, 4), (300, 12, 12), (499, 19, 19), (2000, 20, 80)],
 )
 def test_adaptive_time_masks_grow_with_the_clip_in_number_and_size(length, masks, width):
     settings = Augmentation(frequency_masks=0, time_masks_per_frame=0.04, time_mask_share=0.04)
@@ -383,7 +434,9 @@ def test_no_clip_is_too_short(size, seed):
 
 
 def test_a_minute_is_not_too_long(folder):
-    settings = dataclasses.replace(EVERYTHING, noise_folder=str(folder), speed_probability=0, leading_silence=(0, 0))
+    settings = dataclasses.replace(
+        EVERYTHING, noise_folder=str(folder), speed_probability=0, leading_silence=(0, 0)
+    )
     for seed in range(4):
         heard = augment_samples(babble(60.0), RATE, settings, seeded(seed))
         assert heard.shape == (60 * RATE,)
@@ -419,7 +472,8 @@ assert not {"scipy", "pyroomacoustics"} & (set(sys.modules) - before)
 
 
 @pytest.mark.skipif(
-    "DS2EDGE_NOISE" not in os.environ, reason="DS2EDGE_NOISE names no folder with background/ and rooms/"
+    "DS2EDGE_NOISE" not in os.environ,
+    reason="DS2EDGE_NOISE names no folder with background/ and rooms/",
 )
 def test_recorded_noise_and_rooms_do_what_the_synthesised_do(spoken):
     folder = Path(os.environ["DS2EDGE_NOISE"])
@@ -430,4 +484,6 @@ def test_recorded_noise_and_rooms_do_what_the_synthesised_do(spoken):
         noise = draw_noise(len(heard), RATE, str(folder / "background"), seeded(seed))
         assert noise.shape == heard.shape
         if noise.any():
-            assert decibels(heard, add_noise(heard, noise, 12) - heard) == pytest.approx(12, abs=0.5)
+            assert decibels(heard, add_noise(heard, noise, 12) - heard) == pytest.approx(
+                12, abs=0.5
+            )

@@ -23,7 +23,16 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.train.language_model.ngrams import estimate
 
 ALPHABET = ("", " ", "a", "b")
-PIECES = ("", " ", "a", "b", "ab", " a", "b ", "a b")  # that begin a word, end one, do both or neither
+PIECES = (
+    "",
+    " ",
+    "a",
+    "b",
+    "ab",
+    " a",
+    "b ",
+    "a b",
+)  # that begin a word, end one, do both or neither
 SENTENCES = ["ab a", "ab ab b", "b a", "a b ab", "ab a"]
 SEARCHES = {
     "acoustics alone": {},
@@ -33,7 +42,9 @@ SEARCHES = {
 }
 
 
-def logits_of(path: list[int], margin: float = 9.0, alphabet: tuple[str, ...] = ALPHABET) -> np.ndarray:
+def logits_of(
+    path: list[int], margin: float = 9.0, alphabet: tuple[str, ...] = ALPHABET
+) -> np.ndarray:
     logits = np.zeros((len(path), len(alphabet)), np.float32)
     logits[np.arange(len(path)), path] = margin
     return logits
@@ -68,7 +79,9 @@ def probabilities_of_all_texts(logits: np.ndarray, alphabet: tuple[str, ...]) ->
 @given(seed=st.integers(0, 2**32 - 1), data=st.data(), spread=st.floats(0.1, 2.0))
 def test_a_wide_beam_knows_all_texts_and_finds_the_best(search, alphabet, seed, data, spread):
     steps = data.draw(st.integers(0, 6 if alphabet == ALPHABET else 4))
-    logits = (spread * np.random.default_rng(seed).standard_normal((steps, len(alphabet)))).astype(np.float32)
+    logits = (spread * np.random.default_rng(seed).standard_normal((steps, len(alphabet)))).astype(
+        np.float32
+    )
     fusion = Fusion(**SEARCHES[search]).spelled_in(alphabet)
     expected = probabilities_of_all_texts(logits, alphabet)
     decoder = BeamDecoder(alphabet, 0.02, fusion, beam=100_000)
@@ -92,7 +105,9 @@ def test_any_chunking_gives_the_same_words(search, alphabet, seed, cuts):
     random = np.random.default_rng(seed)
     logits = random.standard_normal((300, len(alphabet))).astype(np.float32)
     logits[:, 0] += 2 * np.repeat(random.integers(0, 6, 20), 15)
-    whole, parts = (BeamDecoder(alphabet, 0.1, Fusion(**SEARCHES[search]), beam=4) for _ in range(2))
+    whole, parts = (
+        BeamDecoder(alphabet, 0.1, Fusion(**SEARCHES[search]), beam=4) for _ in range(2)
+    )
     whole.accept(logits)
     for part in np.split(logits, sorted(cuts)):
         parts.accept(part)
@@ -121,7 +136,9 @@ def test_two_spellings_of_a_text_are_one_in_the_beam():
     probabilities[0, [PIECES.index("a"), PIECES.index("ab"), 0]] = 0.35, 0.25, 0.4
     probabilities[1, [PIECES.index("b"), 0]] = 0.6, 0.4
     decoder = BeamDecoder(PIECES, 0.1)
-    decoder.accept(np.log(probabilities).astype(np.float32))  # b: 0.24; ab: 0.21 + 0.1; abb: 0.15; a: 0.14
+    decoder.accept(
+        np.log(probabilities).astype(np.float32)
+    )  # b: 0.24; ab: 0.21 + 0.1; abb: 0.15; a: 0.14
     assert decoder.text() == "ab"
     assert sorted(map(spelled, decoder._beam)) == ["", "a", "ab", "abb", "b"]
 
@@ -153,7 +170,9 @@ def test_a_letter_is_where_most_of_its_probability_came_in():
 
 def test_minutes_of_doubt_do_not_wear_the_probabilities_out():
     decoder = BeamDecoder(ALPHABET, 0.1, beam=4)
-    decoder.accept(np.concatenate([np.zeros((3000, len(ALPHABET)), np.float32), logits_of([1, 2, 0, 3, 1])]))
+    decoder.accept(
+        np.concatenate([np.zeros((3000, len(ALPHABET)), np.float32), logits_of([1, 2, 0, 3, 1])])
+    )
     word = decoder.words()[-1]
     assert (word.text, word.start) == ("ab", 300.1)
 
@@ -191,10 +210,14 @@ def test_words_that_the_language_model_lacks_can_still_be_said():
 
 @pytest.mark.parametrize("with_model", [False, True])
 def test_hot_words_win_where_the_network_doubts_and_cost_nothing_elsewhere(with_model):
-    model = {"language_model": estimate(["in the kitten", "the living broom"])} if with_model else {}
+    model = (
+        {"language_model": estimate(["in the kitten", "the living broom"])} if with_model else {}
+    )
     logits = spoken("the kithen", {7: "c"})
     assert text_of(logits, **model, hotwords=["kitcen"]) == "the kitcen"
-    assert text_of(logits, beam=1, hotwords=["kitcen"]) == "the kitcen"  # it counts before it is complete
+    assert (
+        text_of(logits, beam=1, hotwords=["kitcen"]) == "the kitcen"
+    )  # it counts before it is complete
     logits = spoken("the living boom", {11: "r"})
     assert text_of(logits, **model, hotwords=["living room"]) == "the living room"
     # Begun, but never completed: what it was given on the way is taken back.
@@ -211,11 +234,22 @@ SUBWORDS = (*LETTERS, " k", "it", "ch", "en", " kit", "tch", "n ")
 @pytest.mark.parametrize("with_model", [False, True])
 def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_model):
     """At its third symbol the network is all but sure of another."""
-    model = {"language_model": estimate(["in the kitten", "the living broom"])} if with_model else {}
-    path = [index for symbol in ["t", "h", "e", *spelling, " ", "i", "n"] for index in (SUBWORDS.index(symbol), 0)]
+    model = (
+        {"language_model": estimate(["in the kitten", "the living broom"])} if with_model else {}
+    )
+    path = [
+        index
+        for symbol in ["t", "h", "e", *spelling, " ", "i", "n"]
+        for index in (SUBWORDS.index(symbol), 0)
+    ]
     logits = logits_of(path, 12.0, SUBWORDS)
     logits[10, SUBWORDS.index("a")] = 12.0 + 6.0
-    for hotwords, heard in ((["the kitchen"], True), (["the kitchen in", "kit"], True), (["kit"], False), ([], False)):
+    for hotwords, heard in (
+        (["the kitchen"], True),
+        (["the kitchen in", "kit"], True),
+        (["kit"], False),
+        ([], False),
+    ):
         decoder = BeamDecoder(SUBWORDS, 0.04, Fusion(hotwords=hotwords, **model))
         decoder.accept(logits)
         assert (decoder.text() == "the kitchen in") is heard
@@ -260,21 +294,35 @@ def test_a_hot_word_is_worth_the_symbols_of_its_shortest_spelling(alphabet, symb
     """Each is one doubt that may have to be overcome; however it is spelled in the end."""
     fusion = Fusion(hotwords=["kitchen"], weights=Weights(hot=1.0)).spelled_in(alphabet)
     assert worth(fusion, "the kitchen") == symbols
-    hopes = [functools.reduce(fusion.letters, "kitchen"[:end], fusion.start).score for end in range(1, 8)]
+    hopes = [
+        functools.reduce(fusion.letters, "kitchen"[:end], fusion.start).score for end in range(1, 8)
+    ]
     assert hopes == sorted(hopes)
     assert hopes[-1] == min(symbols, 4)
 
 
 @pytest.mark.parametrize(
     ("text", "letters"),
-    [("ba", 2), ("a b", 3), ("ba ba", 4), ("a a b", 3), ("a ba", 2), ("a b ba", 5), ("a", 0), ("b bab ab", 0)],
+    [
+        ("ba", 2),
+        ("a b", 3),
+        ("ba ba", 4),
+        ("a a b", 3),
+        ("a ba", 2),
+        ("a b ba", 5),
+        ("a", 0),
+        ("b bab ab", 0),
+    ],
 )
 def test_a_hot_word_is_worth_its_letters_once_complete(text, letters):
     assert worth(Fusion(hotwords=["ba", "a b"], weights=Weights(hot=1.0)), text) == letters
 
 
 def test_an_open_word_counts_as_the_best_that_it_may_become():
-    model, weights = estimate(["the night is near", "the night"]), Weights(0.5, 1.0, unknown=-4.0, hot=1.0)
+    model, weights = (
+        estimate(["the night is near", "the night"]),
+        Weights(0.5, 1.0, unknown=-4.0, hot=1.0),
+    )
     fusion = Fusion(model, ["quux"], weights)
     known = functools.reduce(fusion.letters, "nig", fusion.start)
     unknown = functools.reduce(fusion.letters, "nix", fusion.start)
@@ -322,7 +370,10 @@ def test_take_gives_the_words_up_in_the_midst_of_a_piece():
     ]
     assert [(word.text, word.start) for word in decoder.words()] == [("b", 0.3)]
     decoder.accept(logits_of([0, 4, 5], 12.0, PIECES))  # "ab" " a"
-    assert [(word.text, word.start, word.end) for word in decoder.take()] == [("bab", 0.3, 0.7), ("a", 0.7, 0.8)]
+    assert [(word.text, word.start, word.end) for word in decoder.take()] == [
+        ("bab", 0.3, 0.7),
+        ("a", 0.7, 0.8),
+    ]
 
 
 def test_take_gives_the_words_up():
@@ -361,7 +412,9 @@ def test_a_listener_searches_however_sound_is_cut(recognizer):
     heard = []
     for pieces in (3, 100):
         listener = Listener(recognizer, EndpointRules())
-        found = [u for block in np.array_split(speech(), pieces) for u in listener.accept(block, RATE)]
+        found = [
+            u for block in np.array_split(speech(), pieces) for u in listener.accept(block, RATE)
+        ]
         heard.append([utterance.words for utterance in found + listener.finish()])
     assert heard[0] == heard[1]
     assert [" ".join(word.text for word in words) for words in heard[0]] == list(SPOKEN)
@@ -371,9 +424,23 @@ def test_evaluate_searches_and_says_so(ds2edge, tmp_path):
     lm = tmp_path / "lm.ds2lm"
     lm.write_bytes(estimate(SPOKEN).to_bytes())
     manifest = tmp_path / "manifest.jsonl"
-    lines = [{"audio": str(path), "text": text, "duration": 2.0, "split": "test"} for text, path in SPOKEN.items()]
+    lines = [
+        {"audio": str(path), "text": text, "duration": 2.0, "split": "test"}
+        for text, path in SPOKEN.items()
+    ]
     manifest.write_text("\n".join(map(json.dumps, lines)))
-    done = ds2edge("evaluate", GOLDEN, manifest, "--json", "--lm", lm, "--hotwords", "Radio,close  the", "--beam", "8")
+    done = ds2edge(
+        "evaluate",
+        GOLDEN,
+        manifest,
+        "--json",
+        "--lm",
+        lm,
+        "--hotwords",
+        "Radio,close  the",
+        "--beam",
+        "8",
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["overall"]["wer"] == 0

@@ -30,7 +30,12 @@ def corpus(tmp_path):
             rate = row.pop("rate", 16000)
             if sound is not None:
                 soundfile.write(tmp_path / row["audio"], sound, rate)
-            given = {"audio": f"{number}.wav", "text": "some words here", "split": "train", "duration": 1.0}
+            given = {
+                "audio": f"{number}.wav",
+                "text": "some words here",
+                "split": "train",
+                "duration": 1.0,
+            }
             listed.append(given | row)
         (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in listed))
         return tmp_path / "m.jsonl"
@@ -60,9 +65,17 @@ def test_nothing_is_found_where_nothing_is_wrong(corpus):
         ({"sound": babble(1.0, seed=3)}, module.REPEATED, "x.wav (train): "),
         ({"duration": 1.5}, module.WRONG_DURATION, "1.5 s, in truth 1.00 s"),
         ({"sound": np.zeros(16000)}, module.SILENT, "-120 dBFS"),
-        ({"sound": np.stack([babble(1.0, seed=98), -babble(1.0, seed=98)], 1)}, module.CANCELLED, "x.wav"),
+        (
+            {"sound": np.stack([babble(1.0, seed=98), -babble(1.0, seed=98)], 1)},
+            module.CANCELLED,
+            "x.wav",
+        ),
         ({"sound": 12 * babble(1.0, seed=99)}, module.CLIPPED, "%"),
-        ({"text": "many more words than can be said in a second " * 3}, module.TOO_LONG, "134 in 1.00 s"),
+        (
+            {"text": "many more words than can be said in a second " * 3},
+            module.TOO_LONG,
+            "134 in 1.00 s",
+        ),
         ({"sound": babble(60.0, seed=9), "duration": 60.0}, module.MISMATCHED, "0.2 letters/s"),
         ({"text": "CLIP number 7!", "split": "test"}, module.SHARED_TEXT, "x.wav (test)"),
     ],
@@ -95,12 +108,20 @@ def test_rates_channels_and_dropped_characters_are_counted_with_an_example(corpu
                     "sound": babble(1.0, 8000),
                     "text": "a caf\u00e9 for \u00a73 \U0001f600",
                 },
-                {"audio": "y.wav", "rate": 48000, "sound": np.stack([babble(1.0, 48000)] * 2, 1), "text": "5 \u00a7"},
+                {
+                    "audio": "y.wav",
+                    "rate": 48000,
+                    "sound": np.stack([babble(1.0, 48000)] * 2, 1),
+                    "text": "5 \u00a7",
+                },
             )
         ]
     )
     assert result.forms == {"16000 Hz mono": 30, "8000 Hz mono": 1, "48000 Hz stereo": 1}
-    assert result.dropped == {"\u00a7": 2, "\U0001f600": 1}  # an accent leaves its letter, a digit becomes a word
+    assert result.dropped == {
+        "\u00a7": 2,
+        "\U0001f600": 1,
+    }  # an accent leaves its letter, a digit becomes a word
     report = list(lines(result))
     assert "audio   16000 Hz mono (30), 8000 Hz mono (1), 48000 Hz stereo (1)" in report
     assert [line for line in report if "\u00a7 U+00A7" in line and "for \u00a73" in line]
@@ -117,7 +138,15 @@ def test_the_command_reports_draws_and_ends_with_1_where_clips_are_unfit(ds2edge
     good = corpus()
     done = ds2edge("data", "check", good, "--plot", tmp_path / "p.png")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[1].split() == ["train", "30", "0.01", "5", "1.00", "1.00", "1.00"]
+    assert done.stdout.splitlines()[1].split() == [
+        "train",
+        "30",
+        "0.01",
+        "5",
+        "1.00",
+        "1.00",
+        "1.00",
+    ]
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
     bad = corpus(*({"audio": f"none{n}.wav", "sound": None} for n in range(8)))
     done = ds2edge("data", "check", bad)
@@ -129,11 +158,15 @@ def test_the_command_reports_draws_and_ends_with_1_where_clips_are_unfit(ds2edge
     assert "none7.wav" in ds2edge("data", "check", bad, "--all").stdout
     unwritable = ds2edge("data", "check", good, "--plot", tmp_path / "no" / "p.png")
     assert unwritable.returncode == 2
-    assert unwritable.stderr.startswith(f"error: {tmp_path / 'no' / 'p.png'}: cannot write the picture")
+    assert unwritable.stderr.startswith(
+        f"error: {tmp_path / 'no' / 'p.png'}: cannot write the picture"
+    )
 
 
 def test_nothing_is_drawn_of_clips_that_are_not_there(tmp_path, corpus):
-    (tmp_path / "m.jsonl").write_text('{"audio": "a.wav", "text": "a", "duration": 1, "split": "dev"}\n')
+    (tmp_path / "m.jsonl").write_text(
+        '{"audio": "a.wav", "text": "a", "duration": 1, "split": "dev"}\n'
+    )
     result = check([tmp_path / "m.jsonl"])
     assert faults(result) == {module.UNREADABLE: 1}
     plot(result, tmp_path / "p.svg")
@@ -165,7 +198,10 @@ def test_a_manifest_of_100000_lines_is_read_in_seconds_and_little_memory(tmp_pat
         "print(time.process_time() - start, memory() - before)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "m.jsonl"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, tmp_path / "m.jsonl"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     seconds, megabytes = map(float, done.stdout.split())
     assert seconds < 10

@@ -12,13 +12,29 @@ import pytest
 import soundfile
 from support import GOLDEN, SPOKEN, babble
 
-HEAVY = ("tensorflow", "keras", "jax", "torch", "jiwer", "num2words", "rich", "requests", "matplotlib", "joblib")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "jax",
+    "torch",
+    "jiwer",
+    "num2words",
+    "rich",
+    "requests",
+    "matplotlib",
+    "joblib",
+)
 
 
 def imports_after(code: str, *arguments: str) -> set[str]:
     """Top-level modules that are loaded in a fresh interpreter after `code`."""
-    script = code + "\nimport sys\nprint('LOADED', *sorted({name.split('.')[0] for name in sys.modules}))"
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    script = (
+        code
+        + "\nimport sys\nprint('LOADED', *sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
     return set(done.stdout.split("LOADED")[1].split())
 
 
@@ -93,7 +109,9 @@ def test_bad_files_are_named_and_the_others_transcribed(ds2edge, tiny_model, wav
     assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [str(cut), str(good)]
     lines = done.stderr.splitlines()
     for path in (missing, empty, text, silent):
-        assert [line for line in lines if line.startswith(f"error: {path}: ")], f"{path} is not named"
+        assert [line for line in lines if line.startswith(f"error: {path}: ")], (
+            f"{path} is not named"
+        )
     assert [line for line in lines if line.startswith(f"warning: {cut}: the file is cut short")]
     assert "Traceback" not in done.stderr
 
@@ -108,7 +126,15 @@ def test_a_folder_of_odd_files_is_transcribed_in_one_command(ds2edge, wav, tmp_p
         (folder / name).write_bytes(b"x")
     odd = folder / os.fsdecode(b"caf\xe9\n.wav")
     odd.write_bytes(good[0].read_bytes())
-    done = ds2edge("transcribe", "-m", GOLDEN, folder, "-o", tmp_path / "out.txt", env=os.environ | {"LC_ALL": "C"})
+    done = ds2edge(
+        "transcribe",
+        "-m",
+        GOLDEN,
+        folder,
+        "-o",
+        tmp_path / "out.txt",
+        env=os.environ | {"LC_ALL": "C"},
+    )
     assert done.returncode == 2
     assert "error: 2 of 7 files could not be read" in done.stderr
     assert "Traceback" not in done.stderr
@@ -116,7 +142,10 @@ def test_a_folder_of_odd_files_is_transcribed_in_one_command(ds2edge, wav, tmp_p
     assert all(f"{path}: " in written for path in good)
     assert not list(tmp_path.glob("*.part"))
     (tmp_path / "none").mkdir()
-    assert ds2edge("transcribe", tmp_path / "none").stderr == f"error: {tmp_path / 'none'}: holds no sound file\n"
+    assert (
+        ds2edge("transcribe", tmp_path / "none").stderr
+        == f"error: {tmp_path / 'none'}: holds no sound file\n"
+    )
 
 
 def test_subtitles_and_tables(ds2edge, tmp_path):
@@ -125,11 +154,25 @@ def test_subtitles_and_tables(ds2edge, tmp_path):
     number, times, text = one.stdout.splitlines()[:3]
     assert (number, text) == ("1", "turn down the radio")
     assert re.fullmatch(r"00:00:0\d,\d{3} --> 00:00:0\d,\d{3}", times)
-    assert ds2edge("transcribe", "-m", GOLDEN, "--format", "vtt", clips[0]).stdout.startswith("WEBVTT\n\n00:00:0")
+    assert ds2edge("transcribe", "-m", GOLDEN, "--format", "vtt", clips[0]).stdout.startswith(
+        "WEBVTT\n\n00:00:0"
+    )
     table = ds2edge("transcribe", "-m", GOLDEN, "--format", "tsv", *clips).stdout.splitlines()
-    assert [line.split("\t")[2:] for line in table] == [[str(path), text] for text, path in SPOKEN.items()]
+    assert [line.split("\t")[2:] for line in table] == [
+        [str(path), text] for text, path in SPOKEN.items()
+    ]
     assert "give -o FOLDER" in ds2edge("transcribe", "--format", "srt", *clips).stderr
-    done = ds2edge("transcribe", "-m", GOLDEN, "--format", "srt", clips[0], *clips, "-o", tmp_path / "subtitles")
+    done = ds2edge(
+        "transcribe",
+        "-m",
+        GOLDEN,
+        "--format",
+        "srt",
+        clips[0],
+        *clips,
+        "-o",
+        tmp_path / "subtitles",
+    )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "subtitles").glob("*.srt"))) == 4
 
@@ -141,8 +184,13 @@ def test_standard_input_and_a_channel(ds2edge, tmp_path):
     sound, rate = soundfile.read(path)
     soundfile.write(tmp_path / "a.wav", np.stack([0 * sound, sound, -sound], 1), rate)
     for options in ((), ("--channel", 2), ("--channel", 3)):
-        assert ds2edge("transcribe", "-m", GOLDEN, tmp_path / "a.wav", *options).stdout == text + "\n"
-    assert "no channel 4" in ds2edge("transcribe", "-m", GOLDEN, tmp_path / "a.wav", "--channel", 4).stderr
+        assert (
+            ds2edge("transcribe", "-m", GOLDEN, tmp_path / "a.wav", *options).stdout == text + "\n"
+        )
+    assert (
+        "no channel 4"
+        in ds2edge("transcribe", "-m", GOLDEN, tmp_path / "a.wav", "--channel", 4).stderr
+    )
     command = f"{Path(sys.executable).with_name('ds2edge')} transcribe - <&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -153,8 +201,17 @@ def test_levels_are_remarked_on(ds2edge, tmp_path):
     sound, rate = soundfile.read(next(iter(SPOKEN.values())))
     for name, gain in (("quiet", 0.005), ("loud", 100.0), ("silent", 0.0)):
         soundfile.write(tmp_path / f"{name}.wav", np.clip(gain * sound, -1, 1), rate)
-    done = ds2edge("transcribe", "-m", GOLDEN, *(tmp_path / f"{name}.wav" for name in ("quiet", "loud", "silent")))
-    for name, says in (("quiet", "is very quiet (-"), ("loud", "is clipped ("), ("silent", "is silent")):
+    done = ds2edge(
+        "transcribe",
+        "-m",
+        GOLDEN,
+        *(tmp_path / f"{name}.wav" for name in ("quiet", "loud", "silent")),
+    )
+    for name, says in (
+        ("quiet", "is very quiet (-"),
+        ("loud", "is clipped ("),
+        ("silent", "is silent"),
+    ):
         assert f"warning: {tmp_path / name}.wav: {says}" in done.stderr
     soundfile.write(tmp_path / "one.wav", sound[:1], rate)
     facts = json.loads(ds2edge("transcribe", "-m", GOLDEN, "--json", tmp_path / "one.wav").stdout)
@@ -165,11 +222,20 @@ def test_levels_are_remarked_on(ds2edge, tmp_path):
 def test_a_full_disk_and_a_place_that_cannot_be_written_are_a_line(ds2edge, tmp_path):
     clip = next(iter(SPOKEN.values()))
     with open("/dev/full", "w") as full:
-        command = [str(Path(sys.executable).with_name("ds2edge")), "transcribe", "-m", str(GOLDEN), str(clip)]
+        command = [
+            str(Path(sys.executable).with_name("ds2edge")),
+            "transcribe",
+            "-m",
+            str(GOLDEN),
+            str(clip),
+        ]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "No space left on device" in done.stderr
-    for command in (("transcribe", "-m", GOLDEN, clip), ("convert", "pretrained", "--mode", "float32")):
+    for command in (
+        ("transcribe", "-m", GOLDEN, clip),
+        ("convert", "pretrained", "--mode", "float32"),
+    ):
         for place, says in ((tmp_path, "is a folder"), ("/proc/x/y", "cannot be written")):
             done = ds2edge(*command, "-o", place)
             assert done.returncode == 2
@@ -194,7 +260,9 @@ def test_a_terminal_that_is_not_utf_8_and_a_user_without_a_home(ds2edge, wav, tm
 
 
 def test_json_holds_words_with_times_and_confidence(ds2edge, tiny_model, wav):
-    done = ds2edge("transcribe", "--json", wav("a.wav"), env={"DS2EDGE_MODEL": str(tiny_model), "PATH": ""})
+    done = ds2edge(
+        "transcribe", "--json", wav("a.wav"), env={"DS2EDGE_MODEL": str(tiny_model), "PATH": ""}
+    )
     facts = json.loads(done.stdout)
     assert set(facts) == {"audio", "text", "words", "seconds", "real_time_factor"}
     assert facts["seconds"] == 1.0
@@ -229,13 +297,19 @@ def test_info_prints_the_card_and_the_specification(ds2edge, tiny_model):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("train", "nonsense", "m.jsonl", "-o", "run"), "neither a recipe file nor one of the kit's recipes"),
+        (
+            ("train", "nonsense", "m.jsonl", "-o", "run"),
+            "neither a recipe file nor one of the kit's recipes",
+        ),
         (("train", "mini", "none.jsonl", "-o", "run"), "none.jsonl: cannot read the manifest"),
         (("train", "mini", "bad.jsonl", "-o", "run"), "bad.jsonl:2: not a JSON object"),
         (("train", "mini", "empty.jsonl", "-o", "run"), "empty.jsonl: no clip in it"),
         (("train", "mini", "none.jsonl", "-o", "run", "--resume"), "not a run of `ds2edge train`"),
         (("convert", "norun", "-o", "m.tflite"), "not a run of `ds2edge train`"),
-        (("convert", "norun", "--mode", "float32", "-o", "m.tflite"), "not a run of `ds2edge train`"),
+        (
+            ("convert", "norun", "--mode", "float32", "-o", "m.tflite"),
+            "not a run of `ds2edge train`",
+        ),
         (("data", "join", "bad.jsonl", "-o", "out"), "bad.jsonl:2: not a JSON object"),
     ],
 )

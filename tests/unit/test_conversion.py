@@ -21,9 +21,13 @@ def crash(*_: object) -> Inspection:
 
 def scales_of_dense_weights(path):
     """Numbers of scales that weights of dense layers have: 1, or that of the layer's channels."""
-    interpreter = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    interpreter = Interpreter(
+        str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
-    weights = [o["inputs"][1] for o in interpreter._get_ops_details() if o["op_name"] == "FULLY_CONNECTED"]
+    weights = [
+        o["inputs"][1] for o in interpreter._get_ops_details() if o["op_name"] == "FULLY_CONNECTED"
+    ]
     return {len(details[index]["quantization_parameters"]["scales"]) for index in weights}
 
 
@@ -36,12 +40,18 @@ def test_int8_is_int8_throughout_and_one_partition(tiny_int8):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_armv7_is_int8_too_with_one_scale_for_a_dense_layer(tiny_run, tiny_int8, mini_clips, tmp_path):
+def test_armv7_is_int8_too_with_one_scale_for_a_dense_layer(
+    tiny_run, tiny_int8, mini_clips, tmp_path
+):
     path = tmp_path / "m.tflite"
     conversion = convert(tiny_run.folder, "armv7", mini_clips[:6], path, chunk_steps=4)
     assert conversion.inspection == inspect_model(tiny_int8)
     assert scales_of_dense_weights(path) == {1}
-    assert scales_of_dense_weights(tiny_int8) == {2 * 24, 24, 29}  # channels of gates, candidate, letters
+    assert scales_of_dense_weights(tiny_int8) == {
+        2 * 24,
+        24,
+        29,
+    }  # channels of gates, candidate, letters
     assert Network(path).graph.mode == "armv7"
     assert Network(path).graph.calibration_clips == 6
 
@@ -63,7 +73,9 @@ def test_a_float_model_is_not_taken_for_int8(tiny_model):
 def test_each_weight_is_in_the_file_once(tiny_int8, tiny_model, tiny_run):
     weights = tiny_run.best_model().count_params()
     sizes = [len(path.read_bytes()) for path in (tiny_int8, tiny_model)]
-    assert weights < 30000  # tiny: the graph itself counts for more than an unrepeated copy of the weights
+    assert (
+        weights < 30000
+    )  # tiny: the graph itself counts for more than an unrepeated copy of the weights
     assert sizes[1] < 4 * weights + 120_000
     assert sizes[0] < sizes[1]
 
@@ -73,7 +85,11 @@ def test_other_modes_run_and_stay_close_to_float(tiny_run, tiny_model, tmp_path,
     path = tmp_path / "m.tflite"
     convert(tiny_run.folder, mode, [], path, chunk_steps=4)
     network, reference = Network(path), Network(tiny_model)
-    frames = np.random.default_rng(0).standard_normal((network.graph.chunk_frames, 161)).astype(np.float32)
+    frames = (
+        np.random.default_rng(0)
+        .standard_normal((network.graph.chunk_frames, 161))
+        .astype(np.float32)
+    )
     logits, _ = network.step(frames, network.initial_states())
     expected, _ = reference.step(frames, reference.initial_states())
     assert 0 < np.abs(logits - expected).max() < 0.1 * np.abs(expected).max()

@@ -14,7 +14,12 @@ from ds2edge.train.model.convolution import convolve, convolve_in_lanes
         ((35, 161), (5, 11, 1, 5), (2, 4), (3, 4)),
         ((34, 81), (4, 8, 1, 5), (2, 3), (2, 3)),  # a kernel of whole strides one way
         ((20, 33), (3, 5, 1, 5), (1, 2), (2, 2)),
-        ((21, 30), (2, 2, 3, 5), (3, 4), (0, 0)),  # a stride longer than the kernel: frames and bins that none hears
+        (
+            (21, 30),
+            (2, 2, 3, 5),
+            (3, 4),
+            (0, 0),
+        ),  # a stride longer than the kernel: frames and bins that none hears
         ((9, 16), (3, 3, 1, 5), (1, 1), (1, 1)),
         ((37, 32), (7, 7, 8, 5), (2, 2), (2, 3)),  # full lanes
     ],
@@ -24,6 +29,8 @@ def test_both_forms_give_the_same(shape, kernel, stride, padding):
     x = random.standard_normal((1, *shape, kernel[2])).astype(np.float32)
     weights = random.standard_normal(kernel).astype(np.float32)
     plain = ops.convert_to_numpy(convolve(x, weights, stride, padding))
-    found = ops.convert_to_numpy(convolve_in_lanes(ops.convert_to_tensor(x), weights, stride, padding))
+    found = ops.convert_to_numpy(
+        convolve_in_lanes(ops.convert_to_tensor(x), weights, stride, padding)
+    )
     assert found.shape == plain.shape
     np.testing.assert_allclose(found, plain, atol=1e-4)

@@ -87,9 +87,15 @@ def test_ljspeech_is_taken_from_the_column_as_read(tmp_path, caplog):
 
 
 def test_no_chapter_of_ljspeech_is_in_two_splits_and_both_held_out_splits_have_more_than_one():
-    splits = {chapter: {split_of(f"LJ{chapter:03}-{clip:04}") for clip in (1, 99, 250)} for chapter in range(1, 51)}
+    splits = {
+        chapter: {split_of(f"LJ{chapter:03}-{clip:04}") for clip in (1, 99, 250)}
+        for chapter in range(1, 51)
+    }
     assert all(len(found) == 1 for found in splits.values())
-    chosen = {split: [chapter for chapter, found in splits.items() if found == {split}] for split in ("dev", "test")}
+    chosen = {
+        split: [chapter for chapter, found in splits.items() if found == {split}]
+        for split in ("dev", "test")
+    }
     assert chosen == {"dev": [10, 40], "test": [20, 30, 50]}
 
 
@@ -103,8 +109,14 @@ def test_ljspeech_is_downloaded_unpacked_and_written_in_one_call(tmp_path, monke
             manifest = import_ljspeech(tmp_path / "lj", url=f"{server.url}/lj?version=1.1")
     assert len(server.ranges) == 1
     assert manifest == tmp_path / "lj" / "manifest.jsonl"
-    assert sorted(path.name for path in manifest.parent.iterdir()) == ["LJSpeech-1.1", "manifest.jsonl"]
-    assert json.loads(manifest.read_text().split("\n")[0])["audio"] == "LJSpeech-1.1/wavs/LJ001-0001.wav"
+    assert sorted(path.name for path in manifest.parent.iterdir()) == [
+        "LJSpeech-1.1",
+        "manifest.jsonl",
+    ]
+    assert (
+        json.loads(manifest.read_text().split("\n")[0])["audio"]
+        == "LJSpeech-1.1/wavs/LJ001-0001.wav"
+    )
     (tmp_path / "a.tar.bz2").write_bytes(content)
     for _ in range(2):
         again = import_ljspeech(tmp_path / "again", tmp_path / "a.tar.bz2")
@@ -148,17 +160,22 @@ def own_voice(root: Path, table: str, suffix: str = "wav") -> Path:
 
 
 @pytest.mark.parametrize(
-    "line", ["me_{n}|{n} dogs", "me_{n}|{n}|{n} dogs", "me_{n}.wav|{n} dogs|", "wavs/me_{n}|{n} dogs"]
+    "line",
+    ["me_{n}|{n} dogs", "me_{n}|{n}|{n} dogs", "me_{n}.wav|{n} dogs|", "wavs/me_{n}|{n} dogs"],
 )
 def test_a_voice_of_ones_own_in_the_form_of_ljspeech(tmp_path, line):
-    root = own_voice(tmp_path / "me", "\ufeff" + "".join(line.format(n=n) + "\r\n" for n in range(4)), "WAV")
+    root = own_voice(
+        tmp_path / "me", "\ufeff" + "".join(line.format(n=n) + "\r\n" for n in range(4)), "WAV"
+    )
     for manifest in (
         import_ljspeech(tmp_path / "a", root),
         import_folder(root, tmp_path / "b", 0, 0, True, False),
         import_folder(root / "metadata.csv", tmp_path / "c", 0, 0, True, False),
     ):
         clips = read_manifest(manifest)
-        assert [(clip.audio.name, clip.text) for clip in clips] == [(f"me_{n}.WAV", f"{n} dogs") for n in range(4)]
+        assert [(clip.audio.name, clip.text) for clip in clips] == [
+            (f"me_{n}.WAV", f"{n} dogs") for n in range(4)
+        ]
 
 
 def test_a_bad_line_of_ones_own_voice_is_named(tmp_path):
@@ -176,7 +193,9 @@ def test_of_a_small_set_every_bad_clip_is_named_with_its_line_and_the_others_kep
     (tmp_path / "T.CSV").write_text("audio,text\n" + "\n".join(rows + bad) + "\n")
     clips = read_manifest(import_folder(tmp_path / "T.CSV", tmp_path / "out", 0, 0, True, False))
     assert len(clips) == 20
-    for number, what in enumerate(["gone0.wav", "gone6.wav", "no letter is left", "1 samples are too short"]):
+    for number, what in enumerate(
+        ["gone0.wav", "gone6.wav", "no letter is left", "1 samples are too short"]
+    ):
         assert what in caplog.text, number
     assert "T.CSV:22: " in caplog.text
     assert "skipped 9 of 29 clips" in caplog.text
@@ -188,7 +207,14 @@ def test_of_a_large_set_more_than_one_percent_is_refused_unless_asked_for(tmp_pa
     (tmp_path / "t.csv").write_text("audio,text\n" + "\n".join(rows) + "\n")
     with pytest.raises(InputError, match=r"3 of 203 .*more than 1 %.*t\.csv:202.*--skip-bad"):
         import_folder(tmp_path / "t.csv", tmp_path / "out", 0, 0, True, False)
-    assert len(read_manifest(import_folder(tmp_path / "t.csv", tmp_path, 0, 0, True, False, skip_bad=True))) == 200
+    assert (
+        len(
+            read_manifest(
+                import_folder(tmp_path / "t.csv", tmp_path, 0, 0, True, False, skip_bad=True)
+            )
+        )
+        == 200
+    )
 
 
 def test_suffixes_in_capitals_and_what_a_mac_adds(tmp_path, caplog):
@@ -203,7 +229,14 @@ def test_suffixes_in_capitals_and_what_a_mac_adds(tmp_path, caplog):
     assert "1 sound files have no .txt beside them and are left out: film.mp4" in caplog.text
     sound(tmp_path / "a.wav")
     (tmp_path / "TABLE.TSV").write_text('audio\ttext\na.wav\tsome "words\n')
-    assert len(read_manifest(import_folder(tmp_path / "TABLE.TSV", tmp_path / "out", 0, 0, True, False))) == 1
+    assert (
+        len(
+            read_manifest(
+                import_folder(tmp_path / "TABLE.TSV", tmp_path / "out", 0, 0, True, False)
+            )
+        )
+        == 1
+    )
 
 
 def test_a_recording_of_a_phone_is_imported(tmp_path):
@@ -229,7 +262,9 @@ LIBRI = {"19-198-0000": "NORTHANGER ABBEY", "19-198-0001": "THE AUTHOR'S", "26-4
 def test_librispeech_takes_split_from_the_subset_and_speaker_from_the_folder(tmp_path):
     make_librispeech(tmp_path / "LibriSpeech" / "train-clean-100", LIBRI)
     make_librispeech(tmp_path / "LibriSpeech" / "test-other", {"5-6-0000": "HE SPOKE"})
-    clips = read_manifest(import_librispeech(["train-clean-100", "test-other"], tmp_path / "out", tmp_path))
+    clips = read_manifest(
+        import_librispeech(["train-clean-100", "test-other"], tmp_path / "out", tmp_path)
+    )
     assert [(clip.text, clip.split, clip.speaker) for clip in clips] == [
         ("NORTHANGER ABBEY", "train", "19"), ("THE AUTHOR'S", "train", "19"), ("A THIRD", "train", "26"),
         ("HE SPOKE", "test", "5"),
@@ -257,22 +292,31 @@ def test_librispeech_is_downloaded_and_a_second_subset_added(tmp_path, monkeypat
 
 def test_the_command_offers_every_subset_that_has_a_checksum():
     assert set(SUBSETS) == set(librispeech.SUBSETS)
-    assert all(len(md5) == 32 and number in (12, 31) for number, _, md5 in librispeech.SUBSETS.values())
+    assert all(
+        len(md5) == 32 and number in (12, 31) for number, _, md5 in librispeech.SUBSETS.values()
+    )
     assert {subset.split("-")[0] for subset in SUBSETS} == {"train", "dev", "test"}
 
 
 def test_bad_librispeech_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"holds no LibriSpeech/dev-clean and no dev-clean\.tar\.gz"):
+    with pytest.raises(
+        InputError, match=r"holds no LibriSpeech/dev-clean and no dev-clean\.tar\.gz"
+    ):
         import_librispeech(["dev-clean"], tmp_path / "out", tmp_path)
     root = make_librispeech(tmp_path / "dev-clean", LIBRI)
     with (root / "26" / "495" / "26-495.trans.txt").open("a") as file:
         file.write("19-198-0002 IN THE WRONG CHAPTER\n")
-    with pytest.raises(InputError, match=r"26-495\.trans\.txt:2: '19-198-0002' is not the name of a clip"):
+    with pytest.raises(
+        InputError, match=r"26-495\.trans\.txt:2: '19-198-0002' is not the name of a clip"
+    ):
         import_librispeech(["dev-clean"], tmp_path / "out", tmp_path)
 
 
 COMMON = {
-    "train": [("aa", "1.mp3", 'He said "no" \u2013 twice'), ("aa", "2.mp3", '"A quote that does not end')],
+    "train": [
+        ("aa", "1.mp3", 'He said "no" \u2013 twice'),
+        ("aa", "2.mp3", '"A quote that does not end'),
+    ],
     "dev": [("bb", "3.mp3", "Caf\u00e9 \U0001f600")],
     "test": [("cc", "4.mp3", "Where?")],
 }
@@ -281,14 +325,19 @@ COMMON = {
 def test_common_voice_keeps_its_splits_speakers_and_quotation_marks(tmp_path):
     root = make_commonvoice(tmp_path / "en", COMMON)
     clips = read_manifest(import_commonvoice(root, root))
-    assert {split: [(c.speaker, c.audio.name, c.text) for c in clips if c.split == split] for split in COMMON} == COMMON
+    assert {
+        split: [(c.speaker, c.audio.name, c.text) for c in clips if c.split == split]
+        for split in COMMON
+    } == COMMON
     assert all(abs(clip.duration - 0.5) < 0.1 for clip in clips)
 
 
 @pytest.mark.parametrize("form", ["above", "two above", "tar.gz", "tar"])
 def test_common_voice_is_found_above_its_folder_and_in_its_archive(tmp_path, form):
     root = make_commonvoice(tmp_path / "site" / "cv-corpus-22.0" / "en", COMMON)
-    source = {"above": root.parent, "two above": root.parent.parent}.get(form, tmp_path / f"cv-corpus.{form}")
+    source = {"above": root.parent, "two above": root.parent.parent}.get(
+        form, tmp_path / f"cv-corpus.{form}"
+    )
     if form.startswith("tar"):
         source.write_bytes(packed("cv-corpus-22.0", root.parent, form[4:]))
     assert len(read_manifest(import_commonvoice(source, tmp_path / "out"))) == 4
@@ -299,15 +348,22 @@ def test_common_voice_is_found_above_its_folder_and_in_its_archive(tmp_path, for
 
 
 def test_spontaneous_speech_of_common_voice(tmp_path):
-    header = "client_id\taudio_id\taudio_file\tduration_ms\tprompt\ttranscription\tsplit\tquality_tags\n"
+    header = (
+        "client_id\taudio_id\taudio_file\tduration_ms\tprompt\ttranscription\tsplit\tquality_tags\n"
+    )
     rows = [("a", "0.mp3", 'He said "no', "train"), ("b", "1.mp3", "yes", "dev"), ("c", "2.mp3", "", "test"),
             ("d", "3.mp3", "not validated", "")]  # fmt: skip
     for _, name, _, _ in rows:
         sound(tmp_path / "sps" / "audios" / name, rate=32000)
-    table = header + "".join(f"{who}\t9\t{name}\t500\tWhat?\t{text}\t{split}\t\n" for who, name, text, split in rows)
+    table = header + "".join(
+        f"{who}\t9\t{name}\t500\tWhat?\t{text}\t{split}\t\n" for who, name, text, split in rows
+    )
     (tmp_path / "sps" / "ss-corpus-en.tsv").write_text(table)
     clips = read_manifest(import_commonvoice(tmp_path / "sps", tmp_path / "out"))
-    assert [(c.speaker, c.text, c.split) for c in clips] == [("a", 'He said "no', "train"), ("b", "yes", "dev")]
+    assert [(c.speaker, c.text, c.split) for c in clips] == [
+        ("a", 'He said "no', "train"),
+        ("b", "yes", "dev"),
+    ]
 
 
 def test_bad_common_voice_is_named(tmp_path):
@@ -319,7 +375,9 @@ def test_bad_common_voice_is_named(tmp_path):
     with pytest.raises(InputError, match=r"dev\.tsv:3: has not the fields of the header"):
         import_commonvoice(root, root)
     (root / "dev.tsv").write_text("who\twhat\n")
-    with pytest.raises(InputError, match=r"dev\.tsv:1: no column client_id, path, sentence in the header"):
+    with pytest.raises(
+        InputError, match=r"dev\.tsv:1: no column client_id, path, sentence in the header"
+    ):
         import_commonvoice(root, root)
 
 
@@ -349,8 +407,14 @@ def test_a_table_names_audio_text_split_and_speaker(tmp_path, suffix):
     (tmp_path / f"t.{suffix}").write_text("".join(tab.join(row) + "\n" for row in rows))
     for name in ("sub/1.wav", "2.wav", "3.wav"):
         sound(tmp_path / name)
-    clips = read_manifest(import_folder(tmp_path / f"t.{suffix}", tmp_path / "out", 0, 0, True, False))
-    assert [(clip.speaker, clip.split) for clip in clips] == [("x", "dev"), ("y", "test"), ("z", "train")]
+    clips = read_manifest(
+        import_folder(tmp_path / f"t.{suffix}", tmp_path / "out", 0, 0, True, False)
+    )
+    assert [(clip.speaker, clip.split) for clip in clips] == [
+        ("x", "dev"),
+        ("y", "test"),
+        ("z", "train"),
+    ]
     assert clips[0].text == ("Well, well" if suffix == "tsv" else 'Well, "well" ')
 
 
@@ -358,7 +422,10 @@ def test_a_table_names_audio_text_split_and_speaker(tmp_path, suffix):
     ("table", "says"),
     [
         ("audio,words\na.wav,x\n", r"t\.csv:1: no column text in the header"),
-        ("audio,text,split\na.wav,x,validation\n", r"t\.csv:2: split 'validation' is none of train, dev, test"),
+        (
+            "audio,text,split\na.wav,x,validation\n",
+            r"t\.csv:2: split 'validation' is none of train, dev, test",
+        ),
         ("audio,text\na.wav,x\na.wav\n", r"t\.csv:3: has not the fields"),
         ("audio,text\na.wav,x,y\n", r"t\.csv:2: has not the fields"),
         ('audio,text\na.wav,"x\n', r"t\.csv:\d: not a row of a table"),
@@ -398,7 +465,9 @@ def test_more_clips_do_not_move_those_that_are_there(tmp_path, caplog):
         for number in range(count):
             sound(tmp_path / "me" / f"{number}.wav", 0.05)
             (tmp_path / "me" / f"{number}.txt").write_text("yes")
-        manifest = import_folder(tmp_path, tmp_path, 0.3, 0.3, by_speaker=False, folder_is_speaker=True)
+        manifest = import_folder(
+            tmp_path, tmp_path, 0.3, 0.3, by_speaker=False, folder_is_speaker=True
+        )
         return {clip.audio.name: clip.split for clip in read_manifest(manifest)}
 
     few = splits(12)

@@ -8,10 +8,22 @@ from hypothesis import strategies as st
 from ds2edge.runtime.decoding.ctc import GreedyDecoder
 
 ALPHABET = ("", " ", "a", "b", "'")
-PIECES = ("", " ", "a", "b", "ab", " a", " ba", "b ", "a b")  # that begin a word, end one, do both or neither
+PIECES = (
+    "",
+    " ",
+    "a",
+    "b",
+    "ab",
+    " a",
+    " ba",
+    "b ",
+    "a b",
+)  # that begin a word, end one, do both or neither
 
 
-def logits_of(path: list[int], margin: float = 9.0, alphabet: tuple[str, ...] = ALPHABET) -> np.ndarray:
+def logits_of(
+    path: list[int], margin: float = 9.0, alphabet: tuple[str, ...] = ALPHABET
+) -> np.ndarray:
     logits = np.zeros((len(path), len(alphabet)), np.float32)
     logits[np.arange(len(path)), path] = margin
     return logits
@@ -44,7 +56,9 @@ def test_text_is_the_collapsed_path_however_it_is_cut(alphabet, data, cuts):
 
 def test_a_piece_may_begin_and_end_words():
     decoder = GreedyDecoder(PIECES, step_seconds=0.1)
-    decoder.accept(logits_of([0, 6, 6, 2, 0, 8, 8, 0, 5, 7], alphabet=PIECES))  # " ba" "a" "a b" " a" "b "
+    decoder.accept(
+        logits_of([0, 6, 6, 2, 0, 8, 8, 0, 5, 7], alphabet=PIECES)
+    )  # " ba" "a" "a b" " a" "b "
     found = [(word.text, word.start, word.end) for word in decoder.words()]
     assert found == [("baaa", 0.1, 0.7), ("b", 0.5, 0.7), ("ab", 0.8, 1.0)]
     assert [word.text for word in decoder.take(open_word=False)] == ["baaa", "b", "ab"]
@@ -57,7 +71,9 @@ def spoken_twice(draw):
     letters, pieces = [], []
     for piece in draw(st.lists(st.sampled_from(PIECES[1:-1]), min_size=1, max_size=12)):
         said = [
-            ALPHABET.index(letter) for letter in piece for _ in range(1 if letter == " " else draw(st.integers(1, 3)))
+            ALPHABET.index(letter)
+            for letter in piece
+            for _ in range(1 if letter == " " else draw(st.integers(1, 3)))
         ]
         letters += [*said, 0]
         pieces += [PIECES.index(piece)] * len(said) + [0]

@@ -15,7 +15,9 @@ LOGITS = (3 * np.random.default_rng(0).standard_normal((3, 30, 29))).astype(np.f
 
 def test_the_loss_is_that_of_keras():
     expected = ops.ctc_loss(LABELS, LOGITS, LENGTHS, STEPS, mask_index=0)
-    np.testing.assert_allclose(ctc_loss(LABELS, ops.convert_to_tensor(LOGITS), LENGTHS, STEPS), expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        ctc_loss(LABELS, ops.convert_to_tensor(LOGITS), LENGTHS, STEPS), expected, rtol=1e-4
+    )
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="elsewhere it is Keras's own")
@@ -34,10 +36,20 @@ def test_its_gradient_is_that_of_keras_and_a_row_without_a_clip_adds_nothing():
         return ops.ctc_loss(labels, logits, lengths, steps, mask_index=0)
 
     expected = gradient(of_keras, LABELS, LENGTHS, STEPS, np.ones(3, np.float32))
-    np.testing.assert_allclose(gradient(ctc_loss, LABELS, LENGTHS, STEPS, np.ones(3, np.float32)), expected, atol=1e-4)
-    labels, lengths, steps = LABELS * [[1], [1], [0]], LENGTHS * [1, 1, 0], np.array([30, 20, 1], np.int32)
+    np.testing.assert_allclose(
+        gradient(ctc_loss, LABELS, LENGTHS, STEPS, np.ones(3, np.float32)), expected, atol=1e-4
+    )
+    labels, lengths, steps = (
+        LABELS * [[1], [1], [0]],
+        LENGTHS * [1, 1, 0],
+        np.array([30, 20, 1], np.int32),
+    )
     found = gradient(
-        ctc_loss, labels.astype(np.int32), lengths.astype(np.int32), steps, np.array([1, 1, 0], np.float32)
+        ctc_loss,
+        labels.astype(np.int32),
+        lengths.astype(np.int32),
+        steps,
+        np.array([1, 1, 0], np.float32),
     )
     np.testing.assert_allclose(found[:2], expected[:2], atol=1e-4)
     assert not np.asarray(found[2]).any()

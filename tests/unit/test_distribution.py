@@ -27,7 +27,9 @@ def make_batches(tmp_path_factory, tiny_recipe):
     for i in range(6):
         seconds = 1.0 + 0.1 * i
         soundfile.write(folder / f"{i}.wav", babble(seconds, seed=i), RATE)
-        clips.append(Clip(folder / f"{i}.wav", f"text {'abcdef'[i]}", seconds, "train" if i < 5 else "dev"))
+        clips.append(
+            Clip(folder / f"{i}.wav", f"text {'abcdef'[i]}", seconds, "train" if i < 5 else "dev")
+        )
     recipe = dataclasses.replace(tiny_recipe, training=TrainingSettings(batch_size=3))
     cache = FeatureCache(None, recipe)
     found = survey(clips, recipe, cache)
@@ -42,7 +44,9 @@ def make_batches(tmp_path_factory, tiny_recipe):
 def test_every_row_is_in_one_share_and_the_shares_are_equal():
     for devices, processes in ((1, 1), (4, 1), (4, 2), (6, 3)):
         for rows in range(1, 10):
-            shares = [Group(devices, processes, process).share(rows) for process in range(processes)]
+            shares = [
+                Group(devices, processes, process).share(rows) for process in range(processes)
+            ]
             joined = [row for share in shares for row in share]
             assert joined == list(range(len(joined)))
             assert rows <= len(joined) < rows + devices
@@ -59,7 +63,9 @@ def test_the_shares_of_two_processes_put_together_are_the_batch(make_batches):
         rows, frames = inputs["features"].shape[:2]
         np.testing.assert_array_equal(joined["lengths"][:rows], inputs["lengths"])
         longest = inputs["lengths"].max()
-        np.testing.assert_array_equal(joined["features"][:rows, :longest], inputs["features"][:, :longest])
+        np.testing.assert_array_equal(
+            joined["features"][:rows, :longest], inputs["features"][:, :longest]
+        )
         assert not joined["features"][:, longest:].any()  # the shares know an upper bound alone
         assert joined["features"].shape[1] >= frames
         for key in targets:
@@ -87,16 +93,28 @@ def test_the_weight_of_a_clip_is_a_factor_of_its_row(make_batches):
 def test_a_clip_that_is_longer_than_its_manifest_says_is_named(make_batches):
     batches = make_batches(Group(2, 2, 0))
     batches.durations = batches.durations / 3
-    with pytest.raises(InputError, match=r"\.wav: is longer than the 1\.[0-4] s that the manifest says"):
+    with pytest.raises(
+        InputError, match=r"\.wav: is longer than the 1\.[0-4] s that the manifest says"
+    ):
         batches[0]
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of tensorflow, which the other tests run under")
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of tensorflow, which the other tests run under"
+)
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("KERAS_DISTRIBUTION_NUM_PROCESSES", "2", "PROCESSES is 2: .* under jax alone: set KERAS_BACKEND=jax"),
-        ("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}}), "names 2 workers: .* under jax alone"),
+        (
+            "KERAS_DISTRIBUTION_NUM_PROCESSES",
+            "2",
+            "PROCESSES is 2: .* under jax alone: set KERAS_BACKEND=jax",
+        ),
+        (
+            "TF_CONFIG",
+            json.dumps({"cluster": {"worker": ["a:1", "b:1"]}}),
+            "names 2 workers: .* under jax alone",
+        ),
         ("TF_CONFIG", "{", "TF_CONFIG .* unset it"),
     ],
 )

@@ -38,7 +38,9 @@ def microphone(monkeypatch):
                     yield Block(sound[first : first + 1600], RATE, 0.0)
 
         monkeypatch.setattr(doctor, "Microphone", Plugged)
-        monkeypatch.setattr(doctor, "list_devices", lambda: [Device(0, "USB", 1, RATE, True)] * devices)
+        monkeypatch.setattr(
+            doctor, "list_devices", lambda: [Device(0, "USB", 1, RATE, True)] * devices
+        )
 
     return plug_in
 
@@ -74,7 +76,9 @@ def test_a_machine_that_is_well(microphone):
         (InputError("USB: cannot be opened"), 0, "microphone", "cannot be opened"),
     ],
 )
-def test_what_is_wrong_with_a_microphone_is_said_with_what_to_do(microphone, sound, overflows, what, says):
+def test_what_is_wrong_with_a_microphone_is_said_with_what_to_do(
+    microphone, sound, overflows, what, says
+):
     microphone(sound, overflows)
     state, text = looked()[what]
     assert state == PROBLEM
@@ -93,7 +97,11 @@ def test_no_microphone_and_a_wrong_model(microphone, tmp_path):
 def test_the_command(ds2edge, tmp_path):
     done = ds2edge("doctor", "-m", GOLDEN, "--no-microphone")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[1] for line in done.stdout.splitlines()][:3] == ["python", "interpreter", "model"]
+    assert [line.split()[1] for line in done.stdout.splitlines()][:3] == [
+        "python",
+        "interpreter",
+        "model",
+    ]
     done = ds2edge("doctor", "-m", tmp_path / "none.tflite", "--no-microphone", "--json")
     assert done.returncode == 1
     assert '"state": "problem"' in done.stdout

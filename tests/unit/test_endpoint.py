@@ -58,7 +58,9 @@ def test_idling_moves_the_start_so_that_the_length_counts_from_speech():
 
 
 def test_length_ends_an_utterance_between_words():
-    assert utterances("ab " * 20, last=False) == [" ".join(["ab"] * 13)]  # 40 steps: the fourteenth is being said
+    assert utterances("ab " * 20, last=False) == [
+        " ".join(["ab"] * 13)
+    ]  # 40 steps: the fourteenth is being said
     assert utterances("ab " * 20) == [" ".join(["ab"] * 13), " ".join(["ab"] * 7)]
 
 

@@ -14,7 +14,9 @@ from ds2edge.runtime import engine
 from ds2edge.runtime.engine import load_engine
 from ds2edge.runtime.network import Network
 
-needs_sharing = pytest.mark.skipif(not engine.can_share_weights(), reason="this LiteRT has no cache of packed weights")
+needs_sharing = pytest.mark.skipif(
+    not engine.can_share_weights(), reason="this LiteRT has no cache of packed weights"
+)
 
 
 def outputs(path, share_weights):
@@ -22,7 +24,11 @@ def outputs(path, share_weights):
     loaded, random = load_engine(path, 1, share_weights), np.random.default_rng(0)
     shapes = loaded.inputs["step"]
     return loaded.run(
-        "step", {name: random.standard_normal(shape).astype(np.float32) for name, shape in sorted(shapes.items())}
+        "step",
+        {
+            name: random.standard_normal(shape).astype(np.float32)
+            for name, shape in sorted(shapes.items())
+        },
     )
 
 
@@ -46,15 +52,21 @@ def test_weights_are_not_shared_where_scales_differ(tmp_path, names):
     import tensorflow as tf
 
     module = tf.Module()
-    module.weights = tf.Variable(np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32))
+    module.weights = tf.Variable(
+        np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
+    )
 
     def product(values, reach):
         values = tf.quantization.fake_quant_with_min_max_args(values, -reach, reach)
-        return tf.quantization.fake_quant_with_min_max_args(tf.matmul(values, module.weights), -40, 40)
+        return tf.quantization.fake_quant_with_min_max_args(
+            tf.matmul(values, module.weights), -40, 40
+        )
 
     for reach in (1, 4):
         x, y = (tf.TensorSpec((1, 64), tf.float32, name) for name in "xy")
-        both = tf.function(lambda x, y, reach=reach: {"a": product(x, 1), "b": product(y, reach)}, [x, y])
+        both = tf.function(
+            lambda x, y, reach=reach: {"a": product(x, 1), "b": product(y, reach)}, [x, y]
+        )
         first = tf.function(lambda x: {"a": product(x, 1)}, [x])
         second = tf.function(lambda y, reach=reach: {"b": product(y, reach)}, [y])
         module.functions = {"step": both, "first": first, "second": second}
@@ -74,7 +86,10 @@ def test_outputs_are_the_callers_own(tiny_int8):
     """The engine writes into buffers of its own at every run: what it has given away must not change."""
     network = Network(tiny_int8)
     random = np.random.default_rng(0)
-    frames = [random.standard_normal((network.graph.chunk_frames, 161)).astype(np.float32) for _ in range(2)]
+    frames = [
+        random.standard_normal((network.graph.chunk_frames, 161)).astype(np.float32)
+        for _ in range(2)
+    ]
     first, states = network.step(frames[0], network.initial_states())
     kept = first.copy(), {name: state.copy() for name, state in states.items()}
     network.step(frames[1], states)
@@ -85,6 +100,10 @@ def test_outputs_are_the_callers_own(tiny_int8):
 
 def test_litert_is_not_heard():
     """It writes to standard error when it is loaded, first used and let go."""
-    program = f"from ds2edge.runtime import Recognizer\nRecognizer({str(GOLDEN)!r}).stream().finish()"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    program = (
+        f"from ds2edge.runtime import Recognizer\nRecognizer({str(GOLDEN)!r}).stream().finish()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert (done.stdout, done.stderr) == ("", "")

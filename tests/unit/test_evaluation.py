@@ -34,7 +34,9 @@ def manifest(tmp_path):
     """A function that writes a manifest of clips: path, text, and if wanted duration and speaker."""
 
     def write(*rows):
-        clips = [Clip(path, text, *(rest[:1] or [1.0]), "test", *rest[1:]) for path, text, *rest in rows]
+        clips = [
+            Clip(path, text, *(rest[:1] or [1.0]), "test", *rest[1:]) for path, text, *rest in rows
+        ]
         write_manifest(tmp_path / "manifest.jsonl", clips)
         return tmp_path / "manifest.jsonl"
 
@@ -70,7 +72,9 @@ def texts(evaluation):
 
 
 def test_a_run_and_its_float32_file_say_the_same_of_every_clip(tiny_run, tiny_model):
-    whole, streamed = (evaluate(model, [MINI], "test", snrs=(10,)) for model in (tiny_run.folder, tiny_model))
+    whole, streamed = (
+        evaluate(model, [MINI], "test", snrs=(10,)) for model in (tiny_run.folder, tiny_model)
+    )
     assert texts(whole) == texts(streamed)
     assert len(set(texts(whole).values())) > 100  # it listens
     assert whole.by_noise == streamed.by_noise  # both were given the same noise
@@ -89,11 +93,17 @@ def test_batches_change_no_text(tiny_run, monkeypatch):
 def test_every_checkpoint_of_a_run_can_be_evaluated(tiny_run, tmp_path, manifest):
     folder = shutil.copytree(tiny_run.folder, tmp_path / "run")
     path = manifest((SPOKEN[RADIO], RADIO))
-    assert evaluate(folder, [path], "test").clips == evaluate(folder / "last.keras", [path], "test").clips
+    assert (
+        evaluate(folder, [path], "test").clips
+        == evaluate(folder / "last.keras", [path], "test").clips
+    )
     (folder / "best.keras").unlink()
     assert evaluate(folder / "last.keras", [path], "test").overall.clips == 1
     (folder / "specification.json").unlink()
-    for model, says in ((folder / "last.keras", "not a run"), (folder / "best.keras", "no such model")):
+    for model, says in (
+        (folder / "last.keras", "not a run"),
+        (folder / "best.keras", "no such model"),
+    ):
         with pytest.raises(InputError, match=says):
             evaluate(model, [path], "test")
 
@@ -108,7 +118,10 @@ def test_figures_agree_with_jiwer_and_groups_add_up(golden, mini_clips):
     assert overall.cer_interval[0] < overall.cer < overall.cer_interval[1] < overall.wer_interval[1]
     in_order = score([c.text for c in mini_clips if c.split == "test"],
                      [texts(golden)[str(c.audio)] for c in mini_clips if c.split == "test"])  # fmt: skip
-    assert (overall.wer_interval, overall.cer_interval) == (in_order.wer_interval(), in_order.cer_interval())
+    assert (overall.wer_interval, overall.cer_interval) == (
+        in_order.wer_interval(),
+        in_order.cer_interval(),
+    )
     for groups in (golden.by_speaker, golden.by_length):
         assert len(groups) == 2
         assert sum(group.clips for group in groups) == 112
@@ -120,7 +133,9 @@ def test_figures_agree_with_jiwer_and_groups_add_up(golden, mini_clips):
     )
     assert golden.by_length[0].group == "under 1 s"
     assert golden.by_length[0].clips == sum(clip.seconds < 1 for clip in golden.clips)
-    assert golden.overall.hours == pytest.approx(sum(clip.seconds for clip in golden.clips) / 3600, abs=1e-4)
+    assert golden.overall.hours == pytest.approx(
+        sum(clip.seconds for clip in golden.clips) / 3600, abs=1e-4
+    )
 
 
 def test_noise_repeats_itself_and_the_louder_the_worse(golden):
@@ -145,7 +160,9 @@ def test_noise_is_of_the_level_asked_for_and_from_the_folder(tmp_path):
         np.testing.assert_array_equal(clean, read_audio(clip.audio, RATE))
         for sound in sounds[1:]:
             noise = sound.samples - clean
-            assert 10 * np.log10(np.mean(clean**2) / np.mean(noise**2)) == pytest.approx(sound.snr_db, abs=0.1)
+            assert 10 * np.log10(np.mean(clean**2) / np.mean(noise**2)) == pytest.approx(
+                sound.snr_db, abs=0.1
+            )
             spectrum = np.abs(np.fft.rfft(noise)) ** 2
             near = np.abs(np.fft.rfftfreq(len(noise), 1 / RATE) - 1000) < 20
             assert (spectrum[near].sum() > 0.9 * spectrum.sum()) == (folder is not None)
@@ -169,7 +186,13 @@ def test_mistakes_are_counted_by_kind(manifest):
 
 
 def test_alignment_goes_word_by_word():
-    assert align("a b c d", "x a c c e") == [("", "x"), ("a", "a"), ("b", "c"), ("c", "c"), ("d", "e")]
+    assert align("a b c d", "x a c c e") == [
+        ("", "x"),
+        ("a", "a"),
+        ("b", "c"),
+        ("c", "c"),
+        ("d", "e"),
+    ]
     assert align("a b", "") == [("a", ""), ("b", "")]
 
 
@@ -225,7 +248,10 @@ def test_clips_of_any_form_are_heard_and_unusable_ones_named_and_counted(
 def test_where_nothing_can_be_scored_that_is_an_error(ds2edge, manifest, tmp_path):
     done = ds2edge("evaluate", GOLDEN, manifest((tmp_path / "no.wav", "a"), (SPOKEN[RADIO], "!")))
     assert done.returncode == 2
-    assert "none of the 2 clips of split test can be scored; the first: " in done.stderr.splitlines()[-1]
+    assert (
+        "none of the 2 clips of split test can be scored; the first: "
+        in done.stderr.splitlines()[-1]
+    )
     assert not done.stdout
 
 
@@ -235,11 +261,17 @@ def test_the_gate_is_exit_code_1_after_the_report(ds2edge, manifest, tmp_path):
     assert passed.returncode == 0, passed.stderr
     failed = ds2edge("evaluate", GOLDEN, path, "--max-wer", 14, "--report", tmp_path / "report")
     assert failed.returncode == 1
-    assert failed.stderr.splitlines()[-1] == f"error: {GOLDEN}: WER 14.29 % is more than --max-wer 14"
+    assert (
+        failed.stderr.splitlines()[-1] == f"error: {GOLDEN}: WER 14.29 % is more than --max-wer 14"
+    )
     assert "| all | 2 | 7 | 0.001 | 14.29 (0.00 to 33.33) |" in failed.stdout
     names = sorted(file.name for file in (tmp_path / "report").iterdir())
     assert names == ["evaluation.html", "evaluation.json", "evaluation.md"]
-    assert (tmp_path / "report" / "evaluation.md").read_text().endswith(failed.stdout.split("\n", 1)[1])
+    assert (
+        (tmp_path / "report" / "evaluation.md")
+        .read_text()
+        .endswith(failed.stdout.split("\n", 1)[1])
+    )
 
 
 @pytest.mark.parametrize(
@@ -285,7 +317,14 @@ def test_a_tflite_file_is_evaluated_without_keras(manifest):
         "import sys\nsys.modules['keras'] = sys.modules['tensorflow'] = None\n"
         "from ds2edge.runtime.cli import main\nmain(sys.argv[1:], standalone_mode=False)"
     )
-    command = [sys.executable, "-c", code, "evaluate", str(GOLDEN), str(manifest((SPOKEN[RADIO], RADIO)))]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "evaluate",
+        str(GOLDEN),
+        str(manifest((SPOKEN[RADIO], RADIO))),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "| all | 1 | 4 | 0.000 | 0.00 (0.00 to 0.00) |" in done.stdout
@@ -295,7 +334,10 @@ def test_the_page_is_one_file_with_pictures_and_the_worst_clips_to_hear(golden):
     page = Page(html(golden))
     sources = [given["src"] for _, given in page.tags if "src" in given]
     assert sources
-    assert all(source.startswith(("data:audio/flac;base64,", "data:image/svg+xml;base64,")) for source in sources)
+    assert all(
+        source.startswith(("data:audio/flac;base64,", "data:image/svg+xml;base64,"))
+        for source in sources
+    )
     assert not [given for _, given in page.tags if "href" in given]
     assert {"script", "link", "iframe"}.isdisjoint(tag for tag, _ in page.tags)
     assert page.count("img") == 3  # speaker, length, noise

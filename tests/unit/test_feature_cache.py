@@ -33,7 +33,9 @@ def reads(monkeypatch):
 
 def test_levels_are_those_of_the_front_end_to_a_sixteenth_of_a_decibel(tiny_recipe, wav, tmp_path):
     cache = FeatureCache(tmp_path / "cache", tiny_recipe)
-    expected = pad_and_measure(babble(1.0), Features(tiny_recipe.features), padding_of(tiny_recipe.model))
+    expected = pad_and_measure(
+        babble(1.0), Features(tiny_recipe.features), padding_of(tiny_recipe.model)
+    )
     for _ in range(2):
         levels = cache.levels(wav("a.wav", subtype="FLOAT"))
         assert levels.dtype == np.float32
@@ -51,7 +53,9 @@ def test_a_second_run_reads_nothing(tiny_recipe, wav, tmp_path, reads):
 
 def workers() -> list[str]:
     """joblib's worker processes that this one has."""
-    listed = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True
+    )
     return [line for line in listed.stdout.splitlines() if "popen_loky" in line]
 
 
@@ -65,10 +69,14 @@ def test_workers_do_not_stay_for_the_training(tiny_recipe, wav, tmp_path):
     compute_features(found, tiny_recipe, cache)  # a second training in the process starts its own
 
 
-def test_other_settings_another_file_or_another_draw_are_computed_anew(tiny_recipe, wav, tmp_path, reads):
+def test_other_settings_another_file_or_another_draw_are_computed_anew(
+    tiny_recipe, wav, tmp_path, reads
+):
     path = wav("a.wav")
     FeatureCache(tmp_path / "cache", tiny_recipe).levels(path)
-    mel = dataclasses.replace(tiny_recipe, features=dataclasses.replace(tiny_recipe.features, mel_bands=40))
+    mel = dataclasses.replace(
+        tiny_recipe, features=dataclasses.replace(tiny_recipe.features, mel_bands=40)
+    )
     assert FeatureCache(tmp_path / "cache", mel).levels(path).shape[1] == 40
     wav("a.wav", seconds=1.1)
     assert len(FeatureCache(tmp_path / "cache", tiny_recipe).levels(path)) > 110
@@ -88,7 +96,9 @@ def test_without_a_folder_nothing_is_kept(tiny_recipe, wav, reads):
 
 def test_a_draw_repeats_itself_and_differs_from_others(tiny_recipe, wav):
     cache = FeatureCache(None, tiny_recipe)
-    one, again, other = (cache.levels(wav("a.wav"), Drawn(Augmentation(), (seed,))) for seed in (1, 1, 2))
+    one, again, other = (
+        cache.levels(wav("a.wav"), Drawn(Augmentation(), (seed,))) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one, again)
     assert one.shape != other.shape or not np.array_equal(one, other)
 

@@ -91,9 +91,13 @@ def test_digital_silence_does_not_move_the_level():
     level = features._level
     assert (features.accept(silence)[10:] == LEVELLED.floor_db).all()
     features.accept(np.zeros(RATE, np.float32))
-    assert features._level == pytest.approx(level, abs=0.5)  # the last windows of sound reach into the silence
+    assert features._level == pytest.approx(
+        level, abs=0.5
+    )  # the last windows of sound reach into the silence
     np.testing.assert_allclose(
-        Features(LEVELLED)(np.concatenate([silence, sound]))[-40:], Features(LEVELLED)(sound)[-40:], atol=1.0
+        Features(LEVELLED)(np.concatenate([silence, sound]))[-40:],
+        Features(LEVELLED)(sound)[-40:],
+        atol=1.0,
     )
 
 

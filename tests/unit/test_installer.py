@@ -44,10 +44,19 @@ def test_a_board_that_can_be_served_is_told_what_would_be_done(board, facts, say
     ("facts", "says"),
     [
         ({**ARMHF, "kernel": "armv6l"}, "no LiteRT interpreter is built for it; take a Zero 2 W"),
-        ({**ARMHF, **TRIXIE}, "Python 3.13, 32-bit: tflite-runtime is for 3.11; take the 64-bit system, or 32-bit"),
+        (
+            {**ARMHF, **TRIXIE},
+            "Python 3.13, 32-bit: tflite-runtime is for 3.11; take the 64-bit system, or 32-bit",
+        ),
         ({**ARMHF, **TRIXIE, "kernel": "aarch64"}, "Python 3.13, 32-bit"),
-        ({"python": "3.9", "glibc": "2.31"}, "glibc 2.31: LiteRT interpreters need 2.34; take Debian 12"),
-        ({"python": "3.15", "glibc": "2.43"}, "Python 3.15: ai-edge-litert is built for 3.10 to 3.14"),
+        (
+            {"python": "3.9", "glibc": "2.31"},
+            "glibc 2.31: LiteRT interpreters need 2.34; take Debian 12",
+        ),
+        (
+            {"python": "3.15", "glibc": "2.43"},
+            "Python 3.15: ai-edge-litert is built for 3.10 to 3.14",
+        ),
         ({"python": "3.9"}, "Python 3.9: ai-edge-litert is built for 3.10 to 3.14"),
         ({"architecture": "i386", "kernel": "x86_64"}, "a system for i386"),
         ({"architecture": "armel", "kernel": "armv7l"}, "a system for armel"),
@@ -71,7 +80,10 @@ def test_a_system_without_dpkg_is_refused(board):
     machine = board()
     (machine.bin / "dpkg").unlink()
     done = machine.install()
-    assert (done.returncode, done.stderr) == (2, "error: not a Debian system: pip install the wheel in a venv\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: not a Debian system: pip install the wheel in a venv\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +124,9 @@ def test_the_variable_python_names_another_interpreter(board):
     other = machine.bin / "python3.12"
     other.write_text("#!/bin/sh\necho 3.12\n")
     other.chmod(0o755)
-    assert f"python: {other}, 3.12: named by PYTHON" in machine.install("--check", PYTHON=other).stdout
+    assert (
+        f"python: {other}, 3.12: named by PYTHON" in machine.install("--check", PYTHON=other).stdout
+    )
     assert "there is no python3.99" in machine.install("--check", PYTHON="python3.99").stderr
 
 
@@ -131,7 +145,11 @@ def test_an_installation_does_nothing_as_root_when_no_package_is_missing(board):
 def test_missing_packages_alone_are_added(board, user):
     machine = board(user=user, lacking="python3-pyaudio")
     assert machine.install().returncode == 0
-    assert [call for call in machine.calls if call.startswith("apt-get install") and call.endswith("s python3-pyaudio")]
+    assert [
+        call
+        for call in machine.calls
+        if call.startswith("apt-get install") and call.endswith("s python3-pyaudio")
+    ]
     assert any(call.startswith("sudo apt-get install") for call in machine.calls) == (user != 0)
 
 
@@ -150,7 +168,9 @@ def test_a_32_bit_system_has_pip_choose_32_bit_packages_under_either_kernel(boar
 def test_a_32_bit_system_goes_on_without_soxr_and_says_what_is_lost(board, soxr):
     done = board(**ARMHF, soxr=soxr).install()
     assert done.returncode == 0
-    assert ("warning: no soxr for this board: only 16 kHz sound is taken" in done.stdout) == bool(soxr)
+    assert ("warning: no soxr for this board: only 16 kHz sound is taken" in done.stdout) == bool(
+        soxr
+    )
 
 
 def test_an_installation_that_pip_breaks_off_says_so_and_can_be_run_again(board, tmp_path):
@@ -179,7 +199,10 @@ def test_the_service_is_installed_for_the_user_and_kept_by_an_upgrade(board):
     done = machine.install("--model", machine.model, "--service", "user")
     assert done.returncode == 0, done.stderr
     unit = machine.unit.read_text()
-    assert f"\nExecStart={machine.prefix}/venv/bin/ds2edge listen --wait --model {machine.prefix}/model.tflite" in unit
+    assert (
+        f"\nExecStart={machine.prefix}/venv/bin/ds2edge listen --wait --model {machine.prefix}/model.tflite"
+        in unit
+    )
     assert "@PREFIX@" not in unit
     assert [call for call in machine.calls if call.startswith(("systemctl", "loginctl"))] == [
         "systemctl --user show-environment",
@@ -200,7 +223,10 @@ def test_the_system_service_is_installed_by_root_away_from_home(board):
     words = ["--service", "system", "--model", machine.model]
     done = machine.install(*words)
     assert done.returncode == 0, done.stderr
-    assert machine.calls[0] == f"sudo sh {machine.kit}/install.sh --service system --model {machine.model}"
+    assert (
+        machine.calls[0]
+        == f"sudo sh {machine.kit}/install.sh --service system --model {machine.model}"
+    )
     unit = machine.root / "etc/systemd/system/ds2edge.service"
     assert f"\nExecStart={machine.root}/opt/ds2edge/venv/bin/ds2edge listen" in unit.read_text()
     assert not any(machine.home.iterdir())
@@ -230,12 +256,16 @@ def test_uninstalling_leaves_a_command_of_another_installation(board):
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
 def test_shellcheck_finds_nothing():
-    done = subprocess.run(["shellcheck", FOLDER / "install.sh"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["shellcheck", FOLDER / "install.sh"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
-@pytest.mark.parametrize(("template", "manager"), [("ds2edge", "--user"), ("ds2edge-system", "--system")])
+@pytest.mark.parametrize(
+    ("template", "manager"), [("ds2edge", "--user"), ("ds2edge-system", "--system")]
+)
 def test_systemd_takes_the_units(tmp_path, template, manager):
     program = tmp_path / "venv/bin/ds2edge"
     program.parent.mkdir(parents=True)

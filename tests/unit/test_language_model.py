@@ -44,7 +44,9 @@ def test_pruning_keeps_what_longer_sequences_begin_with():
     """`b c` always comes after `a`, which counts as once, but `a b c` five times."""
     model = estimate(["a b c"] * 5 + ["c"], order=3, prune=1)
     assert probability(model, "a", "b", "c") > 0.6
-    assert sum(probability(model, "a", "b", word) for word in ("a", "b", "c", "</s>", "z")) == pytest.approx(1)
+    assert sum(
+        probability(model, "a", "b", word) for word in ("a", "b", "c", "</s>", "z")
+    ) == pytest.approx(1)
 
 
 def test_discounts_are_those_of_chen_and_goodman():
@@ -59,10 +61,22 @@ def test_discounts_are_those_of_chen_and_goodman():
 def test_probabilities_sum_to_one_after_any_history(seed, order, prune):
     model = estimate(zipfian(seed), order, prune)
     random = np.random.default_rng(seed)
-    histories = [(), (START,), (UNKNOWN,), (START, UNKNOWN), (START, model.id("w1"), model.id("w3"))]
-    histories += [tuple(random.integers(len(SPECIAL), len(model.vocabulary), 3).tolist()) for _ in range(20)]
+    histories = [
+        (),
+        (START,),
+        (UNKNOWN,),
+        (START, UNKNOWN),
+        (START, model.id("w1"), model.id("w3")),
+    ]
+    histories += [
+        tuple(random.integers(len(SPECIAL), len(model.vocabulary), 3).tolist()) for _ in range(20)
+    ]
     for history in histories:
-        predicted = [model.log_probability(history, word) for word in range(len(model.vocabulary)) if word != START]
+        predicted = [
+            model.log_probability(history, word)
+            for word in range(len(model.vocabulary))
+            if word != START
+        ]
         assert np.exp(predicted).sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -76,7 +90,11 @@ def test_longer_histories_predict_better():
 def test_perplexity_counts_the_ends_and_the_unknown_words():
     model = estimate(SENTENCES, order=2)
     value, unknown = perplexity(model, ["a z"])
-    expected = probability(model, "<s>", "a") * probability(model, "a", "z") * probability(model, "z", "</s>")
+    expected = (
+        probability(model, "<s>", "a")
+        * probability(model, "a", "z")
+        * probability(model, "z", "</s>")
+    )
     assert value == pytest.approx(expected ** (-1 / 3))
     assert unknown == 50
 
@@ -122,10 +140,15 @@ def test_the_file_gives_the_model_back(file):
     model, loaded = estimate(zipfian(0)), LanguageModel.load(file)
     assert (loaded.vocabulary, loaded.sizes, loaded.order) == (model.vocabulary, model.sizes, 3)
     random = np.random.default_rng(0)
-    for history in [(START,), *map(tuple, random.integers(END, len(model.vocabulary), (200, 2)).tolist())]:
+    for history in [
+        (START,),
+        *map(tuple, random.integers(END, len(model.vocabulary), (200, 2)).tolist()),
+    ]:
         for word in (UNKNOWN, END, 7):
             expected = model.log_probability(history, word)
-            assert loaded.log_probability(history, word) == pytest.approx(expected, abs=3 / 64 + 2e-3)
+            assert loaded.log_probability(history, word) == pytest.approx(
+                expected, abs=3 / 64 + 2e-3
+            )
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
@@ -153,7 +176,15 @@ def test_build_normalises_reports_and_writes(ds2edge, tmp_path):
     done = ds2edge("lm", "build", text, more, "-o", output, "--order", "2")
     assert done.returncode == 0, done.stderr
     model = LanguageModel.load(output)
-    assert model.vocabulary[len(SPECIAL) :] == ["cafe", "lights", "on", "please", "the", "turn", "two"]
+    assert model.vocabulary[len(SPECIAL) :] == [
+        "cafe",
+        "lights",
+        "on",
+        "please",
+        "the",
+        "turn",
+        "two",
+    ]
     assert done.stdout.startswith(f"{output}: 0.00 MB, 7 words; 9 of 2 words\nperplexity: 1.")
     assert "0.00 % unknown words" in done.stdout
     assert [path.name for path in output.parent.iterdir()] == ["lm.ds2lm"]
@@ -184,7 +215,12 @@ def test_convert_takes_an_arpa_file_over(ds2edge, tmp_path, name):
     assert done.returncode == 0, done.stderr
     model = LanguageModel.load(tmp_path / "lm.ds2lm")
     assert model.vocabulary == ["<unk>", "<s>", "</s>", "light", "the"]
-    for words, log10 in {"the light": -0.2, "<s> the": -0.4, "light the": -0.2 - 0.7, "<s> zzz": -0.3 - 0.7}.items():
+    for words, log10 in {
+        "the light": -0.2,
+        "<s> the": -0.4,
+        "light the": -0.2 - 0.7,
+        "<s> zzz": -0.3 - 0.7,
+    }.items():
         assert math.log10(probability(model, *words.split())) == pytest.approx(log10, abs=2e-2)
 
 
@@ -204,11 +240,20 @@ def test_of_an_arpa_file_what_has_no_beginning_is_left_out(tmp_path):
         (ARPA[:-8], "not a whole ARPA file (line 13: no \\end\\ after n-grams)"),
         (ARPA.replace("-0.5", "x"), "could not convert string to float: 'x'"),
         (ARPA.replace("THE LIGHT", "A LIGHT"), "(line 12: 'a' is no 1-gram of the file)"),
-        (ARPA.replace("-0.4\t<s>", "0.4\t<s>"), "(line 13: the logarithm of a probability is 0.4, which is above 0)"),
+        (
+            ARPA.replace("-0.4\t<s>", "0.4\t<s>"),
+            "(line 13: the logarithm of a probability is 0.4, which is above 0)",
+        ),
         (ARPA.replace("-0.4\t<s>", "nan\t<s>"), "(line 13: "),
-        (ARPA.replace("THE LIGHT", "THE LIGHT AGAIN -1"), "(line 12: 5 fields where a 2-gram has 3 or 4)"),
+        (
+            ARPA.replace("THE LIGHT", "THE LIGHT AGAIN -1"),
+            "(line 12: 5 fields where a 2-gram has 3 or 4)",
+        ),
         (ARPA.replace("LIGHT\t", "\udcff\t"), "(line 8: not UTF-8 text)"),
-        ("mmap lm http://kheafield.com/code format version 5\n\0", "a binary of KenLM: give the ARPA file"),
+        (
+            "mmap lm http://kheafield.com/code format version 5\n\0",
+            "a binary of KenLM: give the ARPA file",
+        ),
         (ARPA.replace("-0.6\tLIGHT", "\n" * 3), "line 11"),
         (ARPA.replace("LIGHT\t", "The\t"), "some words differ by case alone"),
         ("plain text\n", "no \\end\\ after n-grams"),
@@ -224,7 +269,9 @@ def test_a_bad_arpa_file_is_one_line(tmp_path, text, says):
 
 
 @pytest.mark.parametrize(("place", "value"), [(6, 1), (8, 99), (8, 12)])
-def test_a_language_model_that_claims_to_be_encrypted_or_packed_otherwise_is_one_line(tmp_path, place, value):
+def test_a_language_model_that_claims_to_be_encrypted_or_packed_otherwise_is_one_line(
+    tmp_path, place, value
+):
     (tmp_path / "lm.arpa").write_text(ARPA)
     data = bytearray(read_arpa(tmp_path / "lm.arpa").to_bytes())
     for mark, offset in ((b"PK\1\2", 2), (b"PK\3\4", 0)):
@@ -242,7 +289,13 @@ def test_odd_arpa_files_that_are_right_are_taken(tmp_path):
     (tmp_path / "spaces.arpa").write_bytes(odd.encode())
     assert "a\u00a0b\u3000c\u0085" in read_arpa(tmp_path / "spaces.arpa").vocabulary
     (tmp_path / "packed.arpa").write_bytes(gzip.compress(ARPA.encode()))
-    assert read_arpa(tmp_path / "packed.arpa").vocabulary == ["<unk>", "<s>", "</s>", "light", "the"]
+    assert read_arpa(tmp_path / "packed.arpa").vocabulary == [
+        "<unk>",
+        "<s>",
+        "</s>",
+        "light",
+        "the",
+    ]
     without = "".join(line + "\n" for line in ARPA.splitlines() if "<s>" not in line)
     (tmp_path / "nos.arpa").write_text(without)
     model = read_arpa(tmp_path / "nos.arpa")
@@ -250,13 +303,25 @@ def test_odd_arpa_files_that_are_right_are_taken(tmp_path):
 
 
 def test_hot_words_are_taken_as_people_write_them(ds2edge, tmp_path):
-    (tmp_path / "words.txt").write_text("\ufeffO\u2019Brien\nCAF\u00c9\n\nturn-down the radio.\n", "utf-8")
+    (tmp_path / "words.txt").write_text(
+        "\ufeffO\u2019Brien\nCAF\u00c9\n\nturn-down the radio.\n", "utf-8"
+    )
     clip = SPOKEN["turn down the radio"]
-    taken = ("turn down the radio.", "radio, turn,", "O\u2019Brien", "@words.txt", "Stra\u00dfe,turn\u2013down")
+    taken = (
+        "turn down the radio.",
+        "radio, turn,",
+        "O\u2019Brien",
+        "@words.txt",
+        "Stra\u00dfe,turn\u2013down",
+    )
     for hotwords in taken:
         done = ds2edge("transcribe", "-m", GOLDEN, clip, "--hotwords", hotwords, cwd=tmp_path)
         assert (done.returncode, done.stdout.strip()) == (0, "turn down the radio"), hotwords
-    refused = {"C-3PO": "hot word 'c 3po'", "@none.txt": "none.txt: cannot be read", ",.": "no word"}
+    refused = {
+        "C-3PO": "hot word 'c 3po'",
+        "@none.txt": "none.txt: cannot be read",
+        ",.": "no word",
+    }
     for hotwords, says in refused.items():
         done = ds2edge("transcribe", "-m", GOLDEN, clip, "--hotwords", hotwords, cwd=tmp_path)
         assert done.returncode == 2
@@ -266,7 +331,10 @@ def test_hot_words_are_taken_as_people_write_them(ds2edge, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--lm", "none.ds2lm"), "none.ds2lm: no such language model: `ds2edge lm build` makes one"),
+        (
+            ("--lm", "none.ds2lm"),
+            "none.ds2lm: no such language model: `ds2edge lm build` makes one",
+        ),
         (("--lm", GOLDEN), "not a language model of `ds2edge lm build`"),
         (("--lm-weight", "1"), "--lm-weight needs --lm"),
         (("--word-bonus", "1", "--beam", "4"), "--word-bonus needs --lm"),

@@ -15,7 +15,10 @@ PAUSES = np.zeros(20 * RATE, np.float32)
         (babble(2.0), ""),
         (np.concatenate([babble(1.0), PAUSES]), ""),  # a pause is no quiet recording
         (10 ** (-40 / 20) * babble(2.0), "is very quiet (-"),
-        (10 ** (-40 / 20) * babble(2.0) + np.float32(0.3), "is very quiet (-"),  # a constant is no sound
+        (
+            10 ** (-40 / 20) * babble(2.0) + np.float32(0.3),
+            "is very quiet (-",
+        ),  # a constant is no sound
         (PAUSES, "is silent"),
         (np.clip(20 * babble(2.0), -1, 1), "is clipped ("),
         (32768 * babble(2.0), "times full scale"),

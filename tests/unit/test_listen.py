@@ -33,7 +33,9 @@ def test_plain_output_is_a_line_an_utterance():
 
 
 def test_json_events_are_partials_that_grow_into_finals():
-    with subprocess.Popen([*COMMAND, "--stdin", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*COMMAND, "--stdin", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         for first in range(0, len(PCM), 3200):
             process.stdin.write(PCM[first : first + 3200])
             process.stdin.flush()
@@ -44,7 +46,10 @@ def test_json_events_are_partials_that_grow_into_finals():
     assert [final["text"] for final in finals] == TEXTS
     for final in finals:
         assert final["text"] == " ".join(word["text"] for word in final["words"])
-        assert (final["start"], final["end"]) == (final["words"][0]["start"], final["words"][-1]["end"])
+        assert (final["start"], final["end"]) == (
+            final["words"][0]["start"],
+            final["words"][-1]["end"],
+        )
         assert 0.5 < final["confidence"] <= 1
         assert 1.2 <= final["latency"] < 3
     partials = [event["text"] for event in events if event["event"] == "partial"]
@@ -56,7 +61,9 @@ def test_the_rules_are_options():
     assert listen(PCM, "--end-silence", 3).stdout.decode().splitlines() == [" ".join(TEXTS)]
     short = listen(PCM, "--end-length", 1).stdout.decode().splitlines()
     assert len(short) > 3
-    assert "".join(short).replace(" ", "") == "".join(TEXTS).replace(" ", "")  # a length may end within a word
+    assert "".join(short).replace(" ", "") == "".join(TEXTS).replace(
+        " ", ""
+    )  # a length may end within a word
 
 
 @pytest.mark.parametrize("option", ["--end-silence", "--end-idle", "--end-length"])
@@ -83,7 +90,9 @@ def test_what_is_kept_says_the_same_when_it_is_heard_again(tmp_path, ds2edge):
     assert [line.split(": ")[1] for line in again.splitlines()] == TEXTS
 
 
-@pytest.mark.parametrize(("name", "scale", "kind"), [("S32_LE", 2**31 - 1, "<i4"), ("FLOAT_LE", 1, "<f4")])
+@pytest.mark.parametrize(
+    ("name", "scale", "kind"), [("S32_LE", 2**31 - 1, "<i4"), ("FLOAT_LE", 1, "<f4")]
+)
 def test_other_sample_formats_and_channels_say_the_same(name, scale, kind):
     samples = np.repeat(speech().astype(np.float64)[:, None] * scale, 2, 1).astype(kind).tobytes()
     assert listen(samples, "--format", name, "--channels", 2).stdout.decode().splitlines() == TEXTS
@@ -135,14 +144,19 @@ def test_standard_input_that_is_closed_is_one_line():
 def test_an_input_closed_in_the_middle_of_a_sample_loses_that_sample_alone():
     done = listen(PCM[:-1])
     assert done.stdout.decode().splitlines() == TEXTS
-    assert done.stderr == b"warning: standard input ended in the middle of a sample: its 1 bytes are dropped\n"
+    assert (
+        done.stderr
+        == b"warning: standard input ended in the middle of a sample: its 1 bytes are dropped\n"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_the_last_words(number):
     """The last clip is still being said when the signal comes."""
     said = PCM[: -4 * RATE + 3200]
-    with subprocess.Popen([*COMMAND, "--stdin", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*COMMAND, "--stdin", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         process.stdin.write(said)
         process.stdin.flush()
         heard = [json.loads(process.stdout.readline())]

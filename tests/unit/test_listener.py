@@ -20,7 +20,9 @@ def recognizer(tiny_model):
 
 def sound(seed: int = 0) -> np.ndarray:
     """Babble, silence, babble."""
-    return np.concatenate([babble(0.9, seed=seed), np.zeros(RATE, np.float32), babble(1.2, seed=seed + 1)])
+    return np.concatenate(
+        [babble(0.9, seed=seed), np.zeros(RATE, np.float32), babble(1.2, seed=seed + 1)]
+    )
 
 
 def heard(recognizer, blocks, rate=RATE, rules=RULES) -> list:
@@ -35,7 +37,10 @@ def test_any_chunking_gives_the_same_words_and_sound(recognizer, cuts):
     samples = sound()
     expected = heard(recognizer, [samples])
     assert len(expected) >= 2
-    assert heard(recognizer, np.split(samples, sorted(min(cut, len(samples)) for cut in cuts))) == expected
+    assert (
+        heard(recognizer, np.split(samples, sorted(min(cut, len(samples)) for cut in cuts)))
+        == expected
+    )
 
 
 def test_one_sample_at_a_time_gives_the_same(recognizer):
@@ -46,7 +51,9 @@ def test_one_sample_at_a_time_gives_the_same(recognizer):
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000, 192000])
 def test_block_edges_add_nothing_at_any_rate(recognizer, rate):
     samples = babble(0.5, rate)
-    assert heard(recognizer, np.array_split(samples, 23), rate) == heard(recognizer, [samples], rate)
+    assert heard(recognizer, np.array_split(samples, 23), rate) == heard(
+        recognizer, [samples], rate
+    )
 
 
 def test_the_utterances_are_those_of_the_whole_recording(recognizer):
@@ -60,7 +67,9 @@ def test_the_utterances_are_those_of_the_whole_recording(recognizer):
 def test_the_sound_kept_is_that_of_the_words_with_a_margin(recognizer):
     samples = sound()
     for words, kept in heard(recognizer, [samples]):
-        first, last = (max(0, round(RATE * seconds)) for seconds in (words[0].start - 0.5, words[-1].end + 0.5))
+        first, last = (
+            max(0, round(RATE * seconds)) for seconds in (words[0].start - 0.5, words[-1].end + 0.5)
+        )
         assert RATE * (words[-1].end - words[0].start) <= len(kept) <= last - first
         np.testing.assert_array_equal(kept, samples[first : first + len(kept)])
 
@@ -90,7 +99,15 @@ def test_two_listeners_at_once_do_not_disturb_each_other(recognizer):
         babble(1.0) * np.float32(1e30),
         np.full(RATE, -32768, np.int16),
     ],
-    ids=["nan", "infinite", "all zero", "clipped", "DC offset", "absurdly loud", "int16 at its least"],
+    ids=[
+        "nan",
+        "infinite",
+        "all zero",
+        "clipped",
+        "DC offset",
+        "absurdly loud",
+        "int16 at its least",
+    ],
 )
 def test_bad_sound_does_no_lasting_harm(recognizer, bad):
     """What follows is heard as if nothing had been: the states stay finite."""
@@ -107,7 +124,9 @@ def test_nothing_grows(recognizer):
     """Ten minutes of talk: what the listener holds is bounded by the rules."""
     listener = Listener(recognizer, RULES)
     most = 0
-    for block in itertools.islice(itertools.cycle([babble(1.0), np.zeros(RATE // 2, np.float32)]), 800):
+    for block in itertools.islice(
+        itertools.cycle([babble(1.0), np.zeros(RATE // 2, np.float32)]), 800
+    ):
         listener.accept(block, RATE)
         most = max(most, len(listener._recent._bytes), 100 * len(listener.partial()))
     assert listener.heard == 600

@@ -38,7 +38,14 @@ def test_a_transducer_becomes_an_arpa_file(tmp_path):
     model = read_arpa(path)
     assert model.vocabulary == ["<unk>", "<s>", "</s>", "light", "the"]
     assert model.sizes == [5, 3]
-    costs = {"the": 1.0, "<s> the": 0.25, "the light": 0.0, "light </s>": 0.125, "<s> light": 2.5, "the </s>": 2.25}
+    costs = {
+        "the": 1.0,
+        "<s> the": 0.25,
+        "the light": 0.0,
+        "light </s>": 0.125,
+        "<s> light": 2.5,
+        "the </s>": 2.25,
+    }
     for words, cost in costs.items():
         assert probability(model, *words.split()) == pytest.approx(2.718281828**-cost, rel=1e-3)
 
@@ -53,5 +60,7 @@ def test_transcripts_share_no_six_words_with_what_is_held_out(tmp_path):
         "one two three four five": "train",
     }
     path = tmp_path / "manifest.jsonl"
-    path.write_text("".join(json.dumps({"text": text, "split": split}) + "\n" for text, split in texts.items()))
+    path.write_text(
+        "".join(json.dumps({"text": text, "split": split}) + "\n" for text, split in texts.items())
+    )
     assert run("transcripts.py", path).splitlines() == ["no no", "one two three four five", "yes"]

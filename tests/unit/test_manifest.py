@@ -15,7 +15,9 @@ GOOD = {"audio": "a.wav", "text": "yes", "duration": 1.5, "split": "train", "spe
 
 def test_audio_is_relative_to_the_manifest(tmp_path):
     (tmp_path / "m.jsonl").write_text(json.dumps(GOOD) + "\n\n")
-    assert read_manifest(tmp_path / "m.jsonl") == [Clip(tmp_path / "a.wav", "yes", 1.5, "train", "x")]
+    assert read_manifest(tmp_path / "m.jsonl") == [
+        Clip(tmp_path / "a.wav", "yes", 1.5, "train", "x")
+    ]
 
 
 @given(
@@ -64,7 +66,9 @@ def test_a_bad_line_is_named_with_file_and_line(tmp_path, line, says):
 
 def test_a_line_ends_where_json_lines_end(tmp_path):
     """U+0085 and U+2028 may stand inside a text; str.splitlines would cut there."""
-    (tmp_path / "m.jsonl").write_text(json.dumps(GOOD | {"text": "a\x85b\u2028c"}, ensure_ascii=False) + "\n", "utf-8")
+    (tmp_path / "m.jsonl").write_text(
+        json.dumps(GOOD | {"text": "a\x85b\u2028c"}, ensure_ascii=False) + "\n", "utf-8"
+    )
     assert [clip.text for clip in read_manifest(tmp_path / "m.jsonl")] == ["a\x85b\u2028c"]
 
 
@@ -82,7 +86,9 @@ def test_no_file_no_clip_no_text(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "taken").write_text("a file, where a folder would have to be")
-    with pytest.raises(InputError, match=r"taken/m\.jsonl: cannot be written \(.*\): make room, or choose another"):
+    with pytest.raises(
+        InputError, match=r"taken/m\.jsonl: cannot be written \(.*\): make room, or choose another"
+    ):
         write_manifest(tmp_path / "taken" / "m.jsonl", [])
 
 
@@ -103,6 +109,11 @@ def test_hostile_rows_are_one_line(tmp_path, row, says):
 
 def test_what_the_kit_writes_it_reads_whatever_the_names_and_lengths(tmp_path):
     odd = tmp_path / os.fsdecode(b"caf\xe9 \n.wav")
-    clips = [Clip(odd, "x", 1 / 16000, "train"), Clip(tmp_path / "\u65e5.wav", "\u65e5", 2.0, "dev")]
+    clips = [
+        Clip(odd, "x", 1 / 16000, "train"),
+        Clip(tmp_path / "\u65e5.wav", "\u65e5", 2.0, "dev"),
+    ]
     write_manifest(tmp_path / "m.jsonl", clips)
-    assert [clip.audio for clip in read_manifest(tmp_path / "m.jsonl")] == [clip.audio for clip in clips]
+    assert [clip.audio for clip in read_manifest(tmp_path / "m.jsonl")] == [
+        clip.audio for clip in clips
+    ]

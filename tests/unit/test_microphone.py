@@ -39,7 +39,9 @@ class FakeStream:
         raise OSError(-9999, "Unanticipated host error")  # as of a device that is gone
 
     def hear(self, value: int, samples: int = 160) -> None:
-        assert self.callback(np.full(samples * self.channels, value, np.int16).tobytes(), samples, {}, 0) == (None, 0)
+        assert self.callback(
+            np.full(samples * self.channels, value, np.int16).tobytes(), samples, {}, 0
+        ) == (None, 0)
 
 
 @pytest.fixture
@@ -57,7 +59,12 @@ def system(monkeypatch):
         def get_device_info_by_index(self, index: int) -> dict:
             inputs = 2 if index < len(self.names) else 0
             name = self.names[index] if inputs else "HDMI (output)"
-            return {"index": index, "name": name, "maxInputChannels": inputs, "defaultSampleRate": 48000.0}
+            return {
+                "index": index,
+                "name": name,
+                "maxInputChannels": inputs,
+                "defaultSampleRate": 48000.0,
+            }
 
         def get_default_input_device_info(self) -> dict:
             if not self.names:
@@ -76,7 +83,9 @@ def system(monkeypatch):
         def terminate(self) -> None:
             fake.terminated += 1
 
-    monkeypatch.setitem(sys.modules, "pyaudio", types.SimpleNamespace(PyAudio=PyAudio, paInt16=8, paContinue=0))
+    monkeypatch.setitem(
+        sys.modules, "pyaudio", types.SimpleNamespace(PyAudio=PyAudio, paInt16=8, paContinue=0)
+    )
     return fake
 
 
@@ -117,13 +126,21 @@ def test_a_device_that_takes_nothing_is_an_error_that_names_it(system):
 
 
 def test_names_are_found_whole_or_by_a_part():
-    inputs = [Device(i, name, 1, 48000, i == 1) for i, name in enumerate(["USB", "USB two", "HDA", "USB two b"])]
+    inputs = [
+        Device(i, name, 1, 48000, i == 1)
+        for i, name in enumerate(["USB", "USB two", "HDA", "USB two b"])
+    ]
     assert choose(inputs, None).name == "USB two"
     assert choose(inputs, "USB").name == "USB"
     assert choose(inputs, "hda").name == "HDA"
-    with pytest.raises(InputError, match="'two' is the name of several microphones: 'USB two', 'USB two b'"):
+    with pytest.raises(
+        InputError, match="'two' is the name of several microphones: 'USB two', 'USB two b'"
+    ):
         choose(inputs, "two")
-    with pytest.raises(InputError, match=r"no microphone 'none' \(there are: 'USB', 'USB two', 'HDA', 'USB two b'\)"):
+    with pytest.raises(
+        InputError,
+        match=r"no microphone 'none' \(there are: 'USB', 'USB two', 'HDA', 'USB two b'\)",
+    ):
         choose(inputs, "none")
     with pytest.raises(InputError, match="no microphone found"):
         choose([], None)
@@ -216,5 +233,7 @@ def test_chatter_of_c_libraries_is_thrown_away_and_ours_is_not(system, capfd):
 
 def test_without_pyaudio_the_error_names_the_package_and_the_other_way(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyaudio", None)
-    with pytest.raises(InputError, match=r"apt-get install python3-pyaudio.*\[mic\].*arecord .* --stdin"):
+    with pytest.raises(
+        InputError, match=r"apt-get install python3-pyaudio.*\[mic\].*arecord .* --stdin"
+    ):
         Microphone(None, 16000).__enter__()

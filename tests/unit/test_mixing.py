@@ -28,9 +28,16 @@ def total(model: LanguageModel, history: tuple[int, ...]) -> float:
 
 
 @settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 1000), orders=st.tuples(st.integers(1, 4), st.integers(1, 4)), weight=st.floats(0, 1))
+@given(
+    seed=st.integers(0, 1000),
+    orders=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    weight=st.floats(0, 1),
+)
 def test_a_mix_says_of_what_its_parts_saw_their_weighted_mean(seed, orders, weight):
-    parts = [estimate([*zipfian(seed + n), "only here" if n else "just there"], orders[n]) for n in (0, 1)]
+    parts = [
+        estimate([*zipfian(seed + n), "only here" if n else "just there"], orders[n])
+        for n in (0, 1)
+    ]
     mixed, weights = mix(parts, [weight, 1 - weight]), [weight, 1 - weight]
     for history in histories(mixed, seed):
         assert total(mixed, history) == pytest.approx(1, abs=1e-5)
@@ -40,7 +47,9 @@ def test_a_mix_says_of_what_its_parts_saw_their_weighted_mean(seed, orders, weig
             gram = words[max(0, end - orders[0]) : end]
             known = [part.id(gram[-1]) != UNKNOWN for part in parts]
             expected = sum(
-                w * probability(part, *gram) for w, part, has in zip(weights, parts, known, strict=True) if has
+                w * probability(part, *gram)
+                for w, part, has in zip(weights, parts, known, strict=True)
+                if has
             )
             assert probability(mixed, *gram) == pytest.approx(expected, rel=1e-4)
 
@@ -118,13 +127,27 @@ def test_build_mixes_text_and_models(ds2edge, tmp_path):
     (tmp_path / "dev.txt").write_text("turn on the light\nthe light\n")
     done = ds2edge("lm", "build", "a.txt", "b.arpa", "--mix", "1,3", "-o", "lm.ds2lm", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("a.txt: weight 0.250, 4 words\nb.arpa: weight 0.750, 2 words\nlm.ds2lm: 0.00 MB")
+    assert done.stdout.startswith(
+        "a.txt: weight 0.250, 4 words\nb.arpa: weight 0.750, 2 words\nlm.ds2lm: 0.00 MB"
+    )
     mixed = LanguageModel.load(tmp_path / "lm.ds2lm")
     parts = estimate(["turn on the light"] * 5), read_arpa(tmp_path / "b.arpa")
-    expected = 0.25 * probability(parts[0], "the", "light") + 0.75 * probability(parts[1], "the", "light")
+    expected = 0.25 * probability(parts[0], "the", "light") + 0.75 * probability(
+        parts[1], "the", "light"
+    )
     assert probability(mixed, "the", "light") == pytest.approx(expected, rel=5e-2)
     done = ds2edge(
-        "lm", "build", "lm.ds2lm", "a.txt", "--tune", "dev.txt", "--size", "1", "-o", "more.ds2lm", cwd=tmp_path
+        "lm",
+        "build",
+        "lm.ds2lm",
+        "a.txt",
+        "--tune",
+        "dev.txt",
+        "--size",
+        "1",
+        "-o",
+        "more.ds2lm",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert "on dev.txt, 0.00 % unknown words" in done.stdout
@@ -137,11 +160,23 @@ def test_build_mixes_text_and_models(ds2edge, tmp_path):
         (("a.txt", "b.arpa", "--mix", "1,-1"), "weights are at least 0, and not all 0"),
         (("a.txt", "b.arpa", "--mix", "0,0"), "weights are at least 0, and not all 0"),
         (("a.txt", "b.arpa", "--mix", "nan,1"), "weights are at least 0, and not all 0"),
-        (("a.txt", "b.arpa", "--mix", "1;1"), "not numbers with commas between them, as in 0.6,0.4"),
+        (
+            ("a.txt", "b.arpa", "--mix", "1;1"),
+            "not numbers with commas between them, as in 0.6,0.4",
+        ),
         (("a.txt", "b.arpa", "--mix", "1,1", "--tune", "a.txt"), "give one of them"),
-        (("a.txt", "b.arpa", "--tune", "none.txt"), "none.txt: cannot be read (No such file or directory)"),
-        (("a.txt", "b.arpa"), "b.arpa: a model, not a text: --mix or --tune says how far it counts"),
-        (("a.txt", "none.arpa", "--mix", "1,1"), "none.arpa: cannot be read (No such file or directory)"),
+        (
+            ("a.txt", "b.arpa", "--tune", "none.txt"),
+            "none.txt: cannot be read (No such file or directory)",
+        ),
+        (
+            ("a.txt", "b.arpa"),
+            "b.arpa: a model, not a text: --mix or --tune says how far it counts",
+        ),
+        (
+            ("a.txt", "none.arpa", "--mix", "1,1"),
+            "none.arpa: cannot be read (No such file or directory)",
+        ),
         (("a.txt", "--size", "0.0001"), "--size 0.0001: its 2 words alone take 0.00 MB"),
         (("a.txt", "--size", "0"), "0 is not in the range"),
     ],

@@ -46,11 +46,17 @@ def stepped(model: DeepSpeech2, features: np.ndarray, chunk_steps: int) -> np.nd
     return np.concatenate(logits, 1)[:, model.settings.warmup + model.settings.delay :]
 
 
-@pytest.mark.parametrize(("cell", "ahead"), [*((cell, 0) for cell in CELLS), ("qrnn", 1), ("qrnn", 2)])
+@pytest.mark.parametrize(
+    ("cell", "ahead"), [*((cell, 0) for cell in CELLS), ("qrnn", 1), ("qrnn", 2)]
+)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_steps_say_what_the_whole_sequence_says(cell, ahead, shape):
     model = build(cell, shape, ahead)
-    features = np.random.default_rng(1).standard_normal((1, 36 * model.settings.time_stride, BINS)).astype(np.float32)
+    features = (
+        np.random.default_rng(1)
+        .standard_normal((1, 36 * model.settings.time_stride, BINS))
+        .astype(np.float32)
+    )
     expected = whole(model, features)
     assert expected.std() > 0.05  # or agreement would mean nothing
     for chunk_steps in (1, 4, 9, 36):
@@ -65,7 +71,9 @@ def test_padding_changes_neither_logits_nor_statistics():
         "features": np.pad(features, ((0, 0), (0, 24), (0, 0)), constant_values=9.0),
         "lengths": inputs["lengths"],
     }
-    np.testing.assert_allclose(np.asarray(model(padded))[:, :15], np.asarray(model(inputs)), atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(model(padded))[:, :15], np.asarray(model(inputs)), atol=1e-5
+    )
     for given in (inputs, padded):  # in training the batch's own statistics count
         jolt_free = build("gru", "two convolutions")
         given["logits"] = np.asarray(jolt_free(given, training=True))[:, :15]
@@ -83,7 +91,9 @@ def test_nothing_is_heard_before_it_is_said(cell, ahead):
     first = (
         20 // model.settings.time_stride - model.settings.delay - model.settings.warmup
     )  # whose lookahead reaches the change
-    np.testing.assert_allclose(whole(model, changed)[:, :first], whole(model, features)[:, :first], atol=1e-5)
+    np.testing.assert_allclose(
+        whole(model, changed)[:, :first], whole(model, features)[:, :first], atol=1e-5
+    )
     assert np.abs(whole(model, changed)[:, first] - whole(model, features)[:, first]).max() > 1e-5
 
 
@@ -125,18 +135,27 @@ def test_a_bidirectional_model_hears_the_future_and_no_padding(bidirectional):
     expected = whole(bidirectional, features)
     assert np.abs(whole(bidirectional, later) - expected)[:, 13].max() > 1e-3  # frames 26 and 27
     padded = np.concatenate([features, random.standard_normal((1, 24, BINS)).astype(np.float32)], 1)
-    both = {"features": np.concatenate([padded, padded[:, ::-1]]), "lengths": np.array([40, 64], np.int32)}
+    both = {
+        "features": np.concatenate([padded, padded[:, ::-1]]),
+        "lengths": np.array([40, 64], np.int32),
+    }
     heard = np.asarray(bidirectional(both, training=False))[0, : expected.shape[1]]
     np.testing.assert_allclose(heard, expected[0], atol=1e-5)
 
 
 def test_a_backward_recurrence_is_a_forward_one_of_the_clip_turned_round(bidirectional):
     layer = bidirectional.recurrences[0]
-    x = np.random.default_rng(1).standard_normal((1, 9, layer.recurrence.cell.kernel.shape[0])).astype(np.float32)
+    x = (
+        np.random.default_rng(1)
+        .standard_normal((1, 9, layer.recurrence.cell.kernel.shape[0]))
+        .astype(np.float32)
+    )
     valid = np.ones((1, 9), bool)
     normed = layer.norm(x, valid=valid, training=False)
     backward = np.asarray(layer.backward(normed[:, ::-1]))[:, ::-1]
-    np.testing.assert_allclose(layer(x, valid=valid), np.asarray(layer.recurrence(normed)) + backward, atol=1e-5)
+    np.testing.assert_allclose(
+        layer(x, valid=valid), np.asarray(layer.recurrence(normed)) + backward, atol=1e-5
+    )
 
 
 def test_a_bidirectional_model_has_no_step_form_and_takes_no_lookahead(bidirectional):
@@ -146,7 +165,9 @@ def test_a_bidirectional_model_has_no_step_form_and_takes_no_lookahead(bidirecti
         ModelSettings((Convolution(4, (4, 5), (2, 2)),), lookahead=3, direction="bidirectional")
 
 
-@pytest.mark.parametrize("wrong", [{"direction": "bidirectional", "lookahead": 0}, {"ahead": 3}, {"dropout": 1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"direction": "bidirectional", "lookahead": 0}, {"ahead": 3}, {"dropout": 1.0}]
+)
 def test_settings_that_a_quasi_recurrent_cell_cannot_have_are_refused(wrong):
     convolutions, _ = SHAPES["no lookahead"]
     with pytest.raises(ValueError, match=r"bidirectional|ahead"):

@@ -25,7 +25,9 @@ class FakeInterpreter:
 def model(path, mode):
     """A file of that mode, as far as its specification goes."""
     features = FeatureSettings(mel_bands=1)
-    attach_specification(path, Specification("x", ("", "a"), features, (0.0,), (1.0,), Graph(mode, 4, 2, 0, 0, ())))
+    attach_specification(
+        path, Specification("x", ("", "a"), features, (0.0,), (1.0,), Graph(mode, 4, 2, 0, 0, ()))
+    )
     return path
 
 

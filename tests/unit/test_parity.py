@@ -113,14 +113,21 @@ def test_figures_are_those_of_the_texts(mini_clips):
     assert comparison.wer_increase == comparison.model.wer - parity.reference.wer
     low, high = comparison.wer_increase_interval
     assert low <= comparison.wer_increase <= high
-    assert high - low < comparison.model.wer_interval[1] - comparison.model.wer_interval[0]  # paired: it is narrower
+    assert (
+        high - low < comparison.model.wer_interval[1] - comparison.model.wer_interval[0]
+    )  # paired: it is narrower
     assert 0 < len(comparison.changed) < 20
 
 
 def test_the_gate_lets_pass_what_it_says(parity):
     for limit, failed in ((2.0, 0), (1.99, 1)):
         comparison = dataclasses.replace(parity.comparisons[1], wer_increase=2.0)
-        assert len(dataclasses.replace(parity, comparisons=[comparison], max_wer_increase=limit).failed) == failed
+        assert (
+            len(
+                dataclasses.replace(parity, comparisons=[comparison], max_wer_increase=limit).failed
+            )
+            == failed
+        )
 
 
 def test_quantizing_adds_noise_and_changes_little(parity):
@@ -138,7 +145,11 @@ def test_quantizing_adds_noise_and_changes_little(parity):
     [
         ((None, None, None), None, {}),
         ((40.0, 35.0, 33.0), "b", {"b": 5, "c": 2}),
-        ((60.0, 45.0, 40.0), "c", {"b": 15, "c": 5}),  # in dB the second drop is smaller, in noise larger
+        (
+            (60.0, 45.0, 40.0),
+            "c",
+            {"b": 15, "c": 5},
+        ),  # in dB the second drop is smaller, in noise larger
         ((None, 22.0, 25.0), "b", {"c": -3}),
         ((20.0, 22.0, 25.0), "a", {"b": -2, "c": -3}),
     ],
@@ -172,7 +183,9 @@ def test_the_noise_of_a_stage_is_that_of_its_values(tiny_model, tiny_int8, clips
     assert parity.comparisons[0].signal_to_noise["gru1_h"] == pytest.approx(expected)
 
 
-def test_the_chunk_changes_neither_the_logits_nor_a_state_at_the_same_step(tiny_model, seven_steps, clips):
+def test_the_chunk_changes_neither_the_logits_nor_a_state_at_the_same_step(
+    tiny_model, seven_steps, clips
+):
     """4 steps against 7: states meet every 28 steps; float against float has no noise worth the name."""
     parity = measure(tiny_model, [seven_steps], clips, 0)
     comparison = parity.comparisons[0]
@@ -189,7 +202,10 @@ def test_stages_that_never_meet_are_said_not_to_be_compared(tiny_model, seven_st
     assert list(comparison.signal_to_noise) == ["logits"]
     assert comparison.not_compared == STAGES[:-1]
     assert "| gru0_h | not compared | no noise |" in markdown(parity)
-    assert "not compared: conv0, conv1, gru0_h, gru1_h, lookahead, as no clip is long enough" in markdown(parity)
+    assert (
+        "not compared: conv0, conv1, gru0_h, gru1_h, lookahead, as no clip is long enough"
+        in markdown(parity)
+    )
     assert Page(html(parity)).text.count("not compared") == len(STAGES)
 
 
@@ -205,14 +221,18 @@ def test_a_trace_holds_what_the_runtime_says(clips):
     trace = StreamTracer(GOLDEN).trace(samples)
     assert trace.text == Recognizer(GOLDEN).transcribe(clips[0].audio).text
     specification = Network(GOLDEN).specification
-    assert len(trace.logits.steps) == pytest.approx(len(samples) / RATE / specification.step_seconds, abs=2)
+    assert len(trace.logits.steps) == pytest.approx(
+        len(samples) / RATE / specification.step_seconds, abs=2
+    )
     assert trace.seconds > 0
 
 
 def test_logits_that_are_no_numbers_end_the_comparison(tiny_model, clips, monkeypatch):
     monkeypatch.setattr(Network, "step", lambda self, frames, states: (
         np.full((self.graph.chunk_steps, 29), np.nan, np.float32), states))  # fmt: skip
-    with pytest.raises(GateNotMet, match=r"tiny.tflite: it computes logits that are no numbers \(NaN\)"):
+    with pytest.raises(
+        GateNotMet, match=r"tiny.tflite: it computes logits that are no numbers \(NaN\)"
+    ):
         measure(tiny_model, [tiny_model], clips, 0)
 
 
@@ -244,7 +264,9 @@ def test_memory_is_that_of_the_model(clips, tiny_model, tmp_path):
 
 
 def test_a_model_that_cannot_run_alone_is_a_message(tmp_path):
-    with pytest.raises(GateNotMet, match=r"no.tflite: it cannot be run in a process of its own \(.*no such model"):
+    with pytest.raises(
+        GateNotMet, match=r"no.tflite: it cannot be run in a process of its own \(.*no such model"
+    ):
         peak_memory(tmp_path / "no.tflite", SPEECH)
 
 
@@ -257,7 +279,9 @@ def test_what_the_delegate_does_not_take_is_named(tmp_path):
             return tf.tanh(tf.cumsum(tf.tanh(x)))
 
     module = Split()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.run.get_concrete_function()], module)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [module.run.get_concrete_function()], module
+    )
     path = tmp_path / "split.tflite"
     path.write_bytes(converter.convert())
     inspection = inspect_model(path)
@@ -270,7 +294,10 @@ def test_a_model_of_another_epoch_is_not_compared(tiny_model, clips, tmp_path):
     facts = Network(tiny_model).specification
     stale = dataclasses.replace(facts, training=facts.training | {"best_epoch": 7})
     path = with_specification(tiny_model, tmp_path / "stale.tflite", stale)
-    with pytest.raises(InputError, match=r"stale.tflite: of epoch 7 or another run, the run's best is 1: convert it"):
+    with pytest.raises(
+        InputError,
+        match=r"stale.tflite: of epoch 7 or another run, the run's best is 1: convert it",
+    ):
         measure(tiny_model, [tiny_model, path], clips[:1], 0)
 
 
@@ -284,14 +311,18 @@ def test_clips_that_cannot_be_compared_are_named_and_left_out(tiny_model, clips,
     for problem in parity.left_out:
         assert problem in Page(html(parity)).text
         assert problem in markdown(parity)
-    with pytest.raises(InputError, match=r"none of the 3 clips can be compared; the first: .*no letter is left"):
+    with pytest.raises(
+        InputError, match=r"none of the 3 clips can be compared; the first: .*no letter is left"
+    ):
         measure(tiny_model, [tiny_model], bad, 0)
 
 
 def test_models_of_one_name_and_mode_are_told_apart_by_their_folders(tiny_model, clips, tmp_path):
     shutil.copyfile(tiny_model, tmp_path / "tiny.tflite")
     shutil.copyfile(tiny_model, tmp_path / "other.tflite")
-    parity = measure(tiny_model, [tiny_model, tmp_path / "tiny.tflite", tmp_path / "other.tflite"], clips[:1], 0)
+    parity = measure(
+        tiny_model, [tiny_model, tmp_path / "tiny.tflite", tmp_path / "other.tflite"], clips[:1], 0
+    )
     assert [model.name for model in parity.models] == [
         "float", f"{tiny_model} (float32)", f"{tmp_path}/tiny.tflite (float32)", "other.tflite (float32)"
     ]  # fmt: skip
@@ -300,7 +331,11 @@ def test_models_of_one_name_and_mode_are_told_apart_by_their_folders(tiny_model,
 def test_the_three_reports_say_the_same(parity, tmp_path):
     parity = dataclasses.replace(parity, max_wer_increase=-1000)
     write_report(parity, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["parity.html", "parity.json", "parity.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "parity.html",
+        "parity.json",
+        "parity.md",
+    ]
     assert (tmp_path / "parity.md").read_text() == "# Parity\n\n" + markdown(parity)
     record = json.loads((tmp_path / "parity.json").read_text())
     names = [comparison.model.name for comparison in parity.comparisons]
@@ -316,12 +351,16 @@ def test_the_three_reports_say_the_same(parity, tmp_path):
             assert f"{comparison.noisiest} adds the most noise" in text or not comparison.noisiest
         assert f"failed by {', '.join(names)}" in text
         assert "FULLY_CONNECTED" in text
-    assert html(parity) == (tmp_path / "parity.html").read_text()  # the same figures give the same bytes
+    assert (
+        html(parity) == (tmp_path / "parity.html").read_text()
+    )  # the same figures give the same bytes
 
 
 def test_the_page_is_whole_and_takes_no_text_for_html(parity):
     pair = WordPair("<b>one</b>", "two", "float")
-    comparison = dataclasses.replace(parity.comparisons[1], changed=[ChangedClip("<i>.wav", "<u>one</u>", [pair])])
+    comparison = dataclasses.replace(
+        parity.comparisons[1], changed=[ChangedClip("<i>.wav", "<u>one</u>", [pair])]
+    )
     page = html(dataclasses.replace(parity, comparisons=[comparison]))
     assert "&lt;b&gt;one&lt;/b&gt;" in page
     assert not {"b", "u", "script", "link"} & {tag for tag, _ in Page(page).tags}
@@ -332,24 +371,41 @@ def test_the_page_is_whole_and_takes_no_text_for_html(parity):
 
 def test_changed_words_are_marked_by_who_is_right(parity):
     changed = [
-        ChangedClip("a.wav", "one two", [WordPair("one", "won", "float"), WordPair("two", "two", "both")]),
+        ChangedClip(
+            "a.wav", "one two", [WordPair("one", "won", "float"), WordPair("two", "two", "both")]
+        ),
         ChangedClip("b.wav", "three", [WordPair("", "three", "other")]),
     ]
-    parity = dataclasses.replace(parity, comparisons=[dataclasses.replace(parity.comparisons[1], changed=changed)])
+    parity = dataclasses.replace(
+        parity, comparisons=[dataclasses.replace(parity.comparisons[1], changed=changed)]
+    )
     assert "| one two | one → won (float right) |" in markdown(parity)
     assert "| three | — → three (float wrong) |" in markdown(parity)
     assert (
         "2 clips with another text; words that changed: 1 that float alone has right, 1 that int8 alone has right"
         in markdown(parity)
     )
-    marks = [attributes.get("class") for tag, attributes in Page(html(parity)).tags if tag == "span"]
-    assert marks == ["float", "other", "neither", "both", "float", None, "other"]  # the legend, then the words
+    marks = [
+        attributes.get("class") for tag, attributes in Page(html(parity)).tags if tag == "span"
+    ]
+    assert marks == [
+        "float",
+        "other",
+        "neither",
+        "both",
+        "float",
+        None,
+        "other",
+    ]  # the legend, then the words
 
 
 def test_a_report_without_memory_says_so(parity):
     reference = dataclasses.replace(parity.reference, peak_memory=None)
     parity = dataclasses.replace(parity, reference=reference)
-    assert any(line.startswith("| float |") and line.endswith("| unknown |") for line in markdown(parity).splitlines())
+    assert any(
+        line.startswith("| float |") and line.endswith("| unknown |")
+        for line in markdown(parity).splitlines()
+    )
     assert "unknown" in Page(html(parity)).text
     assert json.loads(to_json(parity))["reference"]["peak_memory"] is None
 
@@ -364,8 +420,12 @@ def test_the_command_ends_with_1_past_the_gate_naming_each_and_still_reports(
     error = done.stderr.splitlines()[-1]
     assert error.startswith("error: WER rose past --max-wer-increase -1000: tiny.tflite (int8) by ")
     assert " points, bad.tflite (float32) by " in error
-    assert done.stdout == (tmp_path / "report" / "parity.md").read_text().removeprefix("# Parity\n\n")
-    passed = ds2edge("parity", tiny_run.folder, tiny_int8, tmp_path / "m.jsonl", "--max-wer-increase", 1000)
+    assert done.stdout == (tmp_path / "report" / "parity.md").read_text().removeprefix(
+        "# Parity\n\n"
+    )
+    passed = ds2edge(
+        "parity", tiny_run.folder, tiny_int8, tmp_path / "m.jsonl", "--max-wer-increase", 1000
+    )
     assert passed.returncode == 0, passed.stderr
     assert "| tiny.tflite (int8) |" in passed.stdout
 
@@ -379,7 +439,9 @@ def test_the_command_ends_with_1_past_the_gate_naming_each_and_still_reports(
         (["RUN", "MODEL", "MANIFEST", "--report", "MANIFEST"], "cannot hold a report"),
     ],
 )
-def test_wrong_arguments_are_one_line(ds2edge, tiny_run, tiny_model, clips, tmp_path, arguments, says):
+def test_wrong_arguments_are_one_line(
+    ds2edge, tiny_run, tiny_model, clips, tmp_path, arguments, says
+):
     write_manifest(tmp_path / "m.jsonl", clips[:1])
     paths = {"RUN": tiny_run.folder, "MODEL": tiny_model, "MANIFEST": tmp_path / "m.jsonl"}
     done = ds2edge("parity", *(paths.get(argument, argument) for argument in arguments))

@@ -63,7 +63,12 @@ def test_its_run_can_be_trained_on():
     with zipfile.ZipFile(run.best) as archive:
         assert "ds2edge_history.json" in archive.namelist()
     model = run.best_model()
-    assert model.settings == read_recipe("english").model == read_recipe("voice").model == run.recipe.model
+    assert (
+        model.settings
+        == read_recipe("english").model
+        == read_recipe("voice").model
+        == run.recipe.model
+    )
     assert run.recipe.features == read_recipe("english").features == read_recipe("voice").features
     assert run.symbols().alphabet == run.specification.alphabet
     assert run.recipe.text == read_recipe("english").text == read_recipe("voice").text
@@ -82,10 +87,23 @@ def test_a_voice_begins_with_it(ds2edge, tmp_path):
     rows = [json.loads(line) for line in MINI.read_text().splitlines()]
     rows = [row for row in rows if row["speaker"] == rows[0]["speaker"]][:25]
     for number, row in enumerate(rows):
-        row |= {"audio": str(MINI.parent / row["audio"]), "split": "dev" if number % 5 == 0 else "train"}
+        row |= {
+            "audio": str(MINI.parent / row["audio"]),
+            "split": "dev" if number % 5 == 0 else "train",
+        }
     manifest = tmp_path / "voice.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = ds2edge("train", "voice", manifest, "-o", tmp_path / "mine", "--init-from", "pretrained", "--epochs", 8)
+    done = ds2edge(
+        "train",
+        "voice",
+        manifest,
+        "-o",
+        tmp_path / "mine",
+        "--init-from",
+        "pretrained",
+        "--epochs",
+        8,
+    )
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "mine")
     before = ds2edge("evaluate", RUN, manifest, "--split", "dev", "--json")

@@ -24,7 +24,9 @@ BINS = 41
 CONVOLUTIONS = (Convolution(4, (5, 11), (2, 4)), Convolution(3, (3, 7), (1, 3)))
 
 
-WAYS = [(cell, way) for cell in CELLS for way in ("forward", "bidirectional")] + [("qrnn", "forward")]
+WAYS = [(cell, way) for cell in CELLS for way in ("forward", "bidirectional")] + [
+    ("qrnn", "forward")
+]
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -47,11 +49,15 @@ def inputs():
 
 def test_without_rounding_the_folded_model_is_the_model(model, inputs):
     expected, folded = (np.asarray(y) for y in (model(inputs), model.quantized(inputs, FLOAT)))
-    for row, other, steps in zip(expected, folded, model.output_lengths(inputs["lengths"]), strict=True):
+    for row, other, steps in zip(
+        expected, folded, model.output_lengths(inputs["lengths"]), strict=True
+    ):
         np.testing.assert_allclose(row[:steps], other[:steps], atol=1e-4)
 
 
-def test_with_its_ranges_a_model_rounds_and_stays_close_and_keeps_them_when_saved(model, inputs, tmp_path):
+def test_with_its_ranges_a_model_rounds_and_stays_close_and_keeps_them_when_saved(
+    model, inputs, tmp_path
+):
     observer = Observer()
     expected = np.asarray(model.quantized(inputs, observer))
     ranges = observer.ranges("minmax")
@@ -115,7 +121,11 @@ def clip(tmp_path, name: str, samples) -> Clip:
 
 
 def test_silence_is_refused_and_little_or_distorted_speech_is_warned_of(tmp_path, caplog):
-    sounds = {"silent": np.zeros(RATE, np.float32), "good": babble(40.0), "cut": np.clip(40 * babble(40.0), -1, 1)}
+    sounds = {
+        "silent": np.zeros(RATE, np.float32),
+        "good": babble(40.0),
+        "cut": np.clip(40 * babble(40.0), -1, 1),
+    }
     clips = {name: clip(tmp_path, f"{name}.wav", samples) for name, samples in sounds.items()}
 
     def warnings(*names: str) -> str:
@@ -151,24 +161,34 @@ def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, 
 
     keras.utils.set_random_seed(0)
     specification = tiny_run.specification
-    model = DeepSpeech2(tiny_run.recipe.model, specification.features.bins, len(specification.alphabet))
+    model = DeepSpeech2(
+        tiny_run.recipe.model, specification.features.bins, len(specification.alphabet)
+    )
     measure = Features(specification.features, specification.mean, specification.deviation)
     frames = pad_and_measure(babble(6.0), measure, padding_of(model.settings))[None]
     observer = Observer()
-    model.quantized({"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}, observer)
+    model.quantized(
+        {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}, observer
+    )
     model.round_to(observer.ranges("minmax"))
-    run = Run.create(tmp_path / "run", dataclasses.replace(tiny_run.recipe, name="tiny"), specification)
+    run = Run.create(
+        tmp_path / "run", dataclasses.replace(tiny_run.recipe, name="tiny"), specification
+    )
     run.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
     path = tmp_path / "m.tflite"
     assert "ranges as trained" in convert(run.folder, "int8", [], path, chunk_steps=4).calibration
     network = Network(path)
     states, logits = network.initial_states(), []
-    for first in range(0, frames.shape[1] - network.graph.chunk_frames + 1, network.graph.chunk_frames):
+    for first in range(
+        0, frames.shape[1] - network.graph.chunk_frames + 1, network.graph.chunk_frames
+    ):
         chunk, states = network.step(frames[0, first : first + network.graph.chunk_frames], states)
         logits.append(chunk)
     heard = np.concatenate(logits)[model.settings.warmup + model.settings.lookahead :]
     inputs = {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
-    rounded, unrounded = (np.asarray(y)[0][: len(heard)] for y in (model(inputs), model.quantized(inputs, FLOAT)))
+    rounded, unrounded = (
+        np.asarray(y)[0][: len(heard)] for y in (model(inputs), model.quantized(inputs, FLOAT))
+    )
     noise = ((heard - rounded) ** 2).sum()
     assert noise < 0.7 * ((heard - unrounded) ** 2).sum()
     assert 10 * np.log10((rounded**2).sum() / noise) > 28

@@ -47,7 +47,9 @@ def test_the_stream_gives_the_logits_of_the_keras_model_on_the_whole_clip(recogn
     frames = Features(specification.features, specification.mean, specification.deviation)(
         np.pad(samples, (warmup, silence))
     )
-    expected = np.asarray(model({"features": frames[None], "lengths": np.array([len(frames)], np.int32)}))[0]
+    expected = np.asarray(
+        model({"features": frames[None], "lengths": np.array([len(frames)], np.int32)})
+    )[0]
     assert expected.std() > 0.1
     heard = np.concatenate(listener.logits)[model.settings.warmup + lookahead :]
     np.testing.assert_allclose(heard[: len(expected)], expected, atol=1e-4)

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.skipif(
 def test_outputs_and_gradients_are_those_of_keras(policy, tolerance):
     """In a graph that is traced once for all lengths, as `fit` traces it."""
     random = np.random.default_rng(0)
-    ours, theirs = (layer(6, return_sequences=True, dtype=policy) for layer in (GRU, keras.layers.GRU))
+    ours, theirs = (
+        layer(6, return_sequences=True, dtype=policy) for layer in (GRU, keras.layers.GRU)
+    )
     for layer in (ours, theirs):
         layer.build((None, None, 5))
     for mine, other in zip(ours.weights, theirs.weights, strict=True):
@@ -25,13 +27,20 @@ def test_outputs_and_gradients_are_those_of_keras(policy, tolerance):
         other.assign(mine)
 
     def traced(layer):
-        @tf.function(input_signature=[tf.TensorSpec((None, None, 5)), tf.TensorSpec((None, None, 6))])
+        @tf.function(
+            input_signature=[tf.TensorSpec((None, None, 5)), tf.TensorSpec((None, None, 6))]
+        )
         def run(x, weights):
             with tf.GradientTape() as tape:
                 tape.watch(x)
                 y = layer(x)
                 loss = tf.reduce_sum(tf.cast(y, "float32") * weights)
-            return [y, *tape.gradient(loss, [x, *(variable.value for variable in layer.trainable_variables)])]
+            return [
+                y,
+                *tape.gradient(
+                    loss, [x, *(variable.value for variable in layer.trainable_variables)]
+                ),
+            ]
 
         return run
 
@@ -48,7 +57,11 @@ def test_what_is_left_between_the_steps_is_one_product_each_way():
     """Keras projects the input within its loop: the gain would go unseen if the kit's layer fell back to that."""
     layer = GRU(6, return_sequences=True)
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec((None, None, 5))).graph
-    loops = [operation for operation in graph.get_operations() if operation.type in ("While", "StatelessWhile")]
+    loops = [
+        operation
+        for operation in graph.get_operations()
+        if operation.type in ("While", "StatelessWhile")
+    ]
     assert len(loops) == 1
     body = graph._get_function(loops[0].get_attr("body").name).graph
     assert [operation.type for operation in body.get_operations()].count("MatMul") == 1

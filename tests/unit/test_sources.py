@@ -41,18 +41,28 @@ def through_a_pipe(
 
 
 @settings(max_examples=50, deadline=None)
-@given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=9), channels=st.integers(1, 3))
+@given(
+    data=st.binary(max_size=300),
+    cuts=st.lists(st.integers(0, 300), max_size=9),
+    channels=st.integers(1, 3),
+)
 def test_any_cutting_gives_the_same_samples(data, cuts, channels):
     if data.startswith(b"RIFF"):
         return
-    blocks = through_a_pipe(data, sorted(min(cut, len(data)) for cut in cuts), 8000, "S16_LE", channels)
+    blocks = through_a_pipe(
+        data, sorted(min(cut, len(data)) for cut in cuts), 8000, "S16_LE", channels
+    )
     whole = len(data) - len(data) % (2 * channels)
-    heard = np.concatenate([np.zeros((0, channels), np.int16), *(block.samples for block in blocks)])
+    heard = np.concatenate(
+        [np.zeros((0, channels), np.int16), *(block.samples for block in blocks)]
+    )
     np.testing.assert_array_equal(heard, np.frombuffer(data[:whole], "<i2").reshape(-1, channels))
     assert all(block.rate == 8000 and len(block.samples) for block in blocks)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("S16_LE", "<i2"), ("S32_LE", "<i4"), ("FLOAT_LE", "<f4")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("S16_LE", "<i2"), ("S32_LE", "<i4"), ("FLOAT_LE", "<f4")]
+)
 def test_formats_are_those_of_arecord(name, kind):
     samples = np.array([1, -2, 3], kind)
     (block,) = through_a_pipe(samples.tobytes(), [], RATE, name, 1)
@@ -66,7 +76,9 @@ def test_an_end_in_the_middle_of_a_sample_is_said(caplog):
     assert "in the middle of a sample: its 1 bytes are dropped" in caplog.text
 
 
-@pytest.mark.parametrize(("subtype", "kind"), [("PCM_16", "<i2"), ("PCM_32", "<i4"), ("FLOAT", "<f4")])
+@pytest.mark.parametrize(
+    ("subtype", "kind"), [("PCM_16", "<i2"), ("PCM_32", "<i4"), ("FLOAT", "<f4")]
+)
 @pytest.mark.parametrize("form", ["WAV", "WAVEX"])
 @pytest.mark.parametrize("length", ["known", 0, 0xFFFFFFFF])
 def test_the_header_of_a_wav_goes_before_the_options(tmp_path, subtype, kind, form, length):

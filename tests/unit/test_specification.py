@@ -6,7 +6,13 @@ import pytest
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
-from ds2edge.runtime.specification import Graph, Specification, State, attach_specification, read_specification
+from ds2edge.runtime.specification import (
+    Graph,
+    Specification,
+    State,
+    attach_specification,
+    read_specification,
+)
 
 SPECIFICATION = Specification(
     name="x",
@@ -22,7 +28,9 @@ SPECIFICATION = Specification(
 def test_json_and_back():
     assert Specification.from_json(SPECIFICATION.to_json(), "x") == SPECIFICATION
     states = (State("conv0", (1, 3, 161, 1), "convolutions"), State("gru0_h", (1, 8), "gru0"))
-    both_ways = dataclasses.replace(SPECIFICATION, graph=Graph("int8", 16, 2, 8, 0, states, layers=("gru0",)))
+    both_ways = dataclasses.replace(
+        SPECIFICATION, graph=Graph("int8", 16, 2, 8, 0, states, layers=("gru0",))
+    )
     assert Specification.from_json(both_ways.to_json(), "x") == both_ways
     bare = dataclasses.replace(SPECIFICATION, graph=None)
     assert Specification.from_json(bare.to_json(), "x") == bare

@@ -24,7 +24,10 @@ def pieces(texts):
 
 
 @settings(max_examples=300)
-@given(text=st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz' "), max_size=60) | st.text(max_size=60))
+@given(
+    text=st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz' "), max_size=60)
+    | st.text(max_size=60)
+)
 def test_symbols_spell_any_normalised_text(pieces, text):
     normalised = normalise(text).text
     for symbols in (Symbols(), pieces):
@@ -47,7 +50,9 @@ def test_the_same_texts_make_the_same_pieces(pieces, texts):
 
 
 def test_more_pieces_than_the_texts_have_are_answered_with_the_most(texts):
-    with pytest.raises(InputError, match=r"^\[text\] pieces = 999: these texts allow at most (\d+)$") as refused:
+    with pytest.raises(
+        InputError, match=r"^\[text\] pieces = 999: these texts allow at most (\d+)$"
+    ) as refused:
         Symbols.learn(texts, 999)
     most = int(str(refused.value).split()[-1])
     assert len(Symbols.learn(texts, most).alphabet) == most
@@ -61,7 +66,9 @@ def test_without_texts_there_are_no_pieces():
 def test_a_recipe_with_too_few_pieces_for_the_letters_is_refused(tiny_toml, tmp_path):
     path = tmp_path / "few.toml"
     path.write_text(tiny_toml.read_text() + "\n[text]\npieces = 28\n")
-    with pytest.raises(InputError, match=r"few.toml: text: pieces \(28\) must be 0, for letters, or at least 29"):
+    with pytest.raises(
+        InputError, match=r"few.toml: text: pieces \(28\) must be 0, for letters, or at least 29"
+    ):
         read_recipe(path)
     path.write_text(tiny_toml.read_text() + "\n[text]\npieces = 29\n")
     assert read_recipe(path).text == TextSettings(29)
@@ -76,10 +83,14 @@ def test_a_run_keeps_its_pieces(pieces, texts, tiny_run, tmp_path):
     with pytest.raises(InputError, match="has another alphabet than pieces"):
         Run.open(tmp_path).symbols()
     (tmp_path / PIECES).write_bytes(b"nothing of the kind")
-    with pytest.raises(InputError, match=r"pieces.model: cannot be read as a piece model \(not a piece model\)"):
+    with pytest.raises(
+        InputError, match=r"pieces.model: cannot be read as a piece model \(not a piece model\)"
+    ):
         Run.open(tmp_path).symbols()
     (tmp_path / PIECES).unlink()
-    with pytest.raises(InputError, match=r"pieces.model: cannot be read as a piece model \(.*No such file"):
+    with pytest.raises(
+        InputError, match=r"pieces.model: cannot be read as a piece model \(.*No such file"
+    ):
         Run.open(tmp_path).symbols()
 
 

@@ -33,15 +33,25 @@ def clips(tmp_path):
     for i in range(12):
         path = tmp_path / f"{i}.wav"
         soundfile.write(path, babble(0.6 + 0.1 * i, seed=i), RATE)
-        made.append(Clip(path, f"word {'abcdefghijkl'[i]}", 0.6 + 0.1 * i, "train" if i < 10 else "dev", "x"))
+        made.append(
+            Clip(
+                path, f"word {'abcdefghijkl'[i]}", 0.6 + 0.1 * i, "train" if i < 10 else "dev", "x"
+            )
+        )
     return made
 
 
 def test_the_survey_measures_the_training_split(clips, tiny_recipe):
     found = survey(clips, tiny_recipe, FeatureCache(None, tiny_recipe))
-    assert {split: len(examples) for split, examples in found.examples.items()} == {"train": 10, "dev": 2, "test": 0}
+    assert {split: len(examples) for split, examples in found.examples.items()} == {
+        "train": 10,
+        "dev": 2,
+        "test": 0,
+    }
     features = Features(tiny_recipe.features)
-    levels = np.concatenate([features(soundfile.read(c.audio, dtype="float32")[0]) for c in clips[:10]])
+    levels = np.concatenate(
+        [features(soundfile.read(c.audio, dtype="float32")[0]) for c in clips[:10]]
+    )
     np.testing.assert_allclose(found.mean, levels.mean(0), atol=0.01)
     np.testing.assert_allclose(found.deviation, np.maximum(levels.std(0), 8), atol=0.01)
 
@@ -51,7 +61,11 @@ def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, cap
     bad.write_text("no sound")
     many = clips[:10] * 20 + clips[10:]
     with caplog.at_level(logging.WARNING, "ds2edge"):
-        found = survey([*many, dataclasses.replace(clips[0], audio=bad)], tiny_recipe, FeatureCache(None, tiny_recipe))
+        found = survey(
+            [*many, dataclasses.replace(clips[0], audio=bad)],
+            tiny_recipe,
+            FeatureCache(None, tiny_recipe),
+        )
     assert len(found.examples["train"]) == 200
     assert str(bad) in caplog.text
     assert "skipped 1 of 203 clips" in caplog.text
@@ -67,11 +81,18 @@ def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, cap
 def test_past_one_in_a_hundred_the_survey_stops(clips, tiny_recipe, change, says):
     bad = dataclasses.replace(clips[0], **change)
     with pytest.raises(InputError, match=f"3 of 203 clips cannot be used, more than 1 %.*{says}"):
-        survey([*[bad] * 3, *clips[:10] * 19, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+        survey(
+            [*[bad] * 3, *clips[:10] * 19, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe)
+        )
 
 
-def test_of_a_small_set_every_bad_clip_is_named_and_the_others_learned_from(clips, tiny_recipe, caplog):
-    bad = [dataclasses.replace(clips[0], text="...", audio=clips[0].audio.with_name(f"bad{n}.wav")) for n in range(7)]
+def test_of_a_small_set_every_bad_clip_is_named_and_the_others_learned_from(
+    clips, tiny_recipe, caplog
+):
+    bad = [
+        dataclasses.replace(clips[0], text="...", audio=clips[0].audio.with_name(f"bad{n}.wav"))
+        for n in range(7)
+    ]
     with caplog.at_level(logging.WARNING, "ds2edge"):
         found = survey([*bad, *clips], tiny_recipe, FeatureCache(None, tiny_recipe))
     assert len(found.examples["train"]) == 10
@@ -83,7 +104,10 @@ def test_a_clip_of_minutes_among_short_ones_is_named_and_left_out(clips, caplog)
     with caplog.at_level(logging.WARNING, "ds2edge"):
         assert without_long([*clips, long], 30.0) == clips
     assert f"left out: {long.audio}: 600 s" in caplog.text
-    assert f"left out 1 of {len(clips) + 1} clips of more than 30 s: cut them, or raise --max-seconds" in caplog.text
+    assert (
+        f"left out 1 of {len(clips) + 1} clips of more than 30 s: cut them, or raise --max-seconds"
+        in caplog.text
+    )
 
 
 def test_one_training_at_a_time_in_a_folder(tmp_path):
@@ -100,7 +124,9 @@ def test_one_training_at_a_time_in_a_folder(tmp_path):
 
 def test_what_differs_from_the_recipe_of_a_run_is_named_with_the_way_to_train_on(tiny_recipe):
     require_same(Path("run"), tiny_recipe, tiny_recipe)
-    with pytest.raises(InputError, match=r"epochs is 2 there and 5 here.* -o NEW --init-from run --epochs 3"):
+    with pytest.raises(
+        InputError, match=r"epochs is 2 there and 5 here.* -o NEW --init-from run --epochs 3"
+    ):
         require_same(Path("run"), tiny_recipe, tiny_recipe.with_training(epochs=5))
 
 
@@ -109,7 +135,9 @@ def test_a_cache_that_cannot_be_written_is_no_reason_not_to_train(tiny_recipe, c
     assert "/proc/none: cannot be written" in caplog.text
 
 
-def test_clips_too_short_for_their_text_are_named_and_left_out_however_many(clips, tiny_recipe, caplog):
+def test_clips_too_short_for_their_text_are_named_and_left_out_however_many(
+    clips, tiny_recipe, caplog
+):
     long = [dataclasses.replace(clip, text="far too many letters " * 20) for clip in clips]
     with caplog.at_level(logging.WARNING, "ds2edge"):
         found = survey([*long[:8], *clips[8:]], tiny_recipe, FeatureCache(None, tiny_recipe))
@@ -117,7 +145,10 @@ def test_clips_too_short_for_their_text_are_named_and_left_out_however_many(clip
     assert "0.wav: its text needs 4" in caplog.text
     assert len(caplog.messages) == 9  # eight by name
     assert "skipped 8 of 12 clips, 8 of them for too little sound for their text" in caplog.text
-    with pytest.raises(InputError, match=r"'train' to learn from \(12 have too little sound .*0.wav: its text needs 4"):
+    with pytest.raises(
+        InputError,
+        match=r"'train' to learn from \(12 have too little sound .*0.wav: its text needs 4",
+    ):
         survey(long, tiny_recipe, FeatureCache(None, tiny_recipe))
 
 
@@ -141,7 +172,11 @@ def make_batches(clips, recipe, **options):
     cache = FeatureCache(None, recipe)
     found = survey(clips, recipe, cache)
     return Batches(
-        found.examples["train"], recipe, Features(recipe.features, found.mean, found.deviation), cache, **options
+        found.examples["train"],
+        recipe,
+        Features(recipe.features, found.mean, found.deviation),
+        cache,
+        **options,
     )
 
 
@@ -168,7 +203,9 @@ def test_a_clip_of_half_the_weight_has_half_the_loss(clips, tiny_recipe):
     from ds2edge.train.data.text import LETTERS
     from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
-    batches = make_batches([dataclasses.replace(c, weight=0.5) for c in clips], tiny_recipe, augment=True)
+    batches = make_batches(
+        [dataclasses.replace(c, weight=0.5) for c in clips], tiny_recipe, augment=True
+    )
     model = DeepSpeech2(tiny_recipe.model, tiny_recipe.features.bins, len(LETTERS))
     inputs, targets, weights = batches[0]
     said = model(inputs)
@@ -177,7 +214,9 @@ def test_a_clip_of_half_the_weight_has_half_the_loss(clips, tiny_recipe):
 
 
 def test_batches_hold_every_clip_once_sorted_by_length_and_padded_alike(clips, tiny_recipe):
-    recipe = dataclasses.replace(tiny_recipe, training=dataclasses.replace(tiny_recipe.training, batch_size=3))
+    recipe = dataclasses.replace(
+        tiny_recipe, training=dataclasses.replace(tiny_recipe.training, batch_size=3)
+    )
     batches = make_batches(clips, recipe, augment=True)
     assert len(batches) == 4
     texts = [text for i in range(len(batches)) for text in batches.texts(i)]
@@ -189,11 +228,15 @@ def test_batches_hold_every_clip_once_sorted_by_length_and_padded_alike(clips, t
         for frames, length in zip(inputs["features"], inputs["lengths"], strict=True):
             assert not frames[length:].any()
         assert targets["label_lengths"].tolist() == [len(text) for text in batches.texts(i)]
-    assert batches[0][0]["lengths"].max() > batches[1][0]["lengths"].max()  # longest first, shortest second
+    assert (
+        batches[0][0]["lengths"].max() > batches[1][0]["lengths"].max()
+    )  # longest first, shortest second
 
 
 def test_an_epoch_is_drawn_from_its_number_and_the_seed(clips, tiny_recipe):
-    recipe = dataclasses.replace(tiny_recipe, training=dataclasses.replace(tiny_recipe.training, batch_size=3))
+    recipe = dataclasses.replace(
+        tiny_recipe, training=dataclasses.replace(tiny_recipe.training, batch_size=3)
+    )
     straight, resumed = (make_batches(clips, recipe, augment=True) for _ in range(2))
     resumed.begin(1)
     first = [straight[i][0]["features"] for i in range(len(straight))]
@@ -201,7 +244,10 @@ def test_an_epoch_is_drawn_from_its_number_and_the_seed(clips, tiny_recipe):
     for i in range(len(straight)):
         np.testing.assert_array_equal(straight[i][0]["features"], resumed[i][0]["features"])
         assert straight.texts(i) == resumed.texts(i)
-    assert any(a.shape != b[0]["features"].shape or (a != b[0]["features"]).any() for a, b in zip(first, straight))  # noqa: B905
+    assert any(
+        a.shape != b[0]["features"].shape or (a != b[0]["features"]).any()
+        for a, b in zip(first, straight)
+    )  # noqa: B905
 
 
 def test_scores_agree_with_jiwer_over_the_whole_set():
@@ -217,7 +263,10 @@ def test_scores_agree_with_jiwer_over_the_whole_set():
 
 def test_the_interval_narrows_with_more_clips_and_is_a_point_where_all_are_alike():
     errors, words = np.array([0, 1, 0, 2]), np.array([4, 4, 4, 4])
-    few, many = bootstrap_interval(errors, words), bootstrap_interval(np.tile(errors, 50), np.tile(words, 50))
+    few, many = (
+        bootstrap_interval(errors, words),
+        bootstrap_interval(np.tile(errors, 50), np.tile(words, 50)),
+    )
     assert many[1] - many[0] < few[1] - few[0]
     assert bootstrap_interval(np.ones(9, int), np.full(9, 4)) == (25.0, 25.0)
 
@@ -226,25 +275,33 @@ def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
     clips = []
     for speaker in "ab":
         for split in ("train", "test"):
-            for i, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]):
+            for i, word in enumerate(
+                ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+            ):
                 path = tmp_path / f"{speaker}{split}{i}.wav"
                 soundfile.write(path, babble(0.2, seed=i), RATE)
                 clips.append(Clip(path, f"{word} {speaker} {split}", 0.2, split, speaker))
     write_manifest(tmp_path / "m.jsonl", clips)
-    join_clips(tmp_path / "m.jsonl", tmp_path / "out", uses=2, lengths=(2, 4), dev_share=0.3, seed=1)
+    join_clips(
+        tmp_path / "m.jsonl", tmp_path / "out", uses=2, lengths=(2, 4), dev_share=0.3, seed=1
+    )
     joined = read_manifest(tmp_path / "out" / "manifest.jsonl")
     words = {split: [] for split in ("train", "dev", "test")}
     for clip in joined:
         assert f" {clip.speaker} " in clip.text
         assert soundfile.info(clip.audio).duration == pytest.approx(clip.duration, abs=0.001)
         words[clip.split] += [
-            (clip.speaker, word) for word in clip.text.split() if len(word) > 2 and word not in ("train", "test")
+            (clip.speaker, word)
+            for word in clip.text.split()
+            if len(word) > 2 and word not in ("train", "test")
         ]
     assert len(words["test"]) == 40
     assert (len(set(words["train"])), len(set(words["dev"]))) == (14, 6)
     assert not set(words["train"]) & set(words["dev"])
     with pytest.raises(InputError, match="--words 5 2"):
-        join_clips(tmp_path / "m.jsonl", tmp_path / "x", uses=1, lengths=(5, 2), dev_share=0, seed=1)
+        join_clips(
+            tmp_path / "m.jsonl", tmp_path / "x", uses=1, lengths=(5, 2), dev_share=0, seed=1
+        )
 
 
 @pytest.mark.parametrize(
@@ -265,8 +322,14 @@ def test_the_kits_recipes_are_whole(name):
             'name = "x"\n[model]\ncell = "tanh"\nconvolutions = [{channels=1, kernel=[3,3], stride=[1,1]}]',
             "cell 'tanh'",
         ),
-        ('name = "x"\n[model]\nconvolutions = [{channels=1, kernel=[1,3], stride=[2,1]}]', "skips frames"),
-        ('name = "x"\n[model]\nconvolutions = [{channels=1, kernel=[3], stride=[1,1]}]', "expected 2 values"),
+        (
+            'name = "x"\n[model]\nconvolutions = [{channels=1, kernel=[1,3], stride=[2,1]}]',
+            "skips frames",
+        ),
+        (
+            'name = "x"\n[model]\nconvolutions = [{channels=1, kernel=[3], stride=[1,1]}]',
+            "expected 2 values",
+        ),
         ('name = "x"\n[model]\nwidth = "9"\nconvolutions = []', "width: expected int, got '9'"),
     ],
 )
@@ -279,13 +342,18 @@ def test_a_recipe_with_a_fault_is_refused_by_name(tmp_path, text, says):
 
 
 def test_a_recipe_that_is_not_there_is_answered_with_those_that_are():
-    with pytest.raises(InputError, match="deepspeech2-bidirectional, digits, edge, english, ljspeech, mini, voice"):
+    with pytest.raises(
+        InputError, match="deepspeech2-bidirectional, digits, edge, english, ljspeech, mini, voice"
+    ):
         read_recipe("nonsense")
 
 
 def test_own_epochs_and_batch_size():
     recipe = read_recipe("mini").with_training(3, None)
-    assert (recipe.training.epochs, recipe.training.batch_size) == (3, read_recipe("mini").training.batch_size)
+    assert (recipe.training.epochs, recipe.training.batch_size) == (
+        3,
+        read_recipe("mini").training.batch_size,
+    )
 
 
 def test_rounded_training_goes_on_gently():
@@ -298,13 +366,21 @@ def test_rounded_training_goes_on_gently():
 
 
 def test_the_embedded_corpus_is_what_its_page_says(mini_clips):
-    speakers = {split: {c.speaker for c in mini_clips if c.split == split} for split in ("train", "dev", "test")}
-    texts = {split: {c.text for c in mini_clips if c.split == split} for split in ("train", "dev", "test")}
+    speakers = {
+        split: {c.speaker for c in mini_clips if c.split == split}
+        for split in ("train", "dev", "test")
+    }
+    texts = {
+        split: {c.text for c in mini_clips if c.split == split}
+        for split in ("train", "dev", "test")
+    }
     assert len(mini_clips) >= 400
     assert len(speakers["train"]) >= 8
     assert len(speakers["test"] - speakers["train"] - speakers["dev"]) == 2
     assert len(texts["test"] - texts["train"]) >= 10
-    assert {w for t in texts["test"] for w in t.split()} <= {w for t in texts["train"] for w in t.split()}
+    assert {w for t in texts["test"] for w in t.split()} <= {
+        w for t in texts["train"] for w in t.split()
+    }
     folder = mini_clips[0].audio.parent.parent
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 3_000_000
     for clip in mini_clips:

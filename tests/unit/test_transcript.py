@@ -39,7 +39,9 @@ def test_a_log_grows_by_lines_and_closes_a_half_one(tmp_path):
     log.append({"text": "after"})
     log.close()
     lines = path.read_text("utf-8").split("\n")
-    assert [json.loads(line)["text"] for line in (lines[0], lines[1], lines[3])] == ["naïve\nwords"] * 2 + ["after"]
+    assert [json.loads(line)["text"] for line in (lines[0], lines[1], lines[3])] == [
+        "naïve\nwords"
+    ] * 2 + ["after"]
     assert lines[2].endswith("fai")
 
 
@@ -54,7 +56,10 @@ def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
     log.append({"text": "after"})
     log.close()
-    assert [json.loads(line)["text"] for line in (tmp_path / "log.jsonl").open()] == ["before", "after"]
+    assert [json.loads(line)["text"] for line in (tmp_path / "log.jsonl").open()] == [
+        "before",
+        "after",
+    ]
 
 
 def test_a_log_that_cannot_be_opened_is_named(tmp_path):

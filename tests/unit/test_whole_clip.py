@@ -32,14 +32,29 @@ from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
 from ds2edge.train.recipe import CELLS, DIRECTIONS
 
 SPEECH = next(iter(SPOKEN.values()))
-FAST = [("gru", "bidirectional", mode) for mode in ("float32", "int8")] + [("qrnn", "forward", "int8")]
+FAST = [("gru", "bidirectional", mode) for mode in ("float32", "int8")] + [
+    ("qrnn", "forward", "int8")
+]
 ALL = [
     pytest.param(*case, marks=() if case in FAST else pytest.mark.slow)
-    for case in ((cell, direction, mode) for cell in CELLS for direction in DIRECTIONS for mode in MODES)
+    for case in (
+        (cell, direction, mode) for cell in CELLS for direction in DIRECTIONS for mode in MODES
+    )
     if case[:2] != ("qrnn", "bidirectional")
 ]
-LEAST_SNR = {"float32": 100, "float16": 50, "dynamic": 25, "int16x8": 15, "int8": 15, "armv7": 15}  # dB
-BYTES = {"float32": 4, "float16": 2, "dynamic": 3.2}  # a weight; what is small stays float in mode dynamic
+LEAST_SNR = {
+    "float32": 100,
+    "float16": 50,
+    "dynamic": 25,
+    "int16x8": 15,
+    "int8": 15,
+    "armv7": 15,
+}  # dB
+BYTES = {
+    "float32": 4,
+    "float16": 2,
+    "dynamic": 3.2,
+}  # a weight; what is small stays float in mode dynamic
 STAGES = ["convolutions", "gru0", "gru1", "logits"]
 
 
@@ -67,7 +82,11 @@ def run(tiny_recipe, tmp_path_factory):
 def models(run, mini_clips, tmp_path_factory):
     """Its files: float32 in chunks of 4 and of 7 steps, int8."""
     folder = tmp_path_factory.mktemp("models")
-    for name, mode, chunk_steps in (("four", "float32", 4), ("seven", "float32", 7), ("int8", "int8", 4)):
+    for name, mode, chunk_steps in (
+        ("four", "float32", 4),
+        ("seven", "float32", 7),
+        ("int8", "int8", 4),
+    ):
         convert(run.folder, mode, mini_clips[:6], folder / f"{name}.tflite", chunk_steps)
     return {path.stem: path for path in folder.iterdir()}
 
@@ -108,7 +127,9 @@ def decibels(signal, other):
 @pytest.mark.parametrize(("cell", "direction", "mode"), ALL)
 def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, direction, mode):
     (run, expected, rounded), path = run_of(cell, direction), tmp_path / "m.tflite"
-    conversion._build(run.folder, mode, mini_clips[:1], path, chunk_steps=4)  # in a process of its own it takes longer
+    conversion._build(
+        run.folder, mode, mini_clips[:1], path, chunk_steps=4
+    )  # in a process of its own it takes longer
     heard = StreamTracer(path).trace(read_audio(SPEECH, RATE)).logits.values
     assert heard.shape == expected.shape
     assert expected.std() > 1  # or agreement would mean nothing
@@ -120,7 +141,9 @@ def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, di
     assert inspection.graphs == signatures
     assert not set(inspection.operations) & {"WHILE", "UNPACK", "PACK", "STRIDED_SLICE", "CUSTOM"}
     if mode == "int8":
-        assert decibels(rounded, heard) > max(28, decibels(expected, heard))  # Keras rounds as this file does
+        assert decibels(rounded, heard) > max(
+            28, decibels(expected, heard)
+        )  # Keras rounds as this file does
     if mode in INT8_MODES:
         assert (inspection.float_tensors, inspection.partitions) == (0, signatures)
     least = BYTES.get(mode, 1.2) * run.best_model().count_params()
@@ -144,8 +167,12 @@ def test_stages_are_those_of_the_keras_model(models, run):
     samples, model = read_audio(SPEECH, RATE), run.best_model()
     stage = StreamTracer(models["four"]).trace(samples).stages["gru1"]
     assert list(stage.steps) == list(range(len(stage.values)))
-    last = model.norm(stage.values[None, model.settings.warmup :], np.ones((1, 1), bool), training=False)
-    np.testing.assert_allclose(np.asarray(model.dense(last))[0], keras_logits(run, samples)[0], atol=1e-4)
+    last = model.norm(
+        stage.values[None, model.settings.warmup :], np.ones((1, 1), bool), training=False
+    )
+    np.testing.assert_allclose(
+        np.asarray(model.dense(last))[0], keras_logits(run, samples)[0], atol=1e-4
+    )
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +206,9 @@ def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_cli
     text = Recognizer(path).transcribe(clips[0].audio).text
     assert (done.returncode, done.stdout) == (0, f"{text}\n")
     write_manifest(tmp_path / "m.jsonl", clips)
-    assert text in [transcript.hypothesis for transcript in evaluate(path, [tmp_path / "m.jsonl"], "test").clips]
+    assert text in [
+        transcript.hypothesis for transcript in evaluate(path, [tmp_path / "m.jsonl"], "test").clips
+    ]
     card = ds2edge("info", path).stdout
     assert "int8, 4 steps of 20 ms, bidirectional: gru0, gru1\n" in card
     assert "hears whole clips: no letter before the end" in card
@@ -188,12 +217,16 @@ def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_cli
 
 def test_what_is_live_refuses_it_in_one_line(models):
     path = models["int8"]
-    says = f"{path}: a bidirectional model hears whole clips, nothing live: use `ds2edge transcribe`, "
+    says = (
+        f"{path}: a bidirectional model hears whole clips, nothing live: use `ds2edge transcribe`, "
+    )
     calls = (
         lambda: Listener(Recognizer(path)),
         lambda: bench.measure(path, None, 5.0, 1, GreedyDecoder),
         lambda: CliRunner().invoke(listen, ["-m", path, "--file", SPEECH], catch_exceptions=False),
-        lambda: CliRunner().invoke(deploy.deploy, ["pi", "-m", path, "--service", "user"], catch_exceptions=False),
+        lambda: CliRunner().invoke(
+            deploy.deploy, ["pi", "-m", path, "--service", "user"], catch_exceptions=False
+        ),
     )
     for call in calls:
         with pytest.raises(InputError) as caught:
@@ -224,7 +257,10 @@ class Sums:
 
 @pytest.mark.parametrize("steps", [1, 4, 11])
 def test_the_backward_layer_begins_at_the_end_of_the_clip(steps):
-    clip, rows = WholeClip(Sums()), np.random.default_rng(0).standard_normal((steps, 50)).astype(np.float32)
+    clip, rows = (
+        WholeClip(Sums()),
+        np.random.default_rng(0).standard_normal((steps, 50)).astype(np.float32),
+    )
     for first in range(0, steps, 4):
         chunk = rows[first : first + 4]
         frames = np.full((4, 50), 9.0, np.float32)  # what follows the end is not heard

@@ -17,7 +17,9 @@ from ds2edge.train.recipe import Augmentation
 MOST_TIME_MASKS = 20  # where their number grows with the clip (arXiv 1912.05533)
 
 
-def augment_samples(samples: Samples, rate: int, settings: Augmentation, random: np.random.Generator) -> Samples:
+def augment_samples(
+    samples: Samples, rate: int, settings: Augmentation, random: np.random.Generator
+) -> Samples:
     """A clip, float32 [n] at `rate` Hz, as it might have sounded -> float32 [m] in -1..1.
 
     InputError if a folder of noise or rooms holds no sound file, or one that cannot be read.
@@ -30,7 +32,9 @@ def augment_samples(samples: Samples, rate: int, settings: Augmentation, random:
     if len(samples) == 0:
         return samples
     if _happens(settings.room_probability, random):
-        samples = reverberate(samples, draw_response(rate, settings.room_folder, settings.room_rt60, random))
+        samples = reverberate(
+            samples, draw_response(rate, settings.room_folder, settings.room_rt60, random)
+        )
     if random.random() < settings.noise_probability:
         noise = draw_noise(len(samples), rate, settings.noise_folder, random)
         samples = add_noise(samples, noise, random.uniform(*settings.noise_snr_db))

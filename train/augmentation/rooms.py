@@ -12,7 +12,9 @@ from ds2edge.train.augmentation.sound_files import read_piece, sound_files
 ROOMS = 100  # different simulated ones: a process computes each once, in some 30 ms
 
 
-def draw_response(rate: int, folder: str | None, rt60: tuple[float, float], random: np.random.Generator) -> Samples:
+def draw_response(
+    rate: int, folder: str | None, rt60: tuple[float, float], random: np.random.Generator
+) -> Samples:
     """Impulse response, float32 [n] at `rate` Hz: a file of the folder or, without one, a simulated room's.
 
     `rt60`: seconds in which a simulated room's sound falls by 60 dB, from and to. InputError if the folder holds no
@@ -35,7 +37,9 @@ def simulated_response(number: int, rt60: tuple[float, float], rate: int) -> Sam
     # With several threads the last bits of a response would depend on how many the machine has.
     pyroomacoustics.constants.set("num_threads", 1)
     random = np.random.default_rng(number)
-    size = random.uniform((2.5, 2.5, 2.3), (7.0, 5.0, 3.2))  # metres, from a closet to a living room
+    size = random.uniform(
+        (2.5, 2.5, 2.3), (7.0, 5.0, 3.2)
+    )  # metres, from a closet to a living room
     absorption, order = pyroomacoustics.inverse_sabine(random.uniform(*rt60), size)
     # Two thirds of the order hold every reflection down to -40 dB, for a third of the time.
     room = pyroomacoustics.ShoeBox(

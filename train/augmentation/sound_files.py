@@ -47,10 +47,14 @@ def read_piece(path: Path, number: int, rate: int) -> Samples:
     """
     own, _ = rate_and_length(path)
     try:
-        samples, _ = soundfile.read(path, PIECE * own, number * PIECE * own, dtype="float32", always_2d=True)
+        samples, _ = soundfile.read(
+            path, PIECE * own, number * PIECE * own, dtype="float32", always_2d=True
+        )
     except ITS_OWN_ERRORS as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from None
     heard = soxr.resample(to_float(samples)[:, 0], own, rate)
-    heard = heard if len(heard) else np.zeros(1, np.float32)  # cut short, or too short for a single sample
+    heard = (
+        heard if len(heard) else np.zeros(1, np.float32)
+    )  # cut short, or too short for a single sample
     heard.flags.writeable = False  # the next caller gets the same array
     return heard

@@ -14,7 +14,11 @@ from ds2edge.runtime.features import Samples
 
 RATE = 8000  # Hz
 BAND = (300, 3400)  # Hz, that of ITU-T G.712
-CODECS = ("ULAW", "ALAW", "GSM610")  # libsndfile's names: G.711 of landlines (two laws), GSM full rate of mobiles
+CODECS = (
+    "ULAW",
+    "ALAW",
+    "GSM610",
+)  # libsndfile's names: G.711 of landlines (two laws), GSM full rate of mobiles
 
 
 def telephone(samples: Samples, rate: int, codec: str) -> Samples:

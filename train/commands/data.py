@@ -27,7 +27,12 @@ def data() -> None:
 @data.command()
 @click.option("-o", "--output", "folder", default="ljspeech", show_default=True, type=FOLDER,
               help="Gets the corpus and manifest.jsonl.")  # fmt: skip
-@click.option("--from", "source", type=FOLDER, help="A copy that is here already: the archive or the unpacked folder.")
+@click.option(
+    "--from",
+    "source",
+    type=FOLDER,
+    help="A copy that is here already: the archive or the unpacked folder.",
+)
 @click.option("--url", help="Another address of LJSpeech-1.1.tar.bz2.")
 def ljspeech(folder: Path, source: Path | None, url: str | None) -> None:
     """Download LJSpeech 1.1 (one reader, 24 hours, 2.7 GB), or go on with it.
@@ -40,12 +45,26 @@ def ljspeech(folder: Path, source: Path | None, url: str | None) -> None:
 
 
 @data.command()
-@click.option("--subset", "subsets", multiple=True, required=True, type=click.Choice(SUBSETS), help="Once or more.")
+@click.option(
+    "--subset",
+    "subsets",
+    multiple=True,
+    required=True,
+    type=click.Choice(SUBSETS),
+    help="Once or more.",
+)
 @click.option("-o", "--output", "folder", default="librispeech", show_default=True, type=FOLDER,
               help="Gets the subsets and manifest.jsonl.")  # fmt: skip
-@click.option("--from", "source", type=FOLDER, help="A folder that has the subsets already, packed or unpacked.")
+@click.option(
+    "--from",
+    "source",
+    type=FOLDER,
+    help="A folder that has the subsets already, packed or unpacked.",
+)
 @click.option("--mirror", help="Instead of https://www.openslr.org/resources.")
-def librispeech(subsets: tuple[str, ...], folder: Path, source: Path | None, mirror: str | None) -> None:
+def librispeech(
+    subsets: tuple[str, ...], folder: Path, source: Path | None, mirror: str | None
+) -> None:
     """Download parts of LibriSpeech (many readers of audio books), or go on with it.
 
     The first word of a subset's name is its split. Small ones to begin with: train-clean-5, dev-clean-2, test-clean.
@@ -57,7 +76,13 @@ def librispeech(subsets: tuple[str, ...], folder: Path, source: Path | None, mir
 
 @data.command()
 @click.argument("release", metavar="DIR", type=FOLDER)
-@click.option("-o", "--output", "folder", type=FOLDER, help="Gets manifest.jsonl; by default the folder of DIR.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=FOLDER,
+    help="Gets manifest.jsonl; by default the folder of DIR.",
+)
 @skip_bad_option
 def commonvoice(release: Path, folder: Path | None, skip_bad: bool) -> None:
     """Write the manifest of a Common Voice release, of read sentences or of spontaneous speech.
@@ -73,9 +98,27 @@ def commonvoice(release: Path, folder: Path | None, skip_bad: bool) -> None:
 
 @data.command()
 @click.argument("source", type=FOLDER)
-@click.option("-o", "--output", "output", type=FOLDER, help="Gets manifest.jsonl; the folder of SOURCE if not given.")
-@click.option("--dev-share", default=0.05, show_default=True, type=click.FloatRange(0, 1), help="Of what is drawn.")
-@click.option("--test-share", default=0.05, show_default=True, type=click.FloatRange(0, 1), help="Of what is drawn.")
+@click.option(
+    "-o",
+    "--output",
+    "output",
+    type=FOLDER,
+    help="Gets manifest.jsonl; the folder of SOURCE if not given.",
+)
+@click.option(
+    "--dev-share",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Of what is drawn.",
+)
+@click.option(
+    "--test-share",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Of what is drawn.",
+)
 @click.option("--split-by", default="speaker", show_default=True, type=click.Choice(["speaker", "file"]),
               help="What is drawn; clips without a speaker are drawn by file.")  # fmt: skip
 @click.option("--folder-is-speaker", is_flag=True, help="The folder a clip lies in is its speaker.")
@@ -97,8 +140,18 @@ def folder(source: Path, output: Path | None, dev_share: float, test_share: floa
 
 @data.command()
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--plot", "picture", type=click.Path(path_type=Path), help="Histograms as a picture (.png, .svg, .pdf).")
-@click.option("--all", "every", is_flag=True, help="Name every clip that is found fault with, not the first five.")
+@click.option(
+    "--plot",
+    "picture",
+    type=click.Path(path_type=Path),
+    help="Histograms as a picture (.png, .svg, .pdf).",
+)
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Name every clip that is found fault with, not the first five.",
+)
 def check(manifests: tuple[Path, ...], picture: Path | None, every: bool) -> None:
     """Hear every clip of MANIFESTS and say what is in them and what is wrong.
 
@@ -119,13 +172,34 @@ def check(manifests: tuple[Path, ...], picture: Path | None, every: bool) -> Non
 
 @data.command()
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="Folder to make.")
-@click.option("--clips", default=3, show_default=True, type=click.IntRange(min=1), help="How often each clip is used.")
-@click.option("--words", default=(3, 7), show_default=True, type=(int, int), help="Fewest and most clips in a row.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder to make.",
+)
+@click.option(
+    "--clips",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How often each clip is used.",
+)
+@click.option(
+    "--words",
+    default=(3, 7),
+    show_default=True,
+    type=(int, int),
+    help="Fewest and most clips in a row.",
+)
 @click.option("--dev-share", default=0.1, show_default=True, type=click.FloatRange(0, 0.5),
               help="Share of the training clips that become split dev, where the manifest has none.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True)
-def join(manifest: Path, folder: Path, clips: int, words: tuple[int, int], dev_share: float, seed: int) -> None:
+def join(
+    manifest: Path, folder: Path, clips: int, words: tuple[int, int], dev_share: float, seed: int
+) -> None:
     """Join short clips of one speaker into longer ones (spoken digits into numbers, say).
 
     Splits stay apart. The folder gets audio (FLAC) and manifest.jsonl.

@@ -18,11 +18,15 @@ class _Decibels(click.ParamType):
 
     name = "dB[,dB...]"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
         try:
             levels = tuple(float(level) for level in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not a number of dB, or several with commas between them", param, ctx)
+            self.fail(
+                f"{value!r} is not a number of dB, or several with commas between them", param, ctx
+            )
         if not all(map(math.isfinite, levels)):
             self.fail(f"{value!r} holds a level that is not finite", param, ctx)
         return levels
@@ -31,16 +35,37 @@ class _Decibels(click.ParamType):
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--split", default="test", show_default=True, type=click.Choice(SPLITS), help="Of the manifests.")
+@click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    type=click.Choice(SPLITS),
+    help="Of the manifests.",
+)
 @click.option("--noise-snr", "levels", multiple=True, type=_Decibels(),
               help="Also with noise, at these signal-to-noise ratios; once or more.")  # fmt: skip
 @click.option(
-    "--noise", type=click.Path(), help="Folder of sounds to mix in; without it, coloured noise is synthesised."
+    "--noise",
+    type=click.Path(),
+    help="Folder of sounds to mix in; without it, coloured noise is synthesised.",
 )
-@click.option("--report", type=click.Path(path_type=Path), help="Folder for evaluation.html, .md and .json.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: the same figures, and every clip with its texts.")
-@click.option("--threads", type=click.IntRange(min=1), help="Of the interpreter of a .tflite file.  [default: 1]")
-@click.option("--max-wer", type=float, help="Percent: exit code 1 if the WER without added noise is past it.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Folder for evaluation.html, .md and .json."
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON: the same figures, and every clip with its texts.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Of the interpreter of a .tflite file.  [default: 1]",
+)
+@click.option(
+    "--max-wer", type=float, help="Percent: exit code 1 if the WER without added noise is past it."
+)
 @decoding_options
 def evaluate(model: Path, manifests: tuple[Path, ...], split: str, levels: tuple[tuple[float, ...], ...],
              noise: str | None, report: Path | None, as_json: bool, threads: int | None,
@@ -62,4 +87,6 @@ def evaluate(model: Path, manifests: tuple[Path, ...], split: str, levels: tuple
     if report:
         write_report(result, report)
     if max_wer is not None and result.overall.wer > max_wer:
-        raise GateNotMet(f"{model}: WER {result.overall.wer:.2f} % is more than --max-wer {max_wer:g}")
+        raise GateNotMet(
+            f"{model}: WER {result.overall.wer:.2f} % is more than --max-wer {max_wer:g}"
+        )

@@ -14,13 +14,17 @@ HELD_OUT = 50  # every so many lines, one measures
 MODELS = (".arpa", ".arpa.gz", ".ds2lm")  # how names of sources end that are no text
 
 
-def _weights(context: click.Context, option: click.Parameter, given: str | None) -> list[float] | None:
+def _weights(
+    context: click.Context, option: click.Parameter, given: str | None
+) -> list[float] | None:
     if given is None:
         return None
     try:
         weights = [float(weight) for weight in given.split(",")]
     except ValueError:
-        raise click.BadParameter("not numbers with commas between them, as in 0.6,0.4", context, option) from None
+        raise click.BadParameter(
+            "not numbers with commas between them, as in 0.6,0.4", context, option
+        ) from None
     if not all(0 <= weight < float("inf") for weight in weights) or not sum(weights):
         raise click.BadParameter("weights are at least 0, and not all 0", context, option)
     return [weight / sum(weights) for weight in weights]
@@ -32,10 +36,18 @@ def lm() -> None:
 
 
 @lm.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCE...")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to make.")
+@click.argument(
+    "sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCE..."
+)
 @click.option(
-    "--order", default=3, show_default=True, type=click.IntRange(1, 5), help="Words in a row, at most, of a text."
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to make."
+)
+@click.option(
+    "--order",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 5),
+    help="Words in a row, at most, of a text.",
 )
 @click.option(
     "--prune",
@@ -99,7 +111,9 @@ def build(
 
 @lm.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to make.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to make."
+)
 def convert(model: Path, output: Path) -> None:
     """Take over MODEL, an ARPA file (or .arpa.gz) of KenLM, SRILM, Kaldi or the like."""
     from ds2edge.train.language_model.arpa import read_arpa
@@ -112,7 +126,9 @@ def _sentences(texts: Sequence[Path]) -> list[str]:
 
     sentences = [sentence for path in texts for sentence in read_sentences(path)]
     if not sentences:
-        raise InputError(f"{texts[0]}: no word in it: a language model needs text, a sentence a line")
+        raise InputError(
+            f"{texts[0]}: no word in it: a language model needs text, a sentence a line"
+        )
     return sentences
 
 
@@ -131,7 +147,9 @@ def _mixed(
     from ds2edge.train.language_model.mixing import mix, tune
 
     if weights and len(weights) != len(sources):
-        raise InputError(f"--mix: {len(weights)} weights for {len(sources)} sources: give one for each")
+        raise InputError(
+            f"--mix: {len(weights)} weights for {len(sources)} sources: give one for each"
+        )
     sentences = _sentences([text]) if text else []
     models = [_read(source, order, prune) for source in sources]
     weights = weights or tune(models, sentences)
@@ -175,4 +193,7 @@ def _write(model: LanguageModel, output: Path) -> None:
     content = model.to_bytes()
     write_whole(output, content)
     longer = ", ".join(f"{size:,} of {n} words" for n, size in enumerate(model.sizes[1:], 2))
-    click.echo(f"{output}: {len(content) / 1e6:.2f} MB, {model.words:,} words" + (f"; {longer}" if longer else ""))
+    click.echo(
+        f"{output}: {len(content) / 1e6:.2f} MB, {model.words:,} words"
+        + (f"; {longer}" if longer else "")
+    )

@@ -23,11 +23,26 @@ def _cache() -> Path:
 @click.command()
 @click.argument("recipe")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the run.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's.")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Its peak, instead of the recipe's.")
-@click.option("--qat", is_flag=True, help="Quantization-aware: train on as int8 will round; needs --init-from.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Its peak, instead of the recipe's.",
+)
+@click.option(
+    "--qat",
+    is_flag=True,
+    help="Quantization-aware: train on as int8 will round; needs --init-from.",
+)
 @click.option("--resume", is_flag=True,
               help="Go on after the newest epoch in the folder, with the recipe and epochs that it was begun "
                    "with; for more, --init-from it in a new folder.")  # fmt: skip
@@ -53,7 +68,9 @@ def train(recipe: str, manifests: tuple[Path, ...], folder: Path, epochs: int | 
     from ds2edge.train.trainer import train as run_training
 
     if resume and init_from:
-        raise InputError("--resume goes on with the weights of the run itself: leave out --init-from")
+        raise InputError(
+            "--resume goes on with the weights of the run itself: leave out --init-from"
+        )
     chosen = read_recipe(recipe).with_training(epochs, batch_size, learning_rate, qat)
     with alone_in(folder) if leads_by_environment() else nullcontext():
         if resume:

@@ -26,7 +26,13 @@ from ds2edge.train.progress import open_tracked, track_bytes
 log = logging.getLogger("ds2edge")
 
 TIMEOUT = 30  # seconds without a byte
-WAITS = (1, 2, 4, 8, 16)  # seconds before the next attempt; they start again whenever bytes have come
+WAITS = (
+    1,
+    2,
+    4,
+    8,
+    16,
+)  # seconds before the next attempt; they start again whenever bytes have come
 BLOCK = 1 << 16  # bytes: as much as is lost when the connection breaks
 TRANSIENT = (408, 425, 429)  # of the answers 4xx, those that may be another one later
 
@@ -77,7 +83,9 @@ def download(archive: Archive, path: Path) -> None:
         _verify(archive, part)
         part.replace(path)
     except OSError as error:  # those of the connection have been caught
-        raise InputError(f"{part}: {error.strerror}: {_remedy(error)} and run this again, it will go on") from None
+        raise InputError(
+            f"{part}: {error.strerror}: {_remedy(error)} and run this again, it will go on"
+        ) from None
 
 
 def _receive_all(archive: Archive, part: Path) -> None:
@@ -102,7 +110,9 @@ def _receive_all(archive: Archive, part: Path) -> None:
             have = _size(part)
 
 
-def _receive(session: requests.Session, archive: Archive, part: Path, show: Callable[[int], None]) -> None:
+def _receive(
+    session: requests.Session, archive: Archive, part: Path, show: Callable[[int], None]
+) -> None:
     """Appends to `part` what one connection gives."""
     have = _size(part) if _size(part) < archive.size else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -117,14 +127,18 @@ def _receive(session: requests.Session, archive: Archive, part: Path, show: Call
             have = 0  # the server begins at the beginning, whatever it was asked for
         offered = have + int(response.headers.get("Content-Length", archive.size - have))
         if offered != archive.size:
-            raise InputError(f"{archive.url}: gives {offered} bytes where {archive.size} are expected: not this corpus")
+            raise InputError(
+                f"{archive.url}: gives {offered} bytes where {archive.size} are expected: not this corpus"
+            )
         with part.open("ab" if have else "wb") as file:
             for block in response.iter_content(BLOCK):
                 file.write(block)
                 have += len(block)
                 show(have)
                 if have > archive.size:
-                    raise InputError(f"{archive.url}: gives more than {archive.size} bytes: not this corpus")
+                    raise InputError(
+                        f"{archive.url}: gives more than {archive.size} bytes: not this corpus"
+                    )
     if have < archive.size:  # without a length in its header an answer may end anywhere
         raise ChunkedEncodingError
 
@@ -134,7 +148,11 @@ def _reason(error: requests.RequestException) -> str:
         return f"the server answers {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):
         return f"no answer for {TIMEOUT} s"
-    return "the connection broke off" if isinstance(error, ChunkedEncodingError) else "no connection to the server"
+    return (
+        "the connection broke off"
+        if isinstance(error, ChunkedEncodingError)
+        else "no connection to the server"
+    )
 
 
 def _verify(archive: Archive, path: Path) -> None:
@@ -179,7 +197,9 @@ def unpack(path: Path, top: str, target: Path) -> None:
         raise InputError(f"{path}: not a sound archive ({error}): download it again") from None
     except OSError as error:  # bz2 says this of bad data, without a number
         if error.errno:
-            raise InputError(f"{error.filename or target}: {error.strerror}: {_remedy(error)}") from None
+            raise InputError(
+                f"{error.filename or target}: {error.strerror}: {_remedy(error)}"
+            ) from None
         raise InputError(f"{path}: not a sound archive ({error}): download it again") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -203,7 +223,11 @@ def _write(source: IO[bytes] | None, folder: Path, name: str) -> None:
 
 
 def _remedy(error: OSError) -> str:
-    return "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another folder with -o"
+    return (
+        "make room"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "choose another folder with -o"
+    )
 
 
 def _size(path: Path) -> int:

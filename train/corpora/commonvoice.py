@@ -39,10 +39,14 @@ def _language(release: Path) -> Path:
         found = [folder for folder in folders if _tables(folder) or next(folder.glob(SPOKEN), None)]
         if len(found) > 1:
             names = ", ".join(str(folder.relative_to(release)) for folder in found)
-            raise InputError(f"{release}: holds several languages: give the folder of one of {names}")
+            raise InputError(
+                f"{release}: holds several languages: give the folder of one of {names}"
+            )
         if found:
             return found[0]
-    raise InputError(f"{release}: holds no train.tsv, dev.tsv or test.tsv: give the folder of a language")
+    raise InputError(
+        f"{release}: holds no train.tsv, dev.tsv or test.tsv: give the folder of a language"
+    )
 
 
 def _tables(language: Path) -> dict[str, Path]:
@@ -63,4 +67,6 @@ def _spontaneous(table: Path) -> Iterator[Utterance]:
     for number, row in read_table(table, ("client_id", "audio_file", "transcription", "split")):
         if row["split"] in SPLITS and row["transcription"].strip():
             path = table.parent / SPOKEN_CLIPS / row["audio_file"]
-            yield Utterance(path, row["transcription"], row["split"], row["client_id"], f"{table}:{number}")
+            yield Utterance(
+                path, row["transcription"], row["split"], row["client_id"], f"{table}:{number}"
+            )

@@ -35,7 +35,9 @@ def import_folder(
     speaker. InputError for a table that lacks something, and as for `write_corpus`.
     """
     if not 0 <= dev_share + test_share < 1:
-        raise InputError(f"--dev-share {dev_share:g} and --test-share {test_share:g} leave nothing to train on")
+        raise InputError(
+            f"--dev-share {dev_share:g} and --test-share {test_share:g} leave nothing to train on"
+        )
     if source.is_dir() and (source / METADATA).is_file():
         source = source / METADATA
     if source.suffix.lower() in TABLES and source.is_file():
@@ -52,7 +54,10 @@ def import_folder(
         utterances.append(replace(utterance, split=split))
     for split, share in (("dev", dev_share), ("test", test_share)):
         if share and not any(utterance.split == split for utterance in utterances):
-            log.warning("no clip fell to split %s: name it in a table, or draw by clip with --split-by file", split)
+            log.warning(
+                "no clip fell to split %s: name it in a table, or draw by clip with --split-by file",
+                split,
+            )
     return write_corpus(utterances, folder, skip_bad)
 
 
@@ -76,7 +81,11 @@ def _of_folder(source: Path, folder_is_speaker: bool) -> Iterator[Utterance]:
         named = ", ".join(str(path.relative_to(source)) for path in without[:NAMED])
         more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
         log.warning(
-            "%s: %d sound files have no .txt beside them and are left out: %s%s", source, len(without), named, more
+            "%s: %d sound files have no .txt beside them and are left out: %s%s",
+            source,
+            len(without),
+            named,
+            more,
         )
 
 

@@ -46,14 +46,18 @@ def write_corpus(utterances: Iterable[Utterance], folder: Path, skip_bad: bool =
     if not listed:
         raise InputError(f"{folder}: no clip was found to write into its manifest")
     with ThreadPoolExecutor() as pool:
-        measured = list(track(pool.map(_measure, listed), f"measuring {len(listed)} clips", len(listed)))
+        measured = list(
+            track(pool.map(_measure, listed), f"measuring {len(listed)} clips", len(listed))
+        )
     clips = [clip for clip in measured if isinstance(clip, Clip)]
     skipped = [problem for problem in measured if isinstance(problem, str)]
     small = len(listed) < SMALL
     for problem in skipped if small else skipped[:NAMED]:
         log.warning("skipped: %s", problem)
     if not clips:
-        raise InputError(f"{folder}: none of {len(listed)} clips is of use; the first: {skipped[0]}")
+        raise InputError(
+            f"{folder}: none of {len(listed)} clips is of use; the first: {skipped[0]}"
+        )
     if len(skipped) > MOST_SKIPPED * len(listed) and not small and not skip_bad:
         raise InputError(
             f"{len(skipped)} of {len(listed)} clips are of no use, more than 1 %; the first: {skipped[0]}: "
@@ -64,7 +68,11 @@ def write_corpus(utterances: Iterable[Utterance], folder: Path, skip_bad: bool =
     manifest = folder / "manifest.jsonl"
     write_manifest(manifest, clips)
     parts = [(split, [clip for clip in clips if clip.split == split]) for split in SPLITS]
-    amounts = [f"{split} {len(p)} clips, {sum(c.duration for c in p) / 3600:.2f} h" for split, p in parts if p]
+    amounts = [
+        f"{split} {len(p)} clips, {sum(c.duration for c in p) / 3600:.2f} h"
+        for split, p in parts
+        if p
+    ]
     log.info("%s: %s", manifest, "; ".join(amounts))
     return manifest
 
@@ -72,7 +80,9 @@ def write_corpus(utterances: Iterable[Utterance], folder: Path, skip_bad: bool =
 def read_lines(path: Path, parse: Callable[[str], Found]) -> list[Found]:
     """What `parse` makes of each line that is not empty; its ValueError becomes InputError with file and line."""
     try:
-        lines = path.read_text("utf-8-sig").split("\n")  # splitlines would also cut at U+0085 within a text
+        lines = path.read_text("utf-8-sig").split(
+            "\n"
+        )  # splitlines would also cut at U+0085 within a text
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -92,7 +102,9 @@ def find_folder(start: Path, inside: str, name: str) -> Path:
     for folder in (start, start / inside):
         if (folder / name).exists():
             return folder
-    raise InputError(f"{start}: holds no {name}, nor does {start / inside}: give the unpacked archive")
+    raise InputError(
+        f"{start}: holds no {name}, nor does {start / inside}: give the unpacked archive"
+    )
 
 
 def _measure(utterance: Utterance) -> Clip | str:
@@ -105,5 +117,7 @@ def _measure(utterance: Utterance) -> Clip | str:
         return f"{where}{error}"
     seconds = audio.level.samples / audio.rate
     if seconds < LEAST_SECONDS:
-        return f"{where}{utterance.audio}: {audio.level.samples} samples are too short to say anything"
+        return (
+            f"{where}{utterance.audio}: {audio.level.samples} samples are too short to say anything"
+        )
     return Clip(utterance.audio, utterance.text, seconds, utterance.split, utterance.speaker)

@@ -26,7 +26,9 @@ SUBSETS = {
 }
 
 
-def import_librispeech(subsets: Iterable[str], folder: Path, source: Path | None = None, mirror: str = MIRROR) -> Path:
+def import_librispeech(
+    subsets: Iterable[str], folder: Path, source: Path | None = None, mirror: str = MIRROR
+) -> Path:
     """Writes `folder`/manifest.jsonl of the subsets and returns its path. A subset's name says its split.
 
     They are downloaded into `folder`, from `mirror`, or taken from the folder `source`, which has them as archives or

@@ -55,11 +55,16 @@ def import_ljspeech(folder: Path, source: Path | None = None, url: str = URL) ->
     else:
         raise InputError(f"{source}: no such file or folder")
     if not _published(root / METADATA):
-        log.info("%s: not LJSpeech itself but a voice in its form: splits are drawn clip by clip", root / METADATA)
+        log.info(
+            "%s: not LJSpeech itself but a voice in its form: splits are drawn clip by clip",
+            root / METADATA,
+        )
         return import_folder(root / METADATA, folder, SHARE, SHARE, False, False)
     utterances = read_lines(root / METADATA, partial(_utterance, root))
     if len(utterances) != CLIPS:
-        log.warning("%s: lists %d clips; the whole corpus has %d", root / METADATA, len(utterances), CLIPS)
+        log.warning(
+            "%s: lists %d clips; the whole corpus has %d", root / METADATA, len(utterances), CLIPS
+        )
     return write_corpus(utterances, folder)
 
 
@@ -76,6 +81,8 @@ def _utterance(root: Path, line: str) -> Utterance:
     """Of `LJ001-0001|As printed, 1455|as read, fourteen fifty-five`."""
     fields = line.split("|")
     if len(fields) != 3:
-        raise ValueError(f"{len(fields)} fields between '|' where there are 3 in LJSpeech: {line[:60]!r}")
+        raise ValueError(
+            f"{len(fields)} fields between '|' where there are 3 in LJSpeech: {line[:60]!r}"
+        )
     name, _, text = fields
     return Utterance(root / "wavs" / f"{name}.wav", text.strip(), split_of(name), "LJ")

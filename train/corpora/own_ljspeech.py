@@ -18,7 +18,11 @@ def lists_clips(path: Path) -> bool:
             fields = file.readline().split("|")
     except (OSError, UnicodeDecodeError):
         return False
-    return len(fields) in (2, 3) and "," not in fields[0] and [name.strip() for name in fields[:2]] != ["audio", "text"]
+    return (
+        len(fields) in (2, 3)
+        and "," not in fields[0]
+        and [name.strip() for name in fields[:2]] != ["audio", "text"]
+    )
 
 
 def own_clips(metadata: Path) -> Iterator[Utterance]:
@@ -26,15 +30,23 @@ def own_clips(metadata: Path) -> Iterator[Utterance]:
     found: dict[str, Path] = {}
     for folder in (metadata.parent, metadata.parent / "wavs", metadata.parent / "wav"):
         if folder.is_dir():
-            listed = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SOUNDS | FILMS)
+            listed = (
+                path for path in sorted(folder.iterdir()) if path.suffix.lower() in SOUNDS | FILMS
+            )
             found |= {path.stem: path for path in listed}
 
     def clip(line: str) -> Utterance:
         fields = [field.strip() for field in line.split("|")]
         if len(fields) not in (2, 3):
-            raise ValueError(f"{len(fields)} fields between '|' where there are 2 or 3: {line[:60]!r}")
+            raise ValueError(
+                f"{len(fields)} fields between '|' where there are 2 or 3: {line[:60]!r}"
+            )
         name = Path(fields[0]).name
-        path = found.get(name) or found.get(Path(name).stem) or metadata.parent / "wavs" / f"{name}.wav"
+        path = (
+            found.get(name)
+            or found.get(Path(name).stem)
+            or metadata.parent / "wavs" / f"{name}.wav"
+        )
         return Utterance(path, fields[-1] or fields[1], "")
 
     for number, utterance in enumerate(read_lines(metadata, clip), 1):

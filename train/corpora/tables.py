@@ -22,13 +22,17 @@ def read_table(path: Path, needed: Collection[str]) -> Iterator[tuple[int, dict[
                 rows = csv.DictReader(file, strict=True)
             missing = [name for name in needed if name not in (rows.fieldnames or ())]
             if missing:
-                raise InputError(f"{path}:1: no column {', '.join(missing)} in the header {rows.fieldnames}")
+                raise InputError(
+                    f"{path}:1: no column {', '.join(missing)} in the header {rows.fieldnames}"
+                )
             for row in rows:
                 blank = None not in row and not any((field or "").strip() for field in row.values())
                 if blank:  # what a spreadsheet leaves below its rows
                     continue
                 if None in row or any(row[name] is None for name in needed):
-                    raise InputError(f"{path}:{rows.line_num}: has not the fields of the header {rows.fieldnames}")
+                    raise InputError(
+                        f"{path}:{rows.line_num}: has not the fields of the header {rows.fieldnames}"
+                    )
                 yield rows.line_num, {name: field or "" for name, field in row.items()}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None

@@ -27,7 +27,9 @@ LENGTH_ERROR = 0.1  # seconds between the manifest and the file
 # standard deviations, which are the scaled median deviation, and at least as large as in one reader's speech.
 RATE_DEVIATIONS = 5.0
 LEAST_RATE_DEVIATION = 0.15
-LETTERS_A_SECOND = 50 / 1.1  # that a model of the kit's can say: one a step of 20 ms, at the fastest speed
+LETTERS_A_SECOND = (
+    50 / 1.1
+)  # that a model of the kit's can say: one a step of 20 ms, at the fastest speed
 FEWEST_FOR_RATE = 20  # clips, for a median to mean something
 
 # What is found, in the order of the report. Of the first five, training would stop or the score be no score.
@@ -75,13 +77,21 @@ class Check:
     """What was found in all clips together; the lists go clip by clip, without those that cannot be read."""
 
     speakers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by split
-    durations: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # seconds, by split
-    rates: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # letters per second, by split
-    levels: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # dBFS, by split
+    durations: dict[str, list[float]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # seconds, by split
+    rates: dict[str, list[float]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # letters per second, by split
+    levels: dict[str, list[float]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # dBFS, by split
     forms: Counter[str] = field(default_factory=Counter)  # clips by rate and channels
     dropped: Counter[str] = field(default_factory=Counter)  # characters
     examples: dict[str, str] = field(default_factory=dict)  # character: a text it was dropped from
-    found: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in ERRORS + REMARKS})
+    found: dict[str, list[str]] = field(
+        default_factory=lambda: {kind: [] for kind in ERRORS + REMARKS}
+    )
 
     @property
     def errors(self) -> int:
@@ -92,7 +102,9 @@ class Check:
 def check(manifests: Iterable[Path]) -> Check:
     """Hears every clip. InputError for a manifest that is none."""
     clips = [clip for manifest in manifests for clip in read_manifest(manifest)]
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent) as pool:
+    with ProcessPoolExecutor(
+        mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent
+    ) as pool:
         jobs = pool.map(examine, clips, chunksize=CHUNK)
         examined = list(track(jobs, f"checking {len(clips)} clips", len(clips)))
     result = Check()
@@ -129,7 +141,11 @@ def _leave_interrupts_to_the_parent() -> None:
 def examine(clip: Clip) -> Examined:
     """One clip, in a process of its own."""
     normalised = normalise(clip.text)
-    digest = hashlib.blake2b(normalised.text.encode(), digest_size=16).digest() if normalised.text else b""
+    digest = (
+        hashlib.blake2b(normalised.text.encode(), digest_size=16).digest()
+        if normalised.text
+        else b""
+    )
     heard: Heard | str
     try:
         heard = hear(clip.audio)
@@ -147,7 +163,9 @@ def hear(path: Path) -> Heard:
     form = f"{audio.rate} Hz {({1: 'mono', 2: 'stereo'}).get(audio.channels, f'{audio.channels} channels')}"
     seconds = level.samples / audio.rate
     problem = f"{path}: {audio.remarks()[0]}" if audio.cut else ""
-    return Heard(seconds, form, level.mean, level.clipped_share, digest.digest(), problem, audio.cancelled)
+    return Heard(
+        seconds, form, level.mean, level.clipped_share, digest.digest(), problem, audio.cancelled
+    )
 
 
 def _add_text(result: Check, clip: Clip, seen: Examined) -> None:
@@ -165,7 +183,9 @@ def _add_audio(result: Check, clip: Clip, heard: Heard) -> None:
     if heard.problem:
         result.found[CUT_SHORT].append(heard.problem)
     elif abs(heard.seconds - clip.duration) > LENGTH_ERROR:
-        result.found[WRONG_DURATION].append(f"{clip.audio}: {clip.duration:g} s, in truth {heard.seconds:.2f} s")
+        result.found[WRONG_DURATION].append(
+            f"{clip.audio}: {clip.duration:g} s, in truth {heard.seconds:.2f} s"
+        )
     if heard.cancelled:
         result.found[CANCELLED].append(str(clip.audio))
     if heard.level < SILENCE:
@@ -185,4 +205,6 @@ def _find_mismatched(result: Check, clips: list[Clip], examined: list[Examined])
     for (clip, rate), logarithm in zip(pairs, logarithms, strict=True):
         if abs(logarithm - median) > RATE_DEVIATIONS * deviation and rate <= LETTERS_A_SECOND:
             usual = f"usual are {np.exp(median):.1f}"
-            result.found[MISMATCHED].append(f"{clip.audio}: {rate:.1f} letters/s, {usual}: {clip.text[:60]!r}")
+            result.found[MISMATCHED].append(
+                f"{clip.audio}: {rate:.1f} letters/s, {usual}: {clip.text[:60]!r}"
+            )

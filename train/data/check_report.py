@@ -26,7 +26,9 @@ def lines(check: Check, every: bool = False) -> Iterator[str]:
                 f"{split:8}{len(seconds):9}{sum(seconds) / 3600:9.2f}{len(check.speakers[split] - {''}):10}"
                 f"{min(seconds):10.2f}{np.median(seconds):9.2f}{max(seconds):9.2f}"
             )
-    yield "audio   " + (", ".join(f"{form} ({count})" for form, count in check.forms.most_common()) or "none")
+    yield "audio   " + (
+        ", ".join(f"{form} ({count})" for form, count in check.forms.most_common()) or "none"
+    )
     yield ""
     yield f"{sum(check.dropped.values())} characters dropped by the normaliser, {len(check.dropped)} different ones"
     for character, count in check.dropped.most_common(MOST_CHARACTERS):
@@ -56,12 +58,20 @@ def plot(check: Check, path: Path) -> None:
         splits = [split for split in SPLITS if values.get(split)]
         if splits:
             colours = [COLOURS[split] for split in splits]
-            axes.hist([values[split] for split in splits], bins=50, stacked=True, label=splits, color=colours)
+            axes.hist(
+                [values[split] for split in splits],
+                bins=50,
+                stacked=True,
+                label=splits,
+                color=colours,
+            )
             axes.legend()
     try:
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot write the picture ({getattr(error, 'strerror', None) or error})") from None
+        raise InputError(
+            f"{path}: cannot write the picture ({getattr(error, 'strerror', None) or error})"
+        ) from None
 
 
 def _around(text: str, character: str) -> str:

@@ -18,14 +18,18 @@ RATE = 16000
 PAUSE = (0.02, 0.25)  # seconds of silence around each clip, drawn uniformly
 
 
-def join_clips(manifest: Path, folder: Path, uses: int, lengths: tuple[int, int], dev_share: float, seed: int) -> None:
+def join_clips(
+    manifest: Path, folder: Path, uses: int, lengths: tuple[int, int], dev_share: float, seed: int
+) -> None:
     """Writes `folder` with joined clips of each (split, speaker) of `manifest`, each clip used `uses` times.
 
     `lengths`: fewest and most clips in a row. If the manifest has no split dev, `dev_share` of the training clips of
     each speaker becomes it before anything is joined, so that no recording is in two splits.
     """
     if not 1 <= lengths[0] <= lengths[1]:
-        raise InputError(f"--words {lengths[0]} {lengths[1]}: the first must be at least 1 and no more than the second")
+        raise InputError(
+            f"--words {lengths[0]} {lengths[1]}: the first must be at least 1 and no more than the second"
+        )
     random = np.random.default_rng(seed)
     groups: dict[tuple[str, str], list[Clip]] = defaultdict(list)
     for clip in read_manifest(manifest):
@@ -46,7 +50,9 @@ def join_clips(manifest: Path, folder: Path, uses: int, lengths: tuple[int, int]
             del sequence[:size]
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     joined = []
-    for number, (split, speaker, clips) in enumerate(track(rows, f"joining into {len(rows)} clips", len(rows))):
+    for number, (split, speaker, clips) in enumerate(
+        track(rows, f"joining into {len(rows)} clips", len(rows))
+    ):
         pauses = random.uniform(*PAUSE, size=len(clips) + 1)
         pieces = [np.zeros(int(pauses[0] * RATE), np.float32)]
         for clip, pause in zip(clips, pauses[1:], strict=True):
@@ -54,5 +60,7 @@ def join_clips(manifest: Path, folder: Path, uses: int, lengths: tuple[int, int]
         samples = np.concatenate(pieces)
         path = folder / "audio" / f"{split}_{number:05d}.flac"
         soundfile.write(path, samples, RATE)
-        joined.append(Clip(path, " ".join(clip.text for clip in clips), len(samples) / RATE, split, speaker))
+        joined.append(
+            Clip(path, " ".join(clip.text for clip in clips), len(samples) / RATE, split, speaker)
+        )
     write_manifest(folder / "manifest.jsonl", joined)

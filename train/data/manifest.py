@@ -36,7 +36,9 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
     """
     path = Path(path)
     try:
-        lines = path.read_text("utf-8").split("\n")  # splitlines would also cut at U+0085 within a text
+        lines = path.read_text("utf-8").split(
+            "\n"
+        )  # splitlines would also cut at U+0085 within a text
     except OSError as error:
         raise InputError(f"{path}: cannot read the manifest ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -45,7 +47,9 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
     chosen = [clip for clip in clips if split in (None, clip.split)]
     if not chosen:
         found = ", ".join(sorted({clip.split for clip in clips})) or "nothing"
-        raise InputError(f"{path}: no clip{f' of split {split}' if split else ''} in it (it holds {found})")
+        raise InputError(
+            f"{path}: no clip{f' of split {split}' if split else ''} in it (it holds {found})"
+        )
     return chosen
 
 
@@ -71,7 +75,11 @@ def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
 def _line(row: dict[str, Any]) -> str:
     line = json.dumps(row, ensure_ascii=False)
     # A file's name may be no text at all.
-    return line if line.isascii() or line.encode("utf-8", "ignore").decode() == line else json.dumps(row)
+    return (
+        line
+        if line.isascii() or line.encode("utf-8", "ignore").decode() == line
+        else json.dumps(row)
+    )
 
 
 def _clip(line: str, path: Path, number: int) -> Clip:
@@ -86,13 +94,21 @@ def _clip(line: str, path: Path, number: int) -> Clip:
         if key not in row:
             raise InputError(f"{where}: '{key}' is missing")
         if not isinstance(row[key], kind) or isinstance(row[key], bool):
-            raise InputError(f"{where}: '{key}' is {row[key]!r}, which is not {'text' if kind is str else 'a number'}")
+            raise InputError(
+                f"{where}: '{key}' is {row[key]!r}, which is not {'text' if kind is str else 'a number'}"
+            )
     if row["split"] not in SPLITS:
         raise InputError(f"{where}: split {row['split']!r} is none of {', '.join(SPLITS)}")
     if not 0 < row["duration"] < LONGEST:
-        raise InputError(f"{where}: duration {str(row['duration'])[:40]} is not a number of seconds above 0")
+        raise InputError(
+            f"{where}: duration {str(row['duration'])[:40]} is not a number of seconds above 0"
+        )
     weight = row.get("weight", 1.0)
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < MOST_WEIGHT:
+    if (
+        isinstance(weight, bool)
+        or not isinstance(weight, (int, float))
+        or not 0 <= weight < MOST_WEIGHT
+    ):
         raise InputError(f"{where}: weight {repr(weight)[:40]} is not a number from 0")
     audio, speaker = path.parent / row["audio"], str(row.get("speaker") or "")
     return Clip(audio, row["text"], float(row["duration"]), row["split"], speaker, float(weight))

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from num2words import num2words
 
 LONGEST_NUMBER = 15  # digits; anything longer is a code, read digit by digit
-YEARS = (range(1100, 2000), range(2010, 2100))  # said in two halves; 2005 is "two thousand and five"
+YEARS = (
+    range(1100, 2000),
+    range(2010, 2100),
+)  # said in two halves; 2005 is "two thousand and five"
 # Of a sign: one, several, a hundredth, hundredths.
 CURRENCIES = {
     "$": ("dollar", "dollars", "cent", "cents"),
@@ -81,7 +84,11 @@ def _grouped(match: re.Match[str]) -> str:
 
 def _ordinal(match: re.Match[str]) -> str:
     digits = match["whole"].replace(",", "")
-    return _plain(num2words(int(digits), to="ordinal")) if len(digits) <= LONGEST_NUMBER else _digits(digits)
+    return (
+        _plain(num2words(int(digits), to="ordinal"))
+        if len(digits) <= LONGEST_NUMBER
+        else _digits(digits)
+    )
 
 
 def _decade(match: re.Match[str]) -> str:
@@ -112,7 +119,11 @@ def _percent(_: re.Match[str]) -> str:
 
 
 def _time(match: re.Match[str]) -> str:
-    hour, minute, second = cardinal(match["hour"].lstrip("0") or "0"), match["minute"], match["second"]
+    hour, minute, second = (
+        cardinal(match["hour"].lstrip("0") or "0"),
+        match["minute"],
+        match["second"],
+    )
     half = " ".join(match["half"].lower().replace(".", "")) if match["half"] else ""
     words = [hour]
     if minute != "00" or second:
@@ -135,7 +146,9 @@ def _fraction(match: re.Match[str]) -> str:
     name = {2: "half", 4: "quarter"}.get(below) or _plain(num2words(below, to="ordinal"))
     several = "halves" if below == 2 else name + "s"
     words = (
-        f"{'a' if match['whole'] or below != 2 else ''} {name}" if above == 1 else f"{cardinal(str(above))} {several}"
+        f"{'a' if match['whole'] or below != 2 else ''} {name}"
+        if above == 1
+        else f"{cardinal(str(above))} {several}"
     )
     if match["whole"]:
         return f"{cardinal(match['whole'])} and {words}"

@@ -78,7 +78,9 @@ class Evaluation:
     manifests: list[str]
     split: str
     overall: Figures
-    real_time_factor: float | None  # front end, network and decoder; None in Keras, which takes clips by the batch
+    real_time_factor: (
+        float | None
+    )  # front end, network and decoder; None in Keras, which takes clips by the batch
     by_speaker: list[Figures]  # worst first; empty where the manifests name none
     by_length: list[Figures]
     by_noise: list[Figures]  # from none to the loudest; empty where no noise was asked for
@@ -116,17 +118,29 @@ def evaluate(model: Path, manifests: Sequence[Path], split: str, snrs: Sequence[
     levels = sorted(set(snrs), reverse=True)
     found, left_out = _hear(transcriber, clips, levels, noise)
     if not found:
-        raise InputError(f"none of the {len(clips)} clips of split {split} can be scored; the first: {left_out[0]}")
+        raise InputError(
+            f"none of the {len(clips)} clips of split {split} can be scored; the first: {left_out[0]}"
+        )
     for problem in left_out[:NAMED]:
         log.warning("left out: %s", problem)
     if left_out:
         log.warning("left out %d of %d clips", len(left_out), len(clips))
 
-    references, seconds = [heard.reference for heard in found], np.array([heard.seconds for heard in found])
-    by_level = {level: score(references, [heard.texts[level] for heard in found]) for level in (None, *levels)}
+    references, seconds = (
+        [heard.reference for heard in found],
+        np.array([heard.seconds for heard in found]),
+    )
+    by_level = {
+        level: score(references, [heard.texts[level] for heard in found])
+        for level in (None, *levels)
+    }
     clean = by_level[None]
     speakers = [heard.clip.speaker for heard in found]
-    by_speaker = _groups([speaker or "not named" for speaker in speakers], clean, seconds) if any(speakers) else {}
+    by_speaker = (
+        _groups([speaker or "not named" for speaker in speakers], clean, seconds)
+        if any(speakers)
+        else {}
+    )
     by_length = _groups([_length(length) for length in seconds], clean, seconds)
     confusions = _confusions((heard.reference, heard.texts[None]) for heard in found)
     spent = transcriber.spent
@@ -141,7 +155,9 @@ def evaluate(model: Path, manifests: Sequence[Path], split: str, snrs: Sequence[
         real_time_factor=None if spent is None else spent / float(seconds.sum()) / len(by_level),
         by_speaker=sorted(by_speaker.values(), key=lambda figures: -figures.wer),
         by_length=[by_length[group] for group in LENGTHS if group in by_length],
-        by_noise=[_figures(_level(level), by_level[level], seconds) for level in by_level] if levels else [],
+        by_noise=[_figures(_level(level), by_level[level], seconds) for level in by_level]
+        if levels
+        else [],
         noise=noise or "synthesised, coloured",
         substitutions=[c for c in confusions if c.said and c.heard][:MOST_CONFUSIONS],
         insertions=[c for c in confusions if not c.said][:MOST_CONFUSIONS],
@@ -161,16 +177,26 @@ def _hear(
     ordered = sorted(enumerate(clips), key=lambda item: -item[1].duration)
     sounds = _sounds(ordered, transcriber.rate, levels, noise, left_out)
     total = len(clips) * (1 + len(levels))
-    for sound, text in track(transcriber.transcribe(sounds), f"transcribing {len(clips)} clips", total):
+    for sound, text in track(
+        transcriber.transcribe(sounds), f"transcribing {len(clips)} clips", total
+    ):
         if sound.snr_db is None:
-            found.append(_Heard(sound.number, sound.clip, sound.reference, len(sound.samples) / transcriber.rate))
+            found.append(
+                _Heard(
+                    sound.number, sound.clip, sound.reference, len(sound.samples) / transcriber.rate
+                )
+            )
         found[-1].texts[sound.snr_db] = text
     # Back again: which clips a bootstrap draws depends on their order, and `ds2edge parity` keeps that of the manifest.
     return sorted(found, key=lambda heard: heard.number), left_out
 
 
 def _sounds(
-    clips: Iterable[tuple[int, Clip]], rate: int, levels: list[float], noise: str | None, left_out: list[str]
+    clips: Iterable[tuple[int, Clip]],
+    rate: int,
+    levels: list[float],
+    noise: str | None,
+    left_out: list[str],
 ) -> Iterator[Sound]:
     """Each clip as it is, then at all levels; those that cannot be scored go to `left_out`."""
     for number, clip in clips:
@@ -192,14 +218,23 @@ def _sounds(
             background = draw_noise(len(samples), rate, noise, random)
             for level in levels:
                 # Clipped, as by a converter.
-                yield Sound(number, clip, reference, level, np.clip(add_noise(samples, background, level), -1, 1))
+                yield Sound(
+                    number,
+                    clip,
+                    reference,
+                    level,
+                    np.clip(add_noise(samples, background, level), -1, 1),
+                )
 
 
 def _groups(labels: list[str], whole: Score, seconds: Seconds) -> dict[str, Figures]:
     members: dict[str, list[int]] = defaultdict(list)
     for index, label in enumerate(labels):
         members[label].append(index)
-    return {label: _figures(label, whole.of(chosen), seconds[chosen]) for label, chosen in members.items()}
+    return {
+        label: _figures(label, whole.of(chosen), seconds[chosen])
+        for label, chosen in members.items()
+    }
 
 
 def _figures(group: str, result: Score, seconds: Seconds) -> Figures:
@@ -226,7 +261,10 @@ def _level(snr_db: float | None) -> str:
 def _confusions(pairs: Iterable[tuple[str, str]]) -> list[Confusion]:
     """Of all clips together, the most frequent first."""
     counts = Counter(pair for texts in pairs for pair in align(*texts) if pair[0] != pair[1])
-    return [Confusion(*pair, times) for pair, times in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    return [
+        Confusion(*pair, times)
+        for pair, times in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def _worst_first(found: list[_Heard], clean: Score) -> list[Transcript]:

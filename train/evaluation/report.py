@@ -34,7 +34,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot hold a report ({error.strerror}): choose another folder") from None
+        raise InputError(
+            f"{folder}: cannot hold a report ({error.strerror}): choose another folder"
+        ) from None
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> None:
@@ -54,16 +56,26 @@ def to_json(evaluation: Evaluation) -> str:
 
 def markdown(evaluation: Evaluation) -> str:
     """Tables for people."""
-    lines = [f"{_model(evaluation)}; split {evaluation.split} of {', '.join(evaluation.manifests)}", ""]
+    lines = [
+        f"{_model(evaluation)}; split {evaluation.split} of {', '.join(evaluation.manifests)}",
+        "",
+    ]
     lines += _table("", [evaluation.overall])
-    lines += [line for title, figures in _tables(evaluation) for line in ["", *_table(title, figures)]]
+    lines += [
+        line for title, figures in _tables(evaluation) for line in ["", *_table(title, figures)]
+    ]
     kinds = (evaluation.substitutions, evaluation.insertions, evaluation.deletions)
     rows = list(zip_longest(*(kind[:CONFUSIONS] for kind in kinds)))
     if rows:
         lines += ["", "| substitutions | insertions | deletions |", "|---|---|---|"]
         lines += [f"| {' | '.join(_confusion(confusion) for confusion in row)} |" for row in rows]
     if evaluation.left_out:
-        lines += ["", f"clips left out: {len(evaluation.left_out)}", "", *(f"- {line}" for line in evaluation.left_out)]
+        lines += [
+            "",
+            f"clips left out: {len(evaluation.left_out)}",
+            "",
+            *(f"- {line}" for line in evaluation.left_out),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -78,7 +90,11 @@ def html(evaluation: Evaluation) -> str:
         evaluation=evaluation,
         model=_model(evaluation),
         tables=list(_tables(evaluation)),
-        pictures={title: _picture(title, figures) for title, figures in _tables(evaluation) if len(figures) > 1},
+        pictures={
+            title: _picture(title, figures)
+            for title, figures in _tables(evaluation)
+            if len(figures) > 1
+        },
         clips=[(clip, _kinds(clip), _player(clip)) for clip in worst],
         played=PLAYED,
     )
@@ -149,7 +165,9 @@ def _picture(title: str, rows: list[Figures]) -> str:
     # Never below 0, not even by a rounding error: matplotlib refuses that.
     below = [max(0.0, row.wer - row.wer_interval[0]) for row in rows]
     above = [max(0.0, row.wer_interval[1] - row.wer) for row in rows]
-    axes.barh(range(len(rows)), rates, xerr=(below, above), color="#7aa6c2", ecolor="#333", capsize=3)
+    axes.barh(
+        range(len(rows)), rates, xerr=(below, above), color="#7aa6c2", ecolor="#333", capsize=3
+    )
     axes.set_yticks(range(len(rows)), names, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel("WER %, with 95 % interval")

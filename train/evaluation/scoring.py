@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
 RESAMPLES = 2000
-DRAWN = 1_000_000  # clips drawn at once: bounds the memory that the interval of a large corpus takes
+DRAWN = (
+    1_000_000  # clips drawn at once: bounds the memory that the interval of a large corpus takes
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ def align(reference: str, hypothesis: str) -> list[tuple[str, str]]:
     said, heard = output.references[0], output.hypotheses[0]
     pairs: list[tuple[str, str]] = []
     for chunk in output.alignments[0]:
-        words = said[chunk.ref_start_idx : chunk.ref_end_idx], heard[chunk.hyp_start_idx : chunk.hyp_end_idx]
+        words = (
+            said[chunk.ref_start_idx : chunk.ref_end_idx],
+            heard[chunk.hyp_start_idx : chunk.hyp_end_idx],
+        )
         pairs += zip_longest(*words, fillvalue="")
     return pairs

@@ -50,7 +50,9 @@ class Transcriber(Protocol):
         """Every sound with its text, in order."""
 
 
-def open_transcriber(path: Path, threads: int | None, decoder: DecoderFactory = GreedyDecoder) -> Transcriber:
+def open_transcriber(
+    path: Path, threads: int | None, decoder: DecoderFactory = GreedyDecoder
+) -> Transcriber:
     """A .tflite file, the best epoch of a run's folder, or a checkpoint inside one.
 
     `threads` of the interpreter. InputError if there is no such model, and for threads with a model in Keras.
@@ -60,11 +62,15 @@ def open_transcriber(path: Path, threads: int | None, decoder: DecoderFactory = 
     if not path.is_dir() and path.suffix != ".keras":
         return StreamTranscriber(path, threads or 1, decoder)
     if threads:
-        raise InputError(f"{path}: --threads is for .tflite files; Keras takes the threads that there are")
+        raise InputError(
+            f"{path}: --threads is for .tflite files; Keras takes the threads that there are"
+        )
     from ds2edge.train.run import Run
 
     run = Run.open(path if path.is_dir() else path.parent)
-    return KerasTranscriber(run.best_model() if path.is_dir() else run.load(path), run.specification, decoder)
+    return KerasTranscriber(
+        run.best_model() if path.is_dir() else run.load(path), run.specification, decoder
+    )
 
 
 class StreamTranscriber:
@@ -97,13 +103,20 @@ class KerasTranscriber:
     spent: float | None = None
 
     def __init__(
-        self, model: DeepSpeech2, specification: Specification, decoder: DecoderFactory = GreedyDecoder
+        self,
+        model: DeepSpeech2,
+        specification: Specification,
+        decoder: DecoderFactory = GreedyDecoder,
     ) -> None:
         """`specification` of the run that the model is of."""
         import keras
 
         self._model, self._padding = model, padding_of(model.settings)
-        step_seconds = model.settings.time_stride * specification.features.hop / specification.features.sample_rate
+        step_seconds = (
+            model.settings.time_stride
+            * specification.features.hop
+            / specification.features.sample_rate
+        )
         self._decoder = functools.partial(decoder, specification.alphabet, step_seconds)
         settings = specification.features
         self._features = Features(settings, specification.mean, specification.deviation)
@@ -133,7 +146,9 @@ class KerasTranscriber:
             "features": np.stack([np.pad(f, ((0, longest - len(f)), (0, 0))) for f in frames]),
             "lengths": np.array([len(f) for f in frames], np.int32),
         }
-        logits = np.asarray(keras.ops.convert_to_numpy(self._model.predict_on_batch(inputs)), np.float32)
+        logits = np.asarray(
+            keras.ops.convert_to_numpy(self._model.predict_on_batch(inputs)), np.float32
+        )
         for row, length in zip(logits, self._model.output_lengths(inputs["lengths"]), strict=True):
             decoder = self._decoder()
             decoder.accept(row[:length])

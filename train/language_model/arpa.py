@@ -16,7 +16,9 @@ from ds2edge.runtime.decoding.language_model import SPECIAL, START, UNKNOWN, Lan
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.progress import open_tracked
 
-Section = list[tuple[list[str], float, float]]  # words, log10 of their probability and of their back-off weight
+Section = list[
+    tuple[list[str], float, float]
+]  # words, log10 of their probability and of their back-off weight
 
 KENLM = b"mmap lm http://kheafield.com/code"  # how a binary of its build_binary begins
 GZIP = b"\x1f\x8b"
@@ -33,7 +35,9 @@ def read_arpa(path: Path) -> LanguageModel:
             begins = file.read(len(KENLM))
             file.seek(0)
             if begins == KENLM:
-                raise InputError(f"{path}: a binary of KenLM: give the ARPA file that it was made from")
+                raise InputError(
+                    f"{path}: a binary of KenLM: give the ARPA file that it was made from"
+                )
             return _model(_sections(gzip.GzipFile(fileobj=file) if begins[:2] == GZIP else file))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -51,7 +55,11 @@ def _sections(lines: Iterable[bytes]) -> list[Section]:
     for number, line in enumerate(lines, 1):
         try:
             # Space and tab alone: words may hold what else Unicode calls a space.
-            fields = [field for field in re.split("[ \t]", line.decode().lower().strip(" \t\r\n")) if field]
+            fields = [
+                field
+                for field in re.split("[ \t]", line.decode().lower().strip(" \t\r\n"))
+                if field
+            ]
             if fields == [f"\\{len(sections) + 1}-grams:"]:
                 sections.append([])
             elif fields == ["\\end\\"] and sections:
@@ -68,7 +76,9 @@ def _sections(lines: Iterable[bytes]) -> list[Section]:
 def _ngram(fields: list[str], order: int, words: set[str]) -> tuple[list[str], float, float]:
     """A line's words, and log10 of probability and back-off weight; `words`: those of the 1-grams, which it adds to."""
     if not order < len(fields) <= order + 2:
-        raise ValueError(f"{len(fields)} fields where a {order}-gram has {order + 1} or {order + 2}")
+        raise ValueError(
+            f"{len(fields)} fields where a {order}-gram has {order + 1} or {order + 2}"
+        )
     ngram, probability = fields[1 : 1 + order], float(fields[0])
     back_off = float(fields[1 + order]) if len(fields) > 1 + order else 0.0
     if not probability <= 0:
@@ -88,13 +98,17 @@ def _ngram(fields: list[str], order: int, words: set[str]) -> tuple[list[str], f
 def _model(sections: list[Section]) -> LanguageModel:
     unigrams = {word: (p, weight) for (word,), p, weight in sections[0]}
     rarest = min((p for word, (p, _) in unigrams.items() if word not in SPECIAL), default=-99.0)
-    start = unigrams.get(SPECIAL[START], (-99.0, 0.0))  # some tools leave it out: no sentence is begun twice
+    start = unigrams.get(
+        SPECIAL[START], (-99.0, 0.0)
+    )  # some tools leave it out: no sentence is begun twice
     unigrams = {SPECIAL[UNKNOWN]: (rarest, 0.0), **unigrams, SPECIAL[START]: (-99.0, start[1])}
     vocabulary = [*SPECIAL, *sorted(set(unigrams) - set(SPECIAL))]
     ids = {word: index for index, word in enumerate(vocabulary)}
     sections[0] = [([word], *unigrams[word]) for word in vocabulary]
 
-    keys: list[npt.NDArray[np.int64]] = []  # of each order, sorted: index of the n-gram without its last word, and that
+    keys: list[
+        npt.NDArray[np.int64]
+    ] = []  # of each order, sorted: index of the n-gram without its last word, and that
     levels: list[Level] = []
     for section in sections:
         rows = np.array([[ids[word] for word in words] for words, _, _ in section], np.int64)
@@ -110,7 +124,11 @@ def _model(sections: list[Section]) -> LanguageModel:
         values = np.array([values for _, *values in section]).reshape(-1, 2)
         logarithms = values[order].T * math.log(10)
         if levels:
-            children = np.searchsorted(keys[-1] // len(vocabulary), np.arange(len(levels[-1].words) + 1))
-            levels[-1] = Level(levels[-1].words, levels[-1].log_probability, levels[-1].back_off, children)
+            children = np.searchsorted(
+                keys[-1] // len(vocabulary), np.arange(len(levels[-1].words) + 1)
+            )
+            levels[-1] = Level(
+                levels[-1].words, levels[-1].log_probability, levels[-1].back_off, children
+            )
         levels.append(Level(rows[order, -1], *logarithms, np.zeros(len(rows) + 1, np.int64)))
     return LanguageModel(vocabulary, levels)

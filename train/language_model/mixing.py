@@ -14,7 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.decoding.language_model import END, SPECIAL, START, UNKNOWN, LanguageModel, Level
+from ds2edge.runtime.decoding.language_model import (
+    END,
+    SPECIAL,
+    START,
+    UNKNOWN,
+    LanguageModel,
+    Level,
+)
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.language_model.ngrams import LEAST
 
@@ -114,7 +121,9 @@ class _Table:
     def model(self, vocabulary: list[str]) -> LanguageModel:
         levels: list[Level] = []
         for order, keys in enumerate(self.keys):
-            longer = self.parents(order + 1) if order + 1 < len(self.keys) else np.zeros(0, np.int64)
+            longer = (
+                self.parents(order + 1) if order + 1 < len(self.keys) else np.zeros(0, np.int64)
+            )
             children = np.searchsorted(longer, np.arange(len(keys) + 1))
             logarithms = self.log_p[order], self.back_off[order]
             levels.append(Level(keys % self.words, *logarithms, children))
@@ -156,7 +165,9 @@ class _Table:
         """Of each history of `order` words: what its n-grams leave to others, here and by shorter histories."""
         parents, histories = self.parents(order), len(self.keys[order - 1])
         shorter = self.scores(self.rows(order)[:, 1:])
-        seen, seen_shorter = (np.bincount(parents, np.exp(p), histories) for p in (self.log_p[order], shorter))
+        seen, seen_shorter = (
+            np.bincount(parents, np.exp(p), histories) for p in (self.log_p[order], shorter)
+        )
         return np.maximum(1 - seen, LEAST), np.maximum(1 - seen_shorter, LEAST)
 
     def costs(self) -> list[Floats]:
@@ -170,7 +181,9 @@ class _Table:
             rest, rest_shorter = (part[parents] for part in self.unseen(order))
             shorter = self.scores(self.rows(order)[:, 1:])
             weight = np.log((rest + np.exp(log_p)) / (rest_shorter + np.exp(shorter)))
-            change = np.exp(log_p) * (shorter + weight - log_p) + rest * (weight - np.log(rest / rest_shorter))
+            change = np.exp(log_p) * (shorter + weight - log_p) + rest * (
+                weight - np.log(rest / rest_shorter)
+            )
             costs.append(-np.exp(joint[order - 1][parents]) * change)
         for order in range(len(costs) - 1, 1, -1):
             np.maximum.at(costs[order - 1], self.parents(order), costs[order])
@@ -243,7 +256,12 @@ def _rows_of_text(vocabulary: list[str], sentences: Iterable[str], order: int) -
     ids = {word: index for index, word in enumerate(vocabulary)}
     rows: list[list[int]] = []
     for sentence in sentences:
-        words = [*[-1] * (order - 2), START, *(ids.get(word, UNKNOWN) for word in sentence.split()), END]
+        words = [
+            *[-1] * (order - 2),
+            START,
+            *(ids.get(word, UNKNOWN) for word in sentence.split()),
+            END,
+        ]
         if order == 1:
             words = words[words.index(START) + 1 :]
         rows += [words[end - order : end] for end in range(order, len(words) + 1)]

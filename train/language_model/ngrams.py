@@ -11,9 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.decoding.language_model import END, SPECIAL, START, UNKNOWN, LanguageModel, Level
+from ds2edge.runtime.decoding.language_model import (
+    END,
+    SPECIAL,
+    START,
+    UNKNOWN,
+    LanguageModel,
+    Level,
+)
 
-FALLBACK = np.array([0.0, 0.5, 1.0, 1.5])  # lmplz's discounts for texts too small to estimate them from
+FALLBACK = np.array(
+    [0.0, 0.5, 1.0, 1.5]
+)  # lmplz's discounts for texts too small to estimate them from
 LEAST = 1e-30  # stands for a probability of 0, which has no logarithm
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -47,9 +56,9 @@ def estimate(sentences: Iterable[str], order: int = 3, prune: int = 0) -> Langua
         total = np.bincount(grams.parents, count, len(shorter))
         freed = np.bincount(grams.parents, discounts, len(shorter)) / np.maximum(total, 1)
         back_offs.append(np.where(total > 0, freed, 1.0))
-        shorter = (count - discounts) / np.maximum(total, 1)[grams.parents] + freed[grams.parents] * shorter[
-            grams.suffixes
-        ]
+        shorter = (count - discounts) / np.maximum(total, 1)[grams.parents] + freed[
+            grams.parents
+        ] * shorter[grams.suffixes]
         probabilities.append(shorter)
     probabilities[0][START] = 0
     back_offs.append(np.ones(len(shorter)))
@@ -57,7 +66,9 @@ def estimate(sentences: Iterable[str], order: int = 3, prune: int = 0) -> Langua
     for n, (grams, stays) in enumerate(zip(orders, kept, strict=True)):
         parents = orders[n + 1].parents[kept[n + 1]] if n + 1 < order else np.zeros(0, np.int64)
         children = np.append(np.searchsorted(parents, np.flatnonzero(stays)), len(parents))
-        logarithms = (np.log(np.maximum(p[stays], LEAST)) for p in (probabilities[n], back_offs[n + 1]))
+        logarithms = (
+            np.log(np.maximum(p[stays], LEAST)) for p in (probabilities[n], back_offs[n + 1])
+        )
         levels.append(Level(grams.words[stays], *logarithms, children))
     return LanguageModel(vocabulary, levels)
 
@@ -99,7 +110,9 @@ def _count(tokens: Integers, words: int, order: int) -> list[_Grams]:
         at = np.flatnonzero(ids[: len(tokens) - n + 1] >= 0)
         at = at[tokens[at + n - 1] != START]  # it would reach into the next sentence
         # Sorted by prefix, which is sorted itself, and last word: sorted by all words.
-        keys, example, inverse, counts = np.unique(ids[at] * words + tokens[at + n - 1], True, True, True)
+        keys, example, inverse, counts = np.unique(
+            ids[at] * words + tokens[at + n - 1], True, True, True
+        )
         orders.append(_Grams(keys % words, keys // words, ids[at[example] + 1], counts))
         ids = np.full(len(tokens), -1)
         ids[at] = inverse

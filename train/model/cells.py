@@ -45,13 +45,17 @@ class GRU(Cell):
         return bias[0] + ops.pad(bias[1, : 2 * units], ((0, units),)), {1: bias[1, 2 * units :]}
 
     @staticmethod
-    def step(projected: list[Tensor], recurrent: list[Tensor], states: States, quantize: Quantize) -> States:
+    def step(
+        projected: list[Tensor], recurrent: list[Tensor], states: States, quantize: Quantize
+    ) -> States:
         """h' = z h + (1 - z) tanh(x_h + r u_h). Written as candidate + z (h - candidate) it would take an operation
         less, but a difference of two states has twice their range, and so twice their rounding."""
         gates = ops.sigmoid(quantize("gate_sums", projected[0] + recurrent[0]))
         update, reset = ops.split(quantize("gates", gates, SIGMOID), 2, axis=-1)
         past = quantize("reset", reset * recurrent[1])
-        candidate = quantize("candidate", ops.tanh(quantize("candidate_sums", projected[1] + past)), TANH)
+        candidate = quantize(
+            "candidate", ops.tanh(quantize("candidate_sums", projected[1] + past)), TANH
+        )
         taken = quantize("taken", quantize("take", 1 - update, (0.0, 1.0)) * candidate)
         return {"h": quantize("h", quantize("kept", update * states["h"]) + taken)}
 
@@ -68,13 +72,21 @@ class LSTM(Cell):
         return keras.layers.LSTM(units, return_sequences=True, name="cell")
 
     @staticmethod
-    def step(projected: list[Tensor], recurrent: list[Tensor], states: States, quantize: Quantize) -> States:
+    def step(
+        projected: list[Tensor], recurrent: list[Tensor], states: States, quantize: Quantize
+    ) -> States:
         """c' = f c + i tanh(g), h' = o tanh(c')."""
         gates = ops.sigmoid(quantize("gate_sums", projected[0] + recurrent[0]))
         take, forget = ops.split(quantize("gates", gates, SIGMOID), 2, axis=-1)
-        candidate = quantize("candidate", ops.tanh(quantize("candidate_sums", projected[1] + recurrent[1])), TANH)
-        show = quantize("show", ops.sigmoid(quantize("show_sums", projected[2] + recurrent[2])), SIGMOID)
-        memory = quantize("c", quantize("kept", forget * states["c"]) + quantize("taken", take * candidate))
+        candidate = quantize(
+            "candidate", ops.tanh(quantize("candidate_sums", projected[1] + recurrent[1])), TANH
+        )
+        show = quantize(
+            "show", ops.sigmoid(quantize("show_sums", projected[2] + recurrent[2])), SIGMOID
+        )
+        memory = quantize(
+            "c", quantize("kept", forget * states["c"]) + quantize("taken", take * candidate)
+        )
         return {"h": quantize("h", show * quantize("shown", ops.tanh(memory), TANH)), "c": memory}
 
 
@@ -90,7 +102,9 @@ class RNN(Cell):
         return keras.layers.SimpleRNN(units, activation="relu6", return_sequences=True, name="cell")
 
     @staticmethod
-    def step(projected: list[Tensor], recurrent: list[Tensor], states: States, quantize: Quantize) -> States:
+    def step(
+        projected: list[Tensor], recurrent: list[Tensor], states: States, quantize: Quantize
+    ) -> States:
         """h' = min(max(x + u, 0), 6)."""
         return {"h": quantize("h", ops.relu6(projected[0] + recurrent[0]))}
 

@@ -25,7 +25,10 @@ def convolve_in_lanes(x: Tensor, kernel: Tensor, stride: Pair, padding: Pair) ->
     stride: a third of the time for a spectrogram, whose single channel would be one lane of eight.
     """
     (time, frequency), (rows, columns, channels, outputs) = stride, kernel.shape
-    row, column = -rows % time, -columns % frequency  # what is missing to whole strides, in the kernel
+    row, column = (
+        -rows % time,
+        -columns % frequency,
+    )  # what is missing to whole strides, in the kernel
     taps = (rows + row) // time, (columns + column) // frequency
     inside = time * frequency * channels
     if rows * columns * _filled(channels) <= taps[0] * taps[1] * _filled(inside):
@@ -33,8 +36,13 @@ def convolve_in_lanes(x: Tensor, kernel: Tensor, stride: Pair, padding: Pair) ->
     times = (x.shape[1] - rows) // time + taps[0]
     bins = (x.shape[2] + sum(padding) - columns) // frequency + taps[1]
     after = bins * frequency - x.shape[2] - padding[0]
-    x = ops.pad(x, ((0, 0), (0, max(0, times * time - x.shape[1])), (padding[0], max(0, after)), (0, 0)))
-    if x.shape[1:3] != (times * time, bins * frequency):  # there are frames or bins that no stride reaches
+    x = ops.pad(
+        x, ((0, 0), (0, max(0, times * time - x.shape[1])), (padding[0], max(0, after)), (0, 0))
+    )
+    if x.shape[1:3] != (
+        times * time,
+        bins * frequency,
+    ):  # there are frames or bins that no stride reaches
         x = ops.slice(x, (0, 0, 0, 0), (1, times * time, bins * frequency, channels))
     x = ops.transpose(ops.reshape(x, (times, time, bins, frequency * channels)), (0, 2, 1, 3))
     kernel = ops.pad(kernel, ((0, row), (0, column), (0, 0), (0, 0)))

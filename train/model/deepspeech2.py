@@ -11,7 +11,13 @@ from keras import ops
 
 from ds2edge.runtime.decoding.ctc import BLANK
 from ds2edge.runtime.records import from_dict
-from ds2edge.train.model.layers import ConvolutionLayer, LookaheadLayer, RecurrentLayer, SequenceNorm, States
+from ds2edge.train.model.layers import (
+    ConvolutionLayer,
+    LookaheadLayer,
+    RecurrentLayer,
+    SequenceNorm,
+    States,
+)
 from ds2edge.train.model.quantization import FLOAT, FakeQuantizer, Quantizer, Range
 from ds2edge.train.model.quasi_recurrent import QuasiRecurrentLayer
 from ds2edge.train.recipe import ModelSettings
@@ -32,7 +38,12 @@ class DeepSpeech2(keras.Model):
     """
 
     def __init__(
-        self, settings: ModelSettings, bins: int, symbols: int, ranges: dict[str, Range] | None = None, **kwargs: Any
+        self,
+        settings: ModelSettings,
+        bins: int,
+        symbols: int,
+        ranges: dict[str, Range] | None = None,
+        **kwargs: Any,
     ) -> None:
         """`ranges` of all quantization points: the model is trained, and judged, as int8 will round it."""
         super().__init__(**kwargs)
@@ -42,8 +53,12 @@ class DeepSpeech2(keras.Model):
             ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
             for i, c in enumerate(settings.convolutions)
         ]
-        self.recurrences = [_recurrence(settings, f"{settings.cell}{i}") for i in range(settings.depth)]
-        self.lookaheads = [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
+        self.recurrences = [
+            _recurrence(settings, f"{settings.cell}{i}") for i in range(settings.depth)
+        ]
+        self.lookaheads = (
+            [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
+        )
         self.norm = SequenceNorm(name="norm")
         self.dense = keras.layers.Dense(symbols, name="dense")
         frames = (settings.warmup + settings.delay + 1) * settings.time_stride
@@ -124,7 +139,9 @@ class DeepSpeech2(keras.Model):
 
         `sample_weight` [batch]: factor of each clip's loss, 0 for a row without a clip.
         """
-        steps = ops.maximum(self.output_lengths(ops.cast(x["lengths"], "int32")), 1)  # a row without a clip has none
+        steps = ops.maximum(
+            self.output_lengths(ops.cast(x["lengths"], "int32")), 1
+        )  # a row without a clip has none
         loss = ctc_loss(y["labels"], y_pred, y["label_lengths"], steps)
         return _Mean("mean")(loss, loss, sample_weight)
 
@@ -133,9 +150,15 @@ class DeepSpeech2(keras.Model):
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all that a stream carries, in the order of the stages."""
-        return {_name(layer, key): shape for layer in self._stages() for key, shape in layer.state_shapes().items()}
+        return {
+            _name(layer, key): shape
+            for layer in self._stages()
+            for key, shape in layer.state_shapes().items()
+        }
 
-    def step(self, features: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
+    def step(
+        self, features: Tensor, states: States, quantizer: Quantizer = FLOAT
+    ) -> tuple[Tensor, States]:
         """One chunk: float32 [1, frames, bins] and states -> logits [1, frames // time_stride, symbols], next states.
 
         Batch norm takes its moving statistics, so this equals `call` with training=False. ValueError for a
@@ -148,14 +171,21 @@ class DeepSpeech2(keras.Model):
         x, following = self._advance(layers, x, point, states, quantizer)
         return ops.expand_dims(self.output(x, quantizer), 0), heard | following
 
-    def convolve(self, features: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
+    def convolve(
+        self, features: Tensor, states: States, quantizer: Quantizer = FLOAT
+    ) -> tuple[Tensor, States]:
         """The first part of a step: [1, frames, bins] -> [frames // time_stride, values], next states."""
         x = ops.expand_dims(quantizer("features", features), -1)
         x, following = self._advance(self.convolutions, x, "features", states, quantizer)
         return ops.reshape(x, (x.shape[1], x.shape[2] * x.shape[3])), following
 
     def _advance(
-        self, layers: Iterable[keras.layers.Layer], x: Tensor, point: str, states: States, quantizer: Quantizer
+        self,
+        layers: Iterable[keras.layers.Layer],
+        x: Tensor,
+        point: str,
+        states: States,
+        quantizer: Quantizer,
     ) -> tuple[Tensor, States]:
         """One chunk through `layers`; `point`: the quantization point that `x` has passed."""
         following: States = {}

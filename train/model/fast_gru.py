@@ -16,7 +16,9 @@ class GRU(keras.layers.GRU):
     the input, and most of the gradient, which is written out and so needs nothing kept but the states.
     """
 
-    def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Tensor, training: bool = False) -> Any:
+    def inner_loop(
+        self, sequences: Tensor, initial_state: Any, mask: Tensor, training: bool = False
+    ) -> Any:
         """Last output, outputs [batch, time, units], last states. `initial_state` is zero here, and `mask` None."""
         if keras.backend.backend() != "tensorflow" or keras.distribution.list_devices("gpu"):
             return super().inner_loop(sequences, initial_state, mask, training)
@@ -57,7 +59,9 @@ def _states(projected: Tensor, kernel: Tensor, bias: Tensor) -> Any:
 
         def step_back(t: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
             by_state = by_output[t] + later
-            return by_state * update[t] + tf.matmul(tf.tile(by_state, (1, 3)) * to_recurrent[t], transposed), by_state
+            return by_state * update[t] + tf.matmul(
+                tf.tile(by_state, (1, 3)) * to_recurrent[t], transposed
+            ), by_state
 
         by_state = scan_steps(step_back, first, tf.range(tf.shape(projected)[0])[::-1])[::-1]
         by_state = tf.tile(by_state, (1, 1, 3))

@@ -48,7 +48,9 @@ class SequenceNorm(keras.layers.BatchNormalization):
         share, _ = ops.moments(weights, self._reduction_axes, synchronized=True)
         mean, _ = ops.moments(x * weights, self._reduction_axes, synchronized=True)
         mean = mean / (share + keras.config.epsilon())
-        variance, _ = ops.moments((x - mean) ** 2 * weights, self._reduction_axes, synchronized=True)
+        variance, _ = ops.moments(
+            (x - mean) ** 2 * weights, self._reduction_axes, synchronized=True
+        )
         return mean, variance / (share + keras.config.epsilon())
 
     def affine(self) -> tuple[Tensor, Tensor]:
@@ -60,11 +62,15 @@ class SequenceNorm(keras.layers.BatchNormalization):
 class ConvolutionLayer(keras.layers.Layer):
     """2-D convolution over (time, frequency), batch norm, ReLU6. Causal in time, "same" in frequency."""
 
-    def __init__(self, channels: int, kernel: tuple[int, int], stride: tuple[int, int], **kwargs: Any) -> None:
+    def __init__(
+        self, channels: int, kernel: tuple[int, int], stride: tuple[int, int], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.kernel_size, self.stride = kernel, stride
         self.past = kernel[0] - stride[0]  # frames before a chunk that its first output sees
-        self.convolution = keras.layers.Conv2D(channels, kernel, stride, use_bias=False, name="convolution")
+        self.convolution = keras.layers.Conv2D(
+            channels, kernel, stride, use_bias=False, name="convolution"
+        )
         self.norm = SequenceNorm(name="norm")
         self.output_point = self.name  # the quantization point that what it puts out has passed
 
@@ -87,7 +93,9 @@ class ConvolutionLayer(keras.layers.Layer):
 
     def quantized(self, x: Tensor, quantizer: Quantizer) -> Tensor:
         """[batch, time, frequency, channels] -> [batch, time // stride, frequency', channels']."""
-        return self._folded(ops.pad(x, ((0, 0), (self.past, 0), (0, 0), (0, 0))), quantizer, convolve)
+        return self._folded(
+            ops.pad(x, ((0, 0), (self.past, 0), (0, 0), (0, 0))), quantizer, convolve
+        )
 
     def state_shapes(self) -> Shapes:
         """The input frames that the next chunk still sees."""
@@ -102,13 +110,17 @@ class ConvolutionLayer(keras.layers.Layer):
         if self.past:
             frames = x.shape[1]
             x = ops.concatenate([states[""], x], axis=1)
-            states = {"": ops.slice(x, (0, frames, 0, 0), (1, self.past, self.bins, self.in_channels))}
+            states = {
+                "": ops.slice(x, (0, frames, 0, 0), (1, self.past, self.bins, self.in_channels))
+            }
         return self._folded(x, quantizer, convolve_in_lanes), states
 
     def _folded(self, x: Tensor, quantizer: Quantizer, convolve: Callable[..., Tensor]) -> Tensor:
         scale, shift = self.norm.affine()
         kernel = quantizer.weight(self.convolution.kernel * scale)
-        return quantizer(self.name, ops.relu6(convolve(x, kernel, self.stride, self.padding) + shift))
+        return quantizer(
+            self.name, ops.relu6(convolve(x, kernel, self.stride, self.padding) + shift)
+        )
 
 
 class RecurrentLayer(keras.layers.Layer):
@@ -149,7 +161,9 @@ class RecurrentLayer(keras.layers.Layer):
                               quantizer.within(self.name + BACKWARD), quantizer)  # fmt: skip
         return quantizer(self.name, forward + ops.take_along_axis(backward, turned, axis=1))
 
-    def _scan(self, x: Tensor, recurrence: keras.layers.Layer, quantize: Quantize, quantizer: Quantizer) -> Tensor:
+    def _scan(
+        self, x: Tensor, recurrence: keras.layers.Layer, quantize: Quantize, quantizer: Quantizer
+    ) -> Tensor:
         projected, recurrent = self._products(x, recurrence, quantize, quantizer)
         ends = list(accumulate(self.cell.groups))[:-1]
 
@@ -176,7 +190,8 @@ class RecurrentLayer(keras.layers.Layer):
         ends = list(accumulate((0, *self.cell.groups)))
         parts = [slice(first * units, last * units) for first, last in pairwise(ends)]
         projected = [
-            quantize(f"projected{i}", ops.matmul(x, kernel[:, part]) + bias[part]) for i, part in enumerate(parts)
+            quantize(f"projected{i}", ops.matmul(x, kernel[:, part]) + bias[part])
+            for i, part in enumerate(parts)
         ]
         kernels = [recurrent_kernel[:, part] for part in parts]
 
@@ -195,12 +210,16 @@ class RecurrentLayer(keras.layers.Layer):
         """Quantization point of a state."""
         return f"{self.name}/{key}"
 
-    def step(self, x: Tensor, states: States, quantizer: Quantizer, backward: bool = False) -> tuple[Tensor, States]:
+    def step(
+        self, x: Tensor, states: States, quantizer: Quantizer, backward: bool = False
+    ) -> tuple[Tensor, States]:
         """[steps, features] -> [steps, units], unrolled: a loop in the graph would not calibrate to int8.
 
         Of a bidirectional layer this is one direction; `backward`: the other one, whose steps come in last first.
         """
-        recurrence, scope = (self.backward, self.name + BACKWARD) if backward else (self.recurrence, self.name)
+        recurrence, scope = (
+            (self.backward, self.name + BACKWARD) if backward else (self.recurrence, self.name)
+        )
         quantize = quantizer.within(scope)
         projected, recurrent = self._products(x, recurrence, quantize, quantizer)
         outputs = []
@@ -219,7 +238,9 @@ class StepCell(keras.layers.Layer):
         self.step, self.output_size, self.state_size = step, units, [units] * states
         self.built = True
 
-    def call(self, inputs: Tensor, states: list[Tensor], training: bool | None = None) -> tuple[Tensor, list[Tensor]]:
+    def call(
+        self, inputs: Tensor, states: list[Tensor], training: bool | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         return self.step(inputs, states)
 
 
@@ -288,6 +309,7 @@ def concatenate_steps(rows: list[Tensor]) -> Tensor:
     """Rows [1, n] to [len(rows), n] by a tree of at most 4 at a time: wider CONCATENATION leaves the int8 delegate."""
     while len(rows) > 1:
         rows = [
-            ops.concatenate(rows[i : i + 4], axis=0) if i + 1 < len(rows) else rows[i] for i in range(0, len(rows), 4)
+            ops.concatenate(rows[i : i + 4], axis=0) if i + 1 < len(rows) else rows[i]
+            for i in range(0, len(rows), 4)
         ]
     return rows[0]

@@ -64,7 +64,9 @@ class FakeQuantizer(Quantizer):
     def weight(self, x: Tensor, channels: int = -1) -> Tensor:
         """As the converter does: -127 to 127 for each channel."""
         others = [axis for axis in range(len(x.shape)) if axis != channels % len(x.shape)]
-        scale = ops.stop_gradient(ops.maximum(ops.max(ops.abs(x), axis=others, keepdims=True), 1e-9) / 127)
+        scale = ops.stop_gradient(
+            ops.maximum(ops.max(ops.abs(x), axis=others, keepdims=True), 1e-9) / 127
+        )
         return x + ops.stop_gradient(scale * ops.round(x / scale) - x)
 
 

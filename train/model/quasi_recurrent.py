@@ -83,7 +83,9 @@ class QuasiRecurrentLayer(keras.layers.Layer):
             state = self._remember(*ops.split(rows, 2, axis=-1), states[0], quantize)
             return state, [state]
 
-        loop = keras.layers.RNN(StepCell(step, self.units, 1), return_sequences=True, unroll=quantizer.unroll)
+        loop = keras.layers.RNN(
+            StepCell(step, self.units, 1), return_sequences=True, unroll=quantizer.unroll
+        )
         states = loop(ops.concatenate([forget, taken], axis=-1))
         if not self.adds:
             return quantizer(self.name, show * states)
@@ -156,4 +158,6 @@ class QuasiRecurrentLayer(keras.layers.Layer):
 def _remember(shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
     """Biases of z, f and o: a network begins by remembering."""
     units = shape[0] // 3
-    return ops.concatenate([ops.zeros((units,), dtype), ops.ones((units,), dtype), ops.zeros((units,), dtype)])
+    return ops.concatenate(
+        [ops.zeros((units,), dtype), ops.ones((units,), dtype), ops.zeros((units,), dtype)]
+    )

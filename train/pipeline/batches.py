@@ -34,7 +34,12 @@ class Batches(keras.utils.PyDataset):
         """Begins with epoch 0. `augment` also draws the order; `group`: whose share of each batch this process gets;
         `workers` as for keras.utils.PyDataset."""
         super().__init__(**workers)
-        self.examples, self.recipe, self.features, self.augment = examples, recipe, features, augment
+        self.examples, self.recipe, self.features, self.augment = (
+            examples,
+            recipe,
+            features,
+            augment,
+        )
         self.cache, self.group = cache, group
         self.longest_text = max(len(example.labels) for example in examples)
         self.durations = np.array([example.clip.duration for example in examples])
@@ -57,13 +62,17 @@ class Batches(keras.utils.PyDataset):
         share = self.group.share(len(chosen))
         mine = [int(chosen[row]) for row in share if row < len(chosen)]
         empty = len(share) - len(mine)
-        frames = [self._frames(i) for i in mine] + [np.zeros((0, self.recipe.features.bins), np.float32)] * empty
+        frames = [self._frames(i) for i in mine] + [
+            np.zeros((0, self.recipe.features.bins), np.float32)
+        ] * empty
         labels = [self.examples[i].labels for i in mine] + [[]] * empty
         longest = max(map(len, frames)) if self.group.processes == 1 else self._longest(chosen)
         for i, made in zip(mine, frames, strict=False):
             if len(made) > longest:
                 clip = self.examples[i].clip
-                raise InputError(f"{clip.audio}: is longer than the {clip.duration:g} s that the manifest says")
+                raise InputError(
+                    f"{clip.audio}: is longer than the {clip.duration:g} s that the manifest says"
+                )
         quantum = PADDED_STEPS * self.recipe.model.time_stride
         longest = -(-longest // quantum) * quantum
         if index == 0:
@@ -73,10 +82,14 @@ class Batches(keras.utils.PyDataset):
             "lengths": np.array([len(f) for f in frames], np.int32),
         }
         targets = {
-            "labels": np.array([row + [0] * (self.longest_text - len(row)) for row in labels], np.int32),
+            "labels": np.array(
+                [row + [0] * (self.longest_text - len(row)) for row in labels], np.int32
+            ),
             "label_lengths": np.array([len(row) for row in labels], np.int32),
         }
-        weighted = self.augment and bool((self.weights != 1).any())  # clips that judge all count alike
+        weighted = self.augment and bool(
+            (self.weights != 1).any()
+        )  # clips that judge all count alike
         if self.group.devices == 1 and not weighted:
             return inputs, targets
         weights = np.zeros(len(share), np.float32)
@@ -123,7 +136,9 @@ class Batches(keras.utils.PyDataset):
             return self.features.normalise(self.cache.levels(path))
         random = np.random.default_rng((self.recipe.training.seed, self.epoch, index))
         if variants := self.recipe.training.variants:
-            drawn = drawn_variant(self.examples[index].clip, (self.epoch + index) % variants, self.recipe)
+            drawn = drawn_variant(
+                self.examples[index].clip, (self.epoch + index) % variants, self.recipe
+            )
             frames = self.features.normalise(self.cache.levels(path, drawn))
         else:
             rate = self.features.settings.sample_rate

@@ -49,7 +49,9 @@ class Survey:
     deviation: tuple[float, ...]
 
 
-def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache, symbols: Symbols = SPELLED_OUT) -> Survey:
+def survey(
+    clips: list[Clip], recipe: Recipe, cache: FeatureCache, symbols: Symbols = SPELLED_OUT
+) -> Survey:
     """Reads every clip once, in worker processes, unless the cache knows it.
 
     A clip is skipped, named and counted when it cannot be read, when nothing of its text is left by the normaliser, or
@@ -61,7 +63,9 @@ def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache, symbols: Symb
     skipped: list[str] = []
     short: list[str] = []
     sums, frames = np.zeros((2, recipe.features.bins)), 0
-    inspected = Parallel(n_jobs=-1, return_as="generator")(delayed(_inspect)(clip, cache) for clip in clips)
+    inspected = Parallel(n_jobs=-1, return_as="generator")(
+        delayed(_inspect)(clip, cache) for clip in clips
+    )
     for found in track(inspected, f"reading {len(clips)} clips", len(clips)):
         if isinstance(found, str):
             skipped.append(found)
@@ -77,7 +81,11 @@ def survey(clips: list[Clip], recipe: Recipe, cache: FeatureCache, symbols: Symb
     _report(skipped, short, len(clips))
     for split, purpose in (("train", "learn from"), ("dev", "judge by")):
         if not examples[split]:
-            reason = f" ({len(short)} have too little sound for their text; the first: {short[0]})" if short else ""
+            reason = (
+                f" ({len(short)} have too little sound for their text; the first: {short[0]})"
+                if short
+                else ""
+            )
             raise InputError(f"no clip of split '{split}' to {purpose}{reason}")
     mean, square = sums / frames
     deviation = np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), LEAST_DEVIATION)
@@ -92,14 +100,21 @@ def _report(skipped: list[str], short: list[str], clips: int) -> None:
         left_out = f"skipped {len(skipped) + len(short)} of {clips} clips"
         log.warning("%s, %d of them for too little sound for their text", left_out, len(short))
     if len(skipped) > MOST_SKIPPED * clips and clips >= SMALL:
-        raise InputError(f"{len(skipped)} of {clips} clips cannot be used, more than 1 %; the first: {skipped[0]}")
+        raise InputError(
+            f"{len(skipped)} of {clips} clips cannot be used, more than 1 %; the first: {skipped[0]}"
+        )
 
 
 def compute_features(found: Survey, recipe: Recipe, cache: FeatureCache) -> None:
     """Has worker processes fill the cache with what every epoch will read: dev, and the variants to train on."""
-    wanted: list[tuple[Clip, Drawn | None]] = [(example.clip, None) for example in found.examples["dev"]]
+    wanted: list[tuple[Clip, Drawn | None]] = [
+        (example.clip, None) for example in found.examples["dev"]
+    ]
     for variant in range(recipe.training.variants):
-        wanted += [(example.clip, drawn_variant(example.clip, variant, recipe)) for example in found.examples["train"]]
+        wanted += [
+            (example.clip, drawn_variant(example.clip, variant, recipe))
+            for example in found.examples["train"]
+        ]
     computed = Parallel(n_jobs=-1, return_as="generator")(
         delayed(_compute)(clip.audio, drawn, cache) for clip, drawn in wanted
     )
@@ -112,7 +127,9 @@ def compute_features(found: Survey, recipe: Recipe, cache: FeatureCache) -> None
 def drawn_variant(clip: Clip, variant: int, recipe: Recipe) -> Drawn:
     """The augmented version number `variant` of a clip."""
     # By the file's name, so that the cache still knows it when other clips have come before it.
-    return Drawn(recipe.augmentation, (recipe.training.seed, variant, zlib.crc32(clip.audio.name.encode())))
+    return Drawn(
+        recipe.augmentation, (recipe.training.seed, variant, zlib.crc32(clip.audio.name.encode()))
+    )
 
 
 def _compute(path: Path, drawn: Drawn | None, cache: FeatureCache) -> None:
@@ -138,4 +155,6 @@ def _too_short(example: Example, frames: int, recipe: Recipe) -> str:
     have = int(frames / recipe.augmentation.speed[1]) // recipe.model.time_stride  # at its fastest
     if needed <= have:
         return ""
-    return f"{clip.audio}: its text needs {needed} steps, its {clip.duration:g} s of audio give {have}"
+    return (
+        f"{clip.audio}: its text needs {needed} steps, its {clip.duration:g} s of audio give {have}"
+    )

@@ -39,7 +39,19 @@ warnings.filterwarnings("ignore", category=joblib.memory.CacheWarning)
 CODE = hashlib.sha256(
     b"".join(
         Path(str(module.__file__)).read_bytes()
-        for module in (audio, channels, decoders, features, links, mpeg, augmentation, codec, noise, rooms, sounds)
+        for module in (
+            audio,
+            channels,
+            decoders,
+            features,
+            links,
+            mpeg,
+            augmentation,
+            codec,
+            noise,
+            rooms,
+            sounds,
+        )
     )
 ).hexdigest()
 
@@ -93,7 +105,11 @@ def _writable(folder: Path) -> bool:
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError as error:
-        log.warning("%s: cannot be written (%s): features are computed anew each time", folder, error.strerror)
+        log.warning(
+            "%s: cannot be written (%s): features are computed anew each time",
+            folder,
+            error.strerror,
+        )
         return False
 
 
@@ -107,11 +123,17 @@ def _kept(function: Any, *arguments: Any) -> Any:
 def statistics(key: AudioKey, settings: FeatureSettings, code: str) -> Statistics:
     """What FeatureCache.statistics returns, computed."""
     levels = Features(settings)(read_audio(key.path, settings.sample_rate))
-    return Statistics(np.stack([levels.sum(0, np.float64), (levels.astype(np.float64) ** 2).sum(0)]), len(levels))
+    return Statistics(
+        np.stack([levels.sum(0, np.float64), (levels.astype(np.float64) ** 2).sum(0)]), len(levels)
+    )
 
 
 def padded_levels(
-    key: AudioKey, settings: FeatureSettings, padding: tuple[int, int, int], drawn: Drawn | None, code: str
+    key: AudioKey,
+    settings: FeatureSettings,
+    padding: tuple[int, int, int],
+    drawn: Drawn | None,
+    code: str,
 ) -> npt.NDArray[np.float16]:
     """What FeatureCache.levels returns, computed; in float16, whose steps of 1/16 dB are far below any deviation."""
     samples = read_audio(key.path, settings.sample_rate)
@@ -121,7 +143,9 @@ def padded_levels(
     return pad_and_measure(samples, Features(settings), padding).astype(np.float16)
 
 
-def pad_and_measure(samples: npt.NDArray[np.float32], measure: Features, padding: tuple[int, int, int]) -> Frames:
+def pad_and_measure(
+    samples: npt.NDArray[np.float32], measure: Features, padding: tuple[int, int, int]
+) -> Frames:
     """Frames of a clip with silence around it; `padding`: steps of warm-up, time stride, steps of lookahead."""
     warmup, stride, lookahead = padding
     silence = silence_after(len(samples), measure.settings, stride, lookahead)

@@ -17,7 +17,9 @@ def without_long(clips: list[Clip], most: float) -> list[Clip]:
     left_out = [clip for clip in clips if clip.duration > most]
     for clip in left_out[:NAMED]:
         log.warning(
-            "left out: %s: %.0f s, and all clips of its batch would be padded to that", clip.audio, clip.duration
+            "left out: %s: %.0f s, and all clips of its batch would be padded to that",
+            clip.audio,
+            clip.duration,
         )
     if left_out:
         log.warning("left out %d of %d clips of more than %g s: cut them, or raise --max-seconds",

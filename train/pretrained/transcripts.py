@@ -20,8 +20,15 @@ def sequences(words: list[str]) -> set[tuple[str, ...]]:
 
 def main() -> None:
     """From the manifests named to standard output."""
-    clips = [json.loads(line) for path in sys.argv[1:] for line in Path(path).read_text().splitlines()]
-    held_out = {sequence for clip in clips if clip["split"] != "train" for sequence in sequences(clip["text"].split())}
+    clips = [
+        json.loads(line) for path in sys.argv[1:] for line in Path(path).read_text().splitlines()
+    ]
+    held_out = {
+        sequence
+        for clip in clips
+        if clip["split"] != "train"
+        for sequence in sequences(clip["text"].split())
+    }
     texts = {clip["text"] for clip in clips if clip["split"] == "train"}
     print(*sorted(text for text in texts if held_out.isdisjoint(sequences(text.split()))), sep="\n")
 

@@ -64,7 +64,11 @@ ESPEAK = ["en-us", "en-us+m3", "en-us+f4", "en-gb", "en-gb+f2"]
 TEST_VOICES = {"kokoro-bf_emma", "kokoro-am_michael"}
 DEV_VOICES = {"kokoro-bm_lewis"}
 TRAIN_CLIPS = 612  # all training voices together
-TRAIN_SHARE = {"kokoro": 19, "flite": 32, "espeak": 12}  # clips per training voice, scaled to TRAIN_CLIPS
+TRAIN_SHARE = {
+    "kokoro": 19,
+    "flite": 32,
+    "espeak": 12,
+}  # clips per training voice, scaled to TRAIN_CLIPS
 TEST_CLIPS = 36, 20  # per test voice: phrases of the training list, held-out phrases
 DEV_CLIPS = 24, 12  # the same per dev voice
 DEV_KNOWN_VOICES = 24  # dev clips of held-out phrases in training voices
@@ -132,7 +136,9 @@ class Kokoro:
         vocab = json.loads((folder / "vocab.json").read_text())
         self.vocab = vocab.get("vocab", vocab)
         self.phonemes = {"a": G2P(), "b": G2P(british=True)}
-        self.styles = {v: np.fromfile(folder / f"voices/{v}.bin", "<f4").reshape(-1, 1, 256) for v in voices}
+        self.styles = {
+            v: np.fromfile(folder / f"voices/{v}.bin", "<f4").reshape(-1, 1, 256) for v in voices
+        }
 
     def say(self, voice, text, speed):
         ids = [self.vocab[c] for c in self.phonemes[voice[0]](text) if c in self.vocab]
@@ -144,7 +150,17 @@ class Kokoro:
 def say_with_program(engine, voice, text, speed, folder):
     wav = os.path.join(folder, "say.wav")
     if engine == "flite":
-        command = ["flite", "-voice", voice, "--setf", f"duration_stretch={1 / speed:.3f}", "-t", text, "-o", wav]
+        command = [
+            "flite",
+            "-voice",
+            voice,
+            "--setf",
+            f"duration_stretch={1 / speed:.3f}",
+            "-t",
+            text,
+            "-o",
+            wav,
+        ]
     else:
         command = ["espeak-ng", "-v", voice, "-s", str(round(165 * speed)), "-w", wav, text]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -206,15 +222,26 @@ def report(rows, voices, dropped):
         part = [r for r in rows if r["split"] == split]
         speakers, texts = ({r[key] for r in part} for key in ("speaker", "text"))
         seconds = sum(r["duration"] for r in part)
-        print(f"{split}: {len(part)} clips, {seconds:.0f} s, {len(speakers)} voices, {len(texts)} phrases")
-    counts = collections.Counter(w for r in rows if r["split"] == "train" for w in r["text"].split())
-    print(f"{len(counts)} words; rarest in train: {', '.join(f'{w} {n}' for w, n in counts.most_common()[:-6:-1])}")
+        print(
+            f"{split}: {len(part)} clips, {seconds:.0f} s, {len(speakers)} voices, {len(texts)} phrases"
+        )
+    counts = collections.Counter(
+        w for r in rows if r["split"] == "train" for w in r["text"].split()
+    )
+    print(
+        f"{len(counts)} words; rarest in train: {', '.join(f'{w} {n}' for w, n in counts.most_common()[:-6:-1])}"
+    )
     print("dropped:", dict(dropped) or "none")
-    pace = {v: [r["duration"] / len(r["text"].replace(" ", "")) for r in rows if r["speaker"] == v] for v in voices}
+    pace = {
+        v: [r["duration"] / len(r["text"].replace(" ", "")) for r in rows if r["speaker"] == v]
+        for v in voices
+    }
     middle = statistics.median(statistics.mean(p) for p in pace.values())
     for voice, each in pace.items():
         mean = statistics.mean(each)
-        mark = "  <- far from the other voices, listen to it" if abs(mean / middle - 1) > 0.3 else ""
+        mark = (
+            "  <- far from the other voices, listen to it" if abs(mean / middle - 1) > 0.3 else ""
+        )
         print(f"  {voice:20} {len(each):4} clips  {mean:.3f} s/letter{mark}")
 
 
@@ -222,7 +249,10 @@ def make(args, kokoro, voices, work):
     """Synthesise everything into the folder `work`; the rows of the manifest, and what was dropped."""
     rng = random.Random(args.seed)
     train, held = phrases(rng)
-    print(f"{len(train)} training phrases, {len(held)} held-out phrases, {len(voices)} voices", flush=True)
+    print(
+        f"{len(train)} training phrases, {len(held)} held-out phrases, {len(voices)} voices",
+        flush=True,
+    )
     rows, dropped, numbers = [], collections.Counter(), collections.Counter()
     for voice, split, tries, wanted in plan(voices, train, held, rng):
         engine, name = voice.split("-", 1)
@@ -241,9 +271,19 @@ def make(args, kokoro, voices, work):
                 dropped[f"{engine}: {why}"] += 1
                 continue
             audio = f"audio/{voice.replace('+', '-')}_{numbers[voice]:03d}.ogg"
-            soundfile.write(f"{work}/{audio}", x, RATE, "OPUS", format="OGG", compression_level=OPUS_COMPRESSION)
+            soundfile.write(
+                f"{work}/{audio}", x, RATE, "OPUS", format="OGG", compression_level=OPUS_COMPRESSION
+            )
             duration = round(len(x) / RATE, 3)
-            rows.append({"audio": audio, "duration": duration, "text": text, "split": split, "speaker": voice})
+            rows.append(
+                {
+                    "audio": audio,
+                    "duration": duration,
+                    "text": text,
+                    "split": split,
+                    "speaker": voice,
+                }
+            )
             numbers[voice] += 1
             said.add(text)
             if len(said) == wanted:
@@ -254,9 +294,18 @@ def make(args, kokoro, voices, work):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent, help="default: this folder")
-    parser.add_argument("--kokoro", type=pathlib.Path, help="folder with kokoro-int8.onnx, vocab.json and voices/")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=pathlib.Path(__file__).parent,
+        help="default: this folder",
+    )
+    parser.add_argument(
+        "--kokoro", type=pathlib.Path, help="folder with kokoro-int8.onnx, vocab.json and voices/"
+    )
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     for program in ("flite", "espeak-ng"):
@@ -269,7 +318,9 @@ def main():
     else:
         print("no --kokoro: the corpus is made from espeak-ng and flite alone", flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=args.out, prefix=".making-") as work:  # beside the result, then renamed
+    with tempfile.TemporaryDirectory(
+        dir=args.out, prefix=".making-"
+    ) as work:  # beside the result, then renamed
         os.mkdir(f"{work}/audio")
         rows, dropped = make(args, kokoro, voices, work)
         with open(f"{work}/manifest.jsonl", "w") as f:
@@ -279,7 +330,9 @@ def main():
         os.replace(f"{work}/audio", args.out / "audio")
         os.replace(f"{work}/manifest.jsonl", args.out / "manifest.jsonl")
     report(rows, voices, dropped)
-    size = sum(f.stat().st_size for f in [*(args.out / "audio").iterdir(), args.out / "manifest.jsonl"])
+    size = sum(
+        f.stat().st_size for f in [*(args.out / "audio").iterdir(), args.out / "manifest.jsonl"]
+    )
     print(f"{len(rows)} clips and the manifest: {size / 1e6:.2f} MB in {args.out}")
 
 
