@@ -101,16 +101,34 @@ def costs(
     return {
         "features, to compare with": lambda random: FEATURES(samples),
         "speed": lambda random: augment_samples(samples, RATE, speed, random),
-        "room, simulated": lambda random: reverberate(samples, draw_response(RATE, None, RT60, random)),
-        **({"room, from files": lambda random: reverberate(samples, draw_response(RATE, rooms, RT60, random))}
-           if rooms else {}),
+        "room, simulated": lambda random: reverberate(
+            samples, draw_response(RATE, None, RT60, random)
+        ),
+        **(
+            {
+                "room, from files": lambda random: reverberate(
+                    samples, draw_response(RATE, rooms, RT60, random)
+                )
+            }
+            if rooms
+            else {}
+        ),
         "noise, synthesised": lambda random: in_noise(random, None),
-        **({"noise, from files, read before": lambda random: in_noise(random, noise),
-            "noise, from files, not yet read": from_disk} if noise else {}),
-        **{f"codec, {codec}": lambda random, codec=codec: telephone(samples, RATE, codec) for codec in CODECS},
+        **(
+            {
+                "noise, from files, read before": lambda random: in_noise(random, noise),
+                "noise, from files, not yet read": from_disk,
+            }
+            if noise
+            else {}
+        ),
+        **{
+            f"codec, {codec}": lambda random, codec=codec: telephone(samples, RATE, codec)
+            for codec in CODECS
+        },
         "gain": lambda random: augment_samples(samples, RATE, gain, random),
         "masks": lambda random: mask_frames(frames, masks, random),
-    }  # fmt: skip
+    }
 
 
 def milliseconds(work: Callable[[np.random.Generator], object], repeats: int) -> float:

@@ -110,18 +110,26 @@ def measure(run: Run, made: dict[str, Path], chunk_steps: int, rounds: int) -> l
     rows = []
     for way, (path, _) in ways.items():
         stock, found = WAYS.get(way), inspect_model(path)
-        rows.append({
-            "way": way,
-            "what": stock.what if stock else "unrolled, ranges of the kit's own" if "int8" in way else "unrolled",
-            "ms a chunk": median(times[way]),
-            "to kit int8": ratio(times[way], times[BEST]),
-            "file, MB": round(path.stat().st_size / 1e6, 2),
-            "operations": sum(found.operations.values()),
-            "partitions": found.partitions,
-            "float inside": "yes" if found.float_tensors else "no",
-            # A fused LSTM is another network: there is nothing to compare its logits with.
-            "SNR, dB": None if stock and stock.fused else signal_to_noise(logits[way], reference),
-        })  # fmt: skip
+        rows.append(
+            {
+                "way": way,
+                "what": stock.what
+                if stock
+                else "unrolled, ranges of the kit's own"
+                if "int8" in way
+                else "unrolled",
+                "ms a chunk": median(times[way]),
+                "to kit int8": ratio(times[way], times[BEST]),
+                "file, MB": round(path.stat().st_size / 1e6, 2),
+                "operations": sum(found.operations.values()),
+                "partitions": found.partitions,
+                "float inside": "yes" if found.float_tensors else "no",
+                # A fused LSTM is another network: there is nothing to compare its logits with.
+                "SNR, dB": None
+                if stock and stock.fused
+                else signal_to_noise(logits[way], reference),
+            }
+        )
     return sorted(rows, key=lambda row: row["to kit int8"])
 
 
@@ -135,8 +143,10 @@ def missed(rows: list[dict[str, Any]]) -> list[str]:
                 f"{name} takes {times} of the time of kit int8, which is to be the fastest"
             )
         elif row["SNR, dB"] is not None and "float32" in name and times < TIMES_FLOAT32:
-            lines.append(f"kit int8 is {times} times as fast as {name}, {TIMES_FLOAT32:g} wanted: "
-                         f"{TIMES_FLOAT32 - times:.2f} too little")  # fmt: skip
+            lines.append(
+                f"kit int8 is {times} times as fast as {name}, {TIMES_FLOAT32:g} wanted: "
+                f"{TIMES_FLOAT32 - times:.2f} too little"
+            )
     return lines
 
 

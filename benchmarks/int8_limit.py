@@ -92,8 +92,15 @@ def show(found: dict[str, Any]) -> str:
         "graph": f"the whole of it, through the kit's engine: {found['operations']} operations, "
         f"{found['partitions']} partition(s)",
     }
-    rows = [{"": way, "what": what.get(way), "ms a chunk": spent, "bound / measured": found["of_bound"][way]}
-            for way, spent in found["milliseconds"].items()]  # fmt: skip
+    rows = [
+        {
+            "": way,
+            "what": what.get(way),
+            "ms a chunk": spent,
+            "bound / measured": found["of_bound"][way],
+        }
+        for way, spent in found["milliseconds"].items()
+    ]
     return (
         f"{table(rows)}\n\nThe bound is {found['bound']}. "
         f"File: {found['file_bytes'] / 1e6:.2f} MB, {found['of_float32_file']} of float32."
@@ -110,8 +117,10 @@ def missed(found: dict[str, Any]) -> list[str]:
     if found["partitions"] != 1:
         lines.append(f"{found['partitions']} delegate partitions, 1 wanted")
     if found["of_float32_file"] > OF_FLOAT32:
-        lines.append(f"{found['of_float32_file']} of float32's size, at most {OF_FLOAT32} wanted: "
-                     f"{found['of_float32_file'] - OF_FLOAT32:.4f} too much")  # fmt: skip
+        lines.append(
+            f"{found['of_float32_file']} of float32's size, at most {OF_FLOAT32} wanted: "
+            f"{found['of_float32_file'] - OF_FLOAT32:.4f} too much"
+        )
     return lines
 
 

@@ -39,8 +39,10 @@ def main(folders: tuple[Path, ...], output: Path) -> None:
     )
     for curve in by_hours:
         best, minutes = curve.best, sum(row["seconds"] for row in curve.epochs) / 60
-        click.echo(f"| {curve.hours:.2f} | {len(curve.epochs)} | {minutes:.0f} "
-                   f"| {best['dev_wer']:.1f} | {best['dev_cer']:.1f} |")  # fmt: skip
+        click.echo(
+            f"| {curve.hours:.2f} | {len(curve.epochs)} | {minutes:.0f} "
+            f"| {best['dev_wer']:.1f} | {best['dev_cer']:.1f} |"
+        )
     with rc_context({"svg.hashsalt": "learning-curve"}):
         draw(by_hours).savefig(output, dpi=110)
 

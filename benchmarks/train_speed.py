@@ -54,9 +54,14 @@ class Kit:
         def batches(variants: int) -> Batches:
             features = Features(recipe.features, found.mean, found.deviation)
             return Batches(
-                found.examples["train"], with_variants(recipe, variants), features, cache, augment=True,
-                workers=self.threads, max_queue_size=4 * self.threads,
-            )  # fmt: skip
+                found.examples["train"],
+                with_variants(recipe, variants),
+                features,
+                cache,
+                augment=True,
+                workers=self.threads,
+                max_queue_size=4 * self.threads,
+            )
 
         self.batches, self.uncached = batches(recipe.training.variants), batches(0)
         precision = recipe.training.precision

@@ -37,15 +37,24 @@ CANNOT_CONNECT = 255  # exit code of ssh
     type=click.Path(path_type=Path),
     help="Sound file that must give the same text there as here.",
 )
-@click.option("--service", type=click.Choice(list(PREFIX)),
-              help="Listen from now on: user (PipeWire, PulseAudio, ALSA) or system (ALSA alone).")  # fmt: skip
+@click.option(
+    "--service",
+    type=click.Choice(list(PREFIX)),
+    help="Listen from now on: user (PipeWire, PulseAudio, ALSA) or system (ALSA alone).",
+)
 @click.option(
     "--wheel",
     type=click.Path(path_type=Path),
     help="What to install; made from the checkout if not given.",
 )
-@click.option("-o", "--ssh-option", "ssh_options", multiple=True, metavar="NAME=VALUE",
-              help="As ssh's own -o, such as Port=2222. May be repeated; ~/.ssh/config holds as well.")  # fmt: skip
+@click.option(
+    "-o",
+    "--ssh-option",
+    "ssh_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="As ssh's own -o, such as Port=2222. May be repeated; ~/.ssh/config holds as well.",
+)
 def deploy(
     host: str,
     model: Path,
@@ -114,8 +123,10 @@ class Board:
             and specification.graph
             and specification.graph.mode == "int8"
         ):
-            raise InputError(f"{model}: {self.host} has a 32-bit system, whose interpreter needs the model made by "
-                             "`ds2edge convert --mode armv7`")  # fmt: skip
+            raise InputError(
+                f"{model}: {self.host} has a 32-bit system, whose interpreter needs the model made by "
+                "`ds2edge convert --mode armv7`"
+            )
 
     def send(self, files: list[Path]) -> None:
         """Copies files into the folder. InputError if that fails."""

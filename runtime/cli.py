@@ -27,8 +27,20 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of a first use: train, convert, compare, run."""
-        order = ["data", "train", "evaluate", "convert", "parity", "info", "lm", "transcribe", "listen", "doctor",
-                 "bench", "deploy"]  # fmt: skip
+        order = [
+            "data",
+            "train",
+            "evaluate",
+            "convert",
+            "parity",
+            "info",
+            "lm",
+            "transcribe",
+            "listen",
+            "doctor",
+            "bench",
+            "deploy",
+        ]
         names = {entry.name for entry in entry_points(group=COMMANDS)}
         return [name for name in order if name in names] + sorted(names - set(order))
 

@@ -15,7 +15,12 @@ PRETRAINED = Path(__file__).with_name(_NAME)
 LANGUAGE_MODEL = Path(__file__).with_name("pretrained.ds2lm")  # of general English
 
 model_option = click.option(
-    "-m", "--model", default=PRETRAINED, show_default="the English one that comes with ds2edge",
-    envvar="DS2EDGE_MODEL", show_envvar=True, type=click.Path(path_type=Path),
+    "-m",
+    "--model",
+    default=PRETRAINED,
+    show_default="the English one that comes with ds2edge",
+    envvar="DS2EDGE_MODEL",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
     help="A .tflite file made by `ds2edge convert`.",
-)  # fmt: skip
+)

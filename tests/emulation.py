@@ -19,8 +19,12 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ds2e
 QEMU_SUITE = "trixie"
 # Packages are unpacked, not installed: nothing of theirs runs, and it takes seconds. Security updates are left out:
 # their mirror is the one that is caught half way through an update of its own.
-MMDEBSTRAP = ("mmdebstrap", "--variant=extract", '--aptopt=Acquire::Retries "3"',
-              '--setup-hook=sed -Ei "/-(updates|security) /d" "$1"/etc/apt/sources.list')  # fmt: skip
+MMDEBSTRAP = (
+    "mmdebstrap",
+    "--variant=extract",
+    '--aptopt=Acquire::Retries "3"',
+    '--setup-hook=sed -Ei "/-(updates|security) /d" "$1"/etc/apt/sources.list',
+)
 PIP = (
     "-m",
     "pip",

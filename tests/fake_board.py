@@ -47,8 +47,21 @@ SETARCH = 'shift; exec "$@"'
 class Board:
     """A machine of which install.sh sees the fakes alone."""
 
-    def __init__(self, folder: Path, architecture="arm64", kernel="aarch64", python="3.11", glibc="2.36", memory=900,
-                 free=9000, lacking="", user=1000, soxr=0, pip=0, systemd=0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        folder: Path,
+        architecture="arm64",
+        kernel="aarch64",
+        python="3.11",
+        glibc="2.36",
+        memory=900,
+        free=9000,
+        lacking="",
+        user=1000,
+        soxr=0,
+        pip=0,
+        systemd=0,
+    ) -> None:
         self.root, self.home, self.bin = folder / "root", folder / "root/home/pi", folder / "bin"
         self.kit, self._log = folder / "kit", folder / "log"
         for path in (self.home, self.bin, self.kit):

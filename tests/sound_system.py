@@ -47,8 +47,11 @@ class PulsePipe:
         run.mkdir(mode=0o700)
         (home / ".asoundrc").write_text(ALSA_PULSE)
         self.environment = {
-            **os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(run), "PULSE_SERVER": f"unix:{run}/native",
-        }  # fmt: skip
+            **os.environ,
+            "HOME": str(home),
+            "XDG_RUNTIME_DIR": str(run),
+            "PULSE_SERVER": f"unix:{run}/native",
+        }
         self._waiting: list[bytes] = []
         self._done = threading.Event()
 
@@ -57,10 +60,17 @@ class PulsePipe:
         """The server runs within."""
         self._fifo.unlink(missing_ok=True)
         command = [
-            "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit", "--use-pid-file=no",
-            "-L", f"module-native-protocol-unix socket={self.environment['XDG_RUNTIME_DIR']}/native auth-anonymous=1",
-            "-L", f"module-pipe-source file={self._fifo} format=s16le rate={RATE} channels=1 source_name=clip",
-        ]  # fmt: skip
+            "pulseaudio",
+            "-n",
+            "--daemonize=no",
+            "--exit-idle-time=-1",
+            "--disallow-exit",
+            "--use-pid-file=no",
+            "-L",
+            f"module-native-protocol-unix socket={self.environment['XDG_RUNTIME_DIR']}/native auth-anonymous=1",
+            "-L",
+            f"module-pipe-source file={self._fifo} format=s16le rate={RATE} channels=1 source_name=clip",
+        ]
         self._done.clear()
         server = subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL)
         feeder = threading.Thread(target=self._feed)

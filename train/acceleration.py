@@ -40,16 +40,23 @@ def report_devices(model: DeepSpeech2, recipe: Recipe) -> None:
     if not found:
         log.info("%s on the CPU, %s: no GPU is seen", backend, precision)
     elif model.ranges:
-        log.info("%s on %s, %s: each step is rounded, so the recurrent layers are off cuDNN",
-                 backend, ", ".join(found), precision)  # fmt: skip
+        log.info(
+            "%s on %s, %s: each step is rounded, so the recurrent layers are off cuDNN",
+            backend,
+            ", ".join(found),
+            precision,
+        )
     elif runs_on_cudnn(model.recurrences[0]):
         log.info("%s on %s, %s, recurrent layers on cuDNN", backend, ", ".join(found), precision)
     else:
         log.warning(
             "%s on %s, %s: the %s layers are not on cuDNN and will be slow: take 'lstm' under jax, 'gru' or 'lstm' "
             "under tensorflow and torch",
-            backend, ", ".join(found), precision, recipe.model.cell,
-        )  # fmt: skip
+            backend,
+            ", ".join(found),
+            precision,
+            recipe.model.cell,
+        )
 
 
 def gpus() -> list[str]:

@@ -64,9 +64,12 @@ class Calibration:
 
 
 def calibrate(
-    model: DeepSpeech2, specification: Specification, clips: list[Clip], augmentation: Augmentation,
+    model: DeepSpeech2,
+    specification: Specification,
+    clips: list[Clip],
+    augmentation: Augmentation,
     methods: tuple[str, ...] = METHODS,
-) -> Calibration:  # fmt: skip
+) -> Calibration:
     """Observes the float model on speech and keeps the ranges with which int8 makes the fewest word errors on dev.
 
     `clips`: those of split train are observed, every other one with the training's own changes; those of split dev
@@ -89,8 +92,11 @@ def calibrate(
     wers = _judge(model, specification, choose_clips(clips, ("dev", "train", "test")), candidates)
     best = min(methods, key=lambda method: wers[method])
     if wers[best] > wers["float"] + COSTLY:
-        log.warning("int8 costs %.2f points of WER on dev: calibrate on more and more varied speech, or train on with "
-                    "`ds2edge train --qat`", wers[best] - wers["float"])  # fmt: skip
+        log.warning(
+            "int8 costs %.2f points of WER on dev: calibrate on more and more varied speech, or train on with "
+            "`ds2edge train --qat`",
+            wers[best] - wers["float"],
+        )
     return Calibration(
         ranges=candidates[best],
         method=best,
@@ -120,8 +126,12 @@ def check_speech(clips: list[Clip], sounds: list[Samples], rate: int) -> None:
         )
     seconds = sum(map(len, sounds)) / rate
     if seconds < FEW_SECONDS:
-        log.warning("only %.1f s of speech in %d clips to calibrate on: other voices will leave the ranges; give a few "
-                    "minutes", seconds, len(clips))  # fmt: skip
+        log.warning(
+            "only %.1f s of speech in %d clips to calibrate on: other voices will leave the ranges; give a few "
+            "minutes",
+            seconds,
+            len(clips),
+        )
     if len(silent) > len(clips) // 10:
         log.warning(
             "%d of %d clips to calibrate on are silent: %s, ...", len(silent), len(clips), silent[0]
@@ -162,8 +172,10 @@ def _judge(
     candidates: dict[str, dict[str, Range]],
 ) -> dict[str, float]:
     rate = specification.features.sample_rate
-    sounds = [Sound(number, clip, normalise(clip.text).text, None, read_audio(clip.audio, rate))
-              for number, clip in enumerate(clips)]  # fmt: skip
+    sounds = [
+        Sound(number, clip, normalise(clip.text).text, None, read_audio(clip.audio, rate))
+        for number, clip in enumerate(clips)
+    ]
     sounds = sorted(
         (sound for sound in sounds if sound.reference), key=lambda sound: len(sound.samples)
     )

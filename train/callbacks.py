@@ -130,10 +130,16 @@ class Progress(keras.callbacks.Callback):
         self.batches, self.history = batches, history
         console = rich.console.Console(stderr=True)
         self.bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"), rich.progress.BarColumn(),
-            rich.progress.TextColumn("loss {task.fields[loss]:.3f}, {task.fields[speed]:.0f} clips/s"),
-            rich.progress.TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True,
-        )  # fmt: skip
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.TextColumn(
+                "loss {task.fields[loss]:.3f}, {task.fields[speed]:.0f} clips/s"
+            ),
+            rich.progress.TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Keras calls this."""
@@ -147,9 +153,11 @@ class Progress(keras.callbacks.Callback):
         """Keras calls this."""
         self.clips += self.batches.sizes[0]
         self.bar.update(
-            self.task, completed=batch + 1, loss=(logs or {}).get("loss", 0.0),
+            self.task,
+            completed=batch + 1,
+            loss=(logs or {}).get("loss", 0.0),
             speed=min(self.clips, len(self.batches.examples)) / (time.monotonic() - self.started),
-        )  # fmt: skip
+        )
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keras calls this, after the evaluation."""
@@ -160,9 +168,15 @@ class Progress(keras.callbacks.Callback):
         left = seconds * (self.params["epochs"] - epoch - 1)
         log.info(
             "epoch %d of %d: loss %.4f, dev WER %.2f %%, CER %.2f %%, %.0f clips/s, %.0f s, about %.0f min left",
-            epoch + 1, self.params["epochs"], logs["loss"], logs["dev_wer"], logs["dev_cer"], clips / seconds, seconds,
+            epoch + 1,
+            self.params["epochs"],
+            logs["loss"],
+            logs["dev_wer"],
+            logs["dev_cer"],
+            clips / seconds,
+            seconds,
             left / 60,
-        )  # fmt: skip
+        )
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Keras calls this."""

@@ -148,12 +148,16 @@ def _join_jax(settings: TrainingSettings) -> Group:
         try:
             keras.distribution.initialize()
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"the {wanted} processes cannot meet ({str(error).splitlines()[0]}): look at {ADDRESSES}, "
-                             f"{COUNT} and {NUMBER}") from None  # fmt: skip
+            raise InputError(
+                f"the {wanted} processes cannot meet ({str(error).splitlines()[0]}): look at {ADDRESSES}, "
+                f"{COUNT} and {NUMBER}"
+            ) from None
     group = Group(jax.device_count(), jax.process_count(), jax.process_index())
     if jax.local_device_count() * group.processes != group.devices:
-        raise InputError(f"process {group.process} sees {jax.local_device_count()} of {group.devices} devices: every "
-                         "process must see as many: set CUDA_VISIBLE_DEVICES")  # fmt: skip
+        raise InputError(
+            f"process {group.process} sees {jax.local_device_count()} of {group.devices} devices: every "
+            "process must see as many: set CUDA_VISIBLE_DEVICES"
+        )
     return group
 
 
@@ -169,8 +173,10 @@ def _join_tensorflow(settings: TrainingSettings) -> Group:
         raise InputError(f"TF_CONFIG names {workers} workers: {ONE_PROCESS}")
     group = Group(len(keras.distribution.list_devices()))
     if group.devices > 1 and settings.accumulate > 1:
-        raise InputError("Keras does not accumulate gradients under MirroredStrategy: set accumulate = 1 and a "
-                         "larger batch_size, CUDA_VISIBLE_DEVICES to one GPU, or KERAS_BACKEND=jax")  # fmt: skip
+        raise InputError(
+            "Keras does not accumulate gradients under MirroredStrategy: set accumulate = 1 and a "
+            "larger batch_size, CUDA_VISIBLE_DEVICES to one GPU, or KERAS_BACKEND=jax"
+        )
     return group
 
 
@@ -179,8 +185,10 @@ def _join_torch(settings: TrainingSettings) -> Group:
 
     _refuse_processes()
     if torch.cuda.device_count() > 1:
-        log.warning("torch trains on one of the %d GPUs: KERAS_BACKEND=jax or tensorflow takes all",
-                    torch.cuda.device_count())  # fmt: skip
+        log.warning(
+            "torch trains on one of the %d GPUs: KERAS_BACKEND=jax or tensorflow takes all",
+            torch.cuda.device_count(),
+        )
     return ALONE
 
 

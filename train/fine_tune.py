@@ -18,12 +18,17 @@ def copy_weights(parent: Run, model: DeepSpeech2, alphabet: Sequence[str]) -> No
     anything is changed, if a weight has another shape: the recipe's [model] must be the parent's.
     """
     other = parent.best_model()
-    pairs = [(weight, source) for weight, source in zip(model.weights, other.weights, strict=False)
-             if not any(weight is own for own in model.dense.weights)]  # fmt: skip
+    pairs = [
+        (weight, source)
+        for weight, source in zip(model.weights, other.weights, strict=False)
+        if not any(weight is own for own in model.dense.weights)
+    ]
     different = [weight.path for weight, source in pairs if weight.shape != source.shape]
     if len(model.weights) != len(other.weights) or different:
-        raise InputError(f"{parent.folder}: its model has another shape{f' ({different[0]})' if different else ''}: "
-                         "give a recipe with the same [model]")  # fmt: skip
+        raise InputError(
+            f"{parent.folder}: its model has another shape{f' ({different[0]})' if different else ''}: "
+            "give a recipe with the same [model]"
+        )
     for weight, source in pairs:
         weight.assign(source)
     kernel, bias = (

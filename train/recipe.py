@@ -222,16 +222,25 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
-    def with_training(self, epochs: int | None = None, batch_size: int | None = None,
-                      learning_rate: float | None = None, qat: bool = False) -> Recipe:  # fmt: skip
+    def with_training(
+        self,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        qat: bool = False,
+    ) -> Recipe:
         """The same recipe with the user's own values. `qat` is at a tenth of the recipe's rate, if none is given:
         weights that have been learned shall settle, not leave; nor do they need short clips first."""
         changes: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
         if batch_size is not None:
             changes |= {"batch_size": batch_size, "batch_seconds": 0.0}
         if qat:
-            changes |= {"qat": True, "precision": "float32", "learning_rate": self.training.learning_rate / 10,
-                        "sorted_first_epoch": False}  # fmt: skip
+            changes |= {
+                "qat": True,
+                "precision": "float32",
+                "learning_rate": self.training.learning_rate / 10,
+                "sorted_first_epoch": False,
+            }
         if learning_rate is not None:
             changes["learning_rate"] = learning_rate
         return dataclasses.replace(self, training=dataclasses.replace(self.training, **changes))

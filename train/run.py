@@ -67,8 +67,11 @@ class Run:
             specification = (folder / "specification.json").read_text("utf-8")
         except (OSError, ValueError) as error:
             raise InputError(f"{folder}: not a run of `ds2edge train` ({error})") from None
-        return cls(folder, from_dict(Recipe, recipe, f"{folder}/recipe.json"),
-                   Specification.from_json(specification, f"{folder}/specification.json"))  # fmt: skip
+        return cls(
+            folder,
+            from_dict(Recipe, recipe, f"{folder}/recipe.json"),
+            Specification.from_json(specification, f"{folder}/specification.json"),
+        )
 
     def symbols(self) -> Symbols:
         """How this run spells its texts. InputError if what it keeps of that cannot be read or is another run's."""
@@ -112,8 +115,10 @@ class Run:
             self._save(model, history)
         except OSError as error:
             reason = error.strerror or str(error).splitlines()[0]
-            raise InputError(f"{self.folder}: epoch {len(history)} cannot be saved ({reason}): make room, then go on "
-                             "with --resume") from None  # fmt: skip
+            raise InputError(
+                f"{self.folder}: epoch {len(history)} cannot be saved ({reason}): make room, then go on "
+                "with --resume"
+            ) from None
 
     def _save(self, model: DeepSpeech2, history: list[dict[str, Any]]) -> None:
         ranked = sorted(

@@ -50,8 +50,10 @@ class Curves(keras.callbacks.Callback):
                 )
             self.writer.flush()
         except OSError as error:
-            raise InputError(f"{self.run.tensorboard}: cannot be written ({error.strerror}): make room, then go on "
-                             "with --resume") from None  # fmt: skip
+            raise InputError(
+                f"{self.run.tensorboard}: cannot be written ({error.strerror}): make room, then go on "
+                "with --resume"
+            ) from None
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Keras calls this."""

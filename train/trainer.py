@@ -44,8 +44,15 @@ log = logging.getLogger("ds2edge")
 Beginning = tuple[Run, Survey, DeepSpeech2, History]
 
 
-def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = False, init_from: Path | None = None,
-          cache: Path | None = None, max_seconds: float = math.inf) -> Run:  # fmt: skip
+def train(
+    recipe: Recipe,
+    manifests: list[Path],
+    folder: Path,
+    resume: bool = False,
+    init_from: Path | None = None,
+    cache: Path | None = None,
+    max_seconds: float = math.inf,
+) -> Run:
     """Trains on all devices until the recipe's last epoch; `resume` goes on after the newest epoch in the folder.
 
     `init_from`: a run whose weights, features and statistics this one begins with; quantization-aware training needs
@@ -59,12 +66,17 @@ def train(recipe: Recipe, manifests: list[Path], folder: Path, resume: bool = Fa
     begun = Run.open(folder) if resume else None
     clips = without_long([clip for path in manifests for clip in read_manifest(path)], max_seconds)
     group = join_group(recipe.training)
-    group.agree((recipe, [(clip.audio.name, clip.text, clip.duration, clip.split) for clip in clips]),
-                "recipe, or other manifests,")  # fmt: skip
+    group.agree(
+        (recipe, [(clip.audio.name, clip.text, clip.duration, clip.split) for clip in clips]),
+        "recipe, or other manifests,",
+    )
     features = FeatureCache(cache, recipe)
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(recipe.training.precision if recipe.training.precision == "float32"
-                                  else f"mixed_{recipe.training.precision}")  # fmt: skip
+    keras.config.set_dtype_policy(
+        recipe.training.precision
+        if recipe.training.precision == "float32"
+        else f"mixed_{recipe.training.precision}"
+    )
     try:
         with group.scope():
             if begun:
@@ -93,9 +105,15 @@ def _fit(
     features = Features(recipe.features, run.specification.mean, run.specification.deviation)
     threads = min(8, os.cpu_count() or 1)
     batches = Batches(
-        found.examples["train"], recipe, features, cache, augment=True, group=group,
-        workers=threads, max_queue_size=4 * threads,
-    )  # fmt: skip
+        found.examples["train"],
+        recipe,
+        features,
+        cache,
+        augment=True,
+        group=group,
+        workers=threads,
+        max_queue_size=4 * threads,
+    )
     report_devices(model, recipe)
     group.synchronise(model)
     judged = Batches(found.examples["dev"], recipe, features, cache, augment=False)
@@ -126,8 +144,15 @@ def _fit(
     )
 
 
-def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from: Path | None,
-           cache: FeatureCache, group: Group) -> Beginning:  # fmt: skip
+def _begin(
+    recipe: Recipe,
+    clips: list[Clip],
+    data: str,
+    folder: Path,
+    init_from: Path | None,
+    cache: FeatureCache,
+    group: Group,
+) -> Beginning:
     if (folder / LAST).exists():
         raise InputError(
             f"{folder}: holds a run already: add --resume to go on with it, or choose another folder"
@@ -176,8 +201,13 @@ def _begin(recipe: Recipe, clips: list[Clip], data: str, folder: Path, init_from
     run = Run(folder, recipe, specification)
     if group.leads:
         run = Run.create(folder, recipe, specification, symbols)
-    log.info("%s: %d weights, %.2f h of speech in %d clips", recipe.name, model.count_params(), hours,
-             len(found.examples["train"]))  # fmt: skip
+    log.info(
+        "%s: %d weights, %.2f h of speech in %d clips",
+        recipe.name,
+        model.count_params(),
+        hours,
+        len(found.examples["train"]),
+    )
     # XLA gains on jax; under tensorflow on a CPU it recompiles for every length and then runs slower.
     model.compile(make_optimizer(recipe, found), jit_compile=keras.backend.backend() == "jax")
     return run, found, model, []

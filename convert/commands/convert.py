@@ -12,8 +12,13 @@ from ds2edge.runtime.commands.output import require_writable
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--mode", type=click.Choice(MODES), default="int8", show_default=True,
-              help="Weights and activations, both for 32-bit Arm, weights alone, half floats, as trained.")  # fmt: skip
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="int8",
+    show_default=True,
+    help="Weights and activations, both for 32-bit Arm, weights alone, half floats, as trained.",
+)
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -26,8 +31,13 @@ from ds2edge.runtime.commands.output import require_writable
     type=click.Path(path_type=Path),
     help="The .tflite file to write.",
 )
-@click.option("--chunk-steps", default=16, show_default=True, type=click.IntRange(1, 256),
-              help="Output steps in one run of the graph: more is faster, fewer answers sooner.")  # fmt: skip
+@click.option(
+    "--chunk-steps",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Output steps in one run of the graph: more is faster, fewer answers sooner.",
+)
 def convert(run: Path, mode: str, calibration: Path | None, output: Path, chunk_steps: int) -> None:
     """Turn the best epoch of RUN into one .tflite file that streams or, if bidirectional, takes whole clips."""
     from ds2edge.convert.conversion import convert as run_conversion

@@ -20,13 +20,24 @@ from ds2edge.train.data.manifest import SPLITS
 @click.option(
     "--split", default="test", show_default=True, type=click.Choice(SPLITS), help="Of the manifest."
 )
-@click.option("--max-wer-increase", type=float, default=0.5, show_default=True,
-              help="Points by which a WER may exceed the float model's: past it, exit code 1.")  # fmt: skip
+@click.option(
+    "--max-wer-increase",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Points by which a WER may exceed the float model's: past it, exit code 1.",
+)
 @click.option(
     "--report", type=click.Path(path_type=Path), help="Folder for parity.html, .md and .json."
 )
-def parity(run: Path, models: tuple[Path, ...], manifest: Path, split: str, max_wer_increase: float,
-           report: Path | None) -> None:  # fmt: skip
+def parity(
+    run: Path,
+    models: tuple[Path, ...],
+    manifest: Path,
+    split: str,
+    max_wer_increase: float,
+    report: Path | None,
+) -> None:
     """Compare each MODEL, word by word and stage by stage, with the float model of RUN that it came from.
 
     All run the clips of MANIFEST in turn, on one thread: what they say, how fast and in how much memory, and which

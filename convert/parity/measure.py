@@ -81,8 +81,12 @@ class Comparison:
         shares = [
             0.0 if level is None else 10 ** (-level / 10) for level in self.signal_to_noise.values()
         ]
-        added = {name: share - before for name, (before, share) in zip(self.signal_to_noise, pairwise([0, *shares]),
-                                                                       strict=True)}  # fmt: skip
+        added = {
+            name: share - before
+            for name, (before, share) in zip(
+                self.signal_to_noise, pairwise([0, *shares]), strict=True
+            )
+        }
         stage = max(added, key=lambda name: added[name])
         return stage if added[stage] > 0 else None
 

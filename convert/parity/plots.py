@@ -33,8 +33,14 @@ def error_plot(parity: Parity) -> str:
     limit = parity.reference.wer + parity.max_wer_increase
     axes.axvline(parity.reference.wer, color=FLOAT, linewidth=1)
     axes.axvline(limit, color="#b3261e", linewidth=1, linestyle="--")
-    axes.annotate(f" float + {parity.max_wer_increase:g}", (limit, 1), xycoords=("data", "axes fraction"), va="bottom",
-                  color="#b3261e", fontsize=9)  # fmt: skip
+    axes.annotate(
+        f" float + {parity.max_wer_increase:g}",
+        (limit, 1),
+        xycoords=("data", "axes fraction"),
+        va="bottom",
+        color="#b3261e",
+        fontsize=9,
+    )
     _name_rows(axes, parity)
     axes.set_ylim(len(models) - 0.5, -0.7)
     axes.set_xlabel("WER %, with 95 % interval")

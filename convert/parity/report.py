@@ -94,9 +94,12 @@ def markdown(parity: Parity) -> str:
 def html(parity: Parity) -> str:
     """One page that needs no other file and no network."""
     environment = Environment(
-        loader=PackageLoader("ds2edge.convert"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("ds2edge.convert"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     return environment.get_template("parity.html.j2").render(
         parity=parity,
         basis=_basis(parity),
@@ -123,8 +126,13 @@ def _verdict(parity: Parity) -> str:
 
 def _errors(model: ModelFigures, comparison: Comparison | None) -> str:
     (low, high), (cer_low, cer_high) = model.wer_interval, model.cer_interval
-    cells = [model.name, f"{model.wer:.2f} ({low:.2f} to {high:.2f})", "",
-             f"{model.cer:.2f} ({cer_low:.2f} to {cer_high:.2f})", ""]  # fmt: skip
+    cells = [
+        model.name,
+        f"{model.wer:.2f} ({low:.2f} to {high:.2f})",
+        "",
+        f"{model.cer:.2f} ({cer_low:.2f} to {cer_high:.2f})",
+        "",
+    ]
     if comparison:
         low, high = comparison.wer_increase_interval
         cells[2] = f"{comparison.wer_increase:+.2f} ({low:+.2f} to {high:+.2f})"
@@ -133,15 +141,17 @@ def _errors(model: ModelFigures, comparison: Comparison | None) -> str:
 
 
 def _costs(model: ModelFigures, comparison: Comparison | None) -> str:
-    return _row([
-        model.name,
-        str(model.chunk_steps),
-        f"{model.bytes / 1e6:.2f}",
-        f"{comparison.size_ratio:.2f}" if comparison else "",
-        f"{1000 * model.real_time_factor:.2f}",
-        f"{comparison.speedup:.2f}" if comparison else "",
-        "unknown" if model.peak_memory is None else f"{model.peak_memory:.1f}",
-    ])  # fmt: skip
+    return _row(
+        [
+            model.name,
+            str(model.chunk_steps),
+            f"{model.bytes / 1e6:.2f}",
+            f"{comparison.size_ratio:.2f}" if comparison else "",
+            f"{1000 * model.real_time_factor:.2f}",
+            f"{comparison.speedup:.2f}" if comparison else "",
+            "unknown" if model.peak_memory is None else f"{model.peak_memory:.1f}",
+        ]
+    )
 
 
 def _inside(parity: Parity) -> Iterator[tuple[str, list[str]]]:
@@ -186,11 +196,15 @@ def _noise(comparison: Comparison, parity: Parity) -> str:
         )
     steps = parity.reference.chunk_steps, comparison.model.chunk_steps
     if comparison.not_compared:
-        said += (f"; not compared: {', '.join(comparison.not_compared)}, as no clip is long enough for chunks of "
-                 f"{steps[1]} steps and float's of {steps[0]} to end together")  # fmt: skip
+        said += (
+            f"; not compared: {', '.join(comparison.not_compared)}, as no clip is long enough for chunks of "
+            f"{steps[1]} steps and float's of {steps[0]} to end together"
+        )
     elif steps[0] != steps[1] and comparison.model.direction == "forward":
-        said += (f"; all but the logits compared every {lcm(*steps)} steps, where chunks of {steps[1]} and float's of "
-                 f"{steps[0]} end together")  # fmt: skip
+        said += (
+            f"; all but the logits compared every {lcm(*steps)} steps, where chunks of {steps[1]} and float's of "
+            f"{steps[0]} end together"
+        )
     return said
 
 
@@ -199,8 +213,12 @@ def _changes(comparison: Comparison) -> str:
     if not comparison.changed:
         return "says the same as float on every clip"
     counts = Counter(pair.right for clip in comparison.changed for pair in clip.changed)
-    kinds = {"float": "float alone has right", "other": f"{comparison.model.mode} alone has right",
-             "neither": "neither has right", "both": "both have right"}  # fmt: skip
+    kinds = {
+        "float": "float alone has right",
+        "other": f"{comparison.model.mode} alone has right",
+        "neither": "neither has right",
+        "both": "both have right",
+    }
     words = ", ".join(
         f"{counts[right]} that {kind}" for right, kind in kinds.items() if counts[right]
     )

@@ -49,8 +49,13 @@ class Finding:
     metavar="NAME",
     help="Microphone, by its name or part of it; by default the system's.",
 )
-@click.option("--seconds", default=4.0, show_default=True, type=click.FloatRange(0.5, 60),
-              help="How long to listen: speak meanwhile.")  # fmt: skip
+@click.option(
+    "--seconds",
+    default=4.0,
+    show_default=True,
+    type=click.FloatRange(0.5, 60),
+    help="How long to listen: speak meanwhile.",
+)
 @click.option("--no-microphone", is_flag=True, help="Look at everything else.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def doctor(
@@ -148,8 +153,12 @@ def _microphone(name: str | None, rate: int, seconds: float) -> Iterator[Finding
         yield Finding("microphone", PROBLEM, str(error))
         return
     if not devices:
-        yield Finding("microphone", PROBLEM, "none found: plug one in; `arecord -l` lists what the system sees; "
-                      "`ds2edge transcribe` does without")  # fmt: skip
+        yield Finding(
+            "microphone",
+            PROBLEM,
+            "none found: plug one in; `arecord -l` lists what the system sees; "
+            "`ds2edge transcribe` does without",
+        )
         return
     microphone = Microphone(name, rate)
     try:
@@ -213,7 +222,11 @@ def _level(level: Level | None, overflows: int) -> Iterator[Finding]:
         Finding("level", OK, says),
     )
     if overflows:
-        yield Finding("overflow", PROBLEM, f"{overflows} times sound was lost before it could be read: close other "
-                      "programs, or take a USB port of its own")  # fmt: skip
+        yield Finding(
+            "overflow",
+            PROBLEM,
+            f"{overflows} times sound was lost before it could be read: close other "
+            "programs, or take a USB port of its own",
+        )
     else:
         yield Finding("overflow", OK, "no sound was lost")

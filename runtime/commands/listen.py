@@ -50,8 +50,14 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
     metavar="NAME",
     help="Microphone, by its name or part of it; by default the system's.",
 )
-@click.option("--list-devices", is_flag=True, is_eager=True, expose_value=False, callback=_print_devices,
-              help="Print the microphones and leave.")  # fmt: skip
+@click.option(
+    "--list-devices",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_devices,
+    help="Print the microphones and leave.",
+)
 @click.option(
     "--wait", is_flag=True, help="Wait for a microphone that is not there yet, as a service does."
 )
@@ -74,8 +80,14 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
     type=click.IntRange(1, 32),
     help="Of --stdin, interleaved.",
 )
-@click.option("--format", "sample_format", default="S16_LE", show_default=True, type=click.Choice(list(SAMPLE_FORMATS)),
-              help="Of --stdin, named as in arecord.")  # fmt: skip
+@click.option(
+    "--format",
+    "sample_format",
+    default="S16_LE",
+    show_default=True,
+    type=click.Choice(list(SAMPLE_FORMATS)),
+    help="Of --stdin, named as in arecord.",
+)
 @click.option(
     "--file",
     "path",
@@ -87,12 +99,27 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
     type=click.IntRange(min=1),
     help="Hear this channel alone.  [default: all that have sound]",
 )
-@click.option("--end-silence", default=RULES.silence, show_default=True, type=ABOVE_ZERO,
-              help="Seconds without a letter, after words, that end an utterance.")  # fmt: skip
-@click.option("--end-length", default=RULES.length, show_default=True, type=click.FloatRange(1, 600),
-              help="Seconds after which an utterance is ended between two words.")  # fmt: skip
-@click.option("--end-idle", default=RULES.idle, show_default=True, type=ABOVE_ZERO,
-              help="Seconds without a letter, before any word, after which the utterance begins anew.")  # fmt: skip
+@click.option(
+    "--end-silence",
+    default=RULES.silence,
+    show_default=True,
+    type=ABOVE_ZERO,
+    help="Seconds without a letter, after words, that end an utterance.",
+)
+@click.option(
+    "--end-length",
+    default=RULES.length,
+    show_default=True,
+    type=click.FloatRange(1, 600),
+    help="Seconds after which an utterance is ended between two words.",
+)
+@click.option(
+    "--end-idle",
+    default=RULES.idle,
+    show_default=True,
+    type=ABOVE_ZERO,
+    help="Seconds without a letter, before any word, after which the utterance begins anew.",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a line: events `partial` and `final`."
 )
@@ -116,10 +143,24 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
 )
 @decoding_options
 def listen(
-    model: Path, device: str | None, wait: bool, stdin: bool, rate: int, channels: int, sample_format: str,
-    path: Path | None, channel: int | None, end_silence: float, end_length: float, end_idle: float, as_json: bool,
-    log_path: Path | None, save: Path | None, threads: int, decoder: DecoderFactory,
-) -> None:  # fmt: skip
+    model: Path,
+    device: str | None,
+    wait: bool,
+    stdin: bool,
+    rate: int,
+    channels: int,
+    sample_format: str,
+    path: Path | None,
+    channel: int | None,
+    end_silence: float,
+    end_length: float,
+    end_idle: float,
+    as_json: bool,
+    log_path: Path | None,
+    save: Path | None,
+    threads: int,
+    decoder: DecoderFactory,
+) -> None:
     """Write down live what is said: partial text that settles into final lines.
 
     Ctrl-C, or the end of the input, ends it with the last words transcribed.

@@ -36,8 +36,11 @@ def _phrases(context: click.Context, option: click.Parameter, given: tuple[str, 
 def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the options, and their outcome as its argument `decoder`, a DecoderFactory."""
 
-    @click.option("--lm", type=click.Path(path_type=Path),
-                  help="Language model of `ds2edge lm build`, or `pretrained`: one of general English.")  # fmt: skip
+    @click.option(
+        "--lm",
+        type=click.Path(path_type=Path),
+        help="Language model of `ds2edge lm build`, or `pretrained`: one of general English.",
+    )
     @click.option(
         "--lm-weight",
         type=click.FloatRange(min=0),
@@ -46,14 +49,29 @@ def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--word-bonus", type=float, help=f"For each word, with --lm.  [default: {WEIGHTS.word}]"
     )
-    @click.option("--hotwords", multiple=True, callback=_phrases, metavar="WORD[,WORD...]|@FILE",
-                  help="Words and phrases to expect, or a file with one a line; once or more.")  # fmt: skip
-    @click.option("--beam", type=click.IntRange(1, 1000),
-                  help="Texts that a search pursues at once.  "
-                       f"[default: {BEAM} with --lm or --hotwords, otherwise none: greedy decoding]")  # fmt: skip
+    @click.option(
+        "--hotwords",
+        multiple=True,
+        callback=_phrases,
+        metavar="WORD[,WORD...]|@FILE",
+        help="Words and phrases to expect, or a file with one a line; once or more.",
+    )
+    @click.option(
+        "--beam",
+        type=click.IntRange(1, 1000),
+        help="Texts that a search pursues at once.  "
+        f"[default: {BEAM} with --lm or --hotwords, otherwise none: greedy decoding]",
+    )
     @functools.wraps(command)
-    def with_decoder(*arguments: Any, lm: Path | None, lm_weight: float | None, word_bonus: float | None,
-                     hotwords: list[str], beam: int | None, **options: Any) -> None:  # fmt: skip
+    def with_decoder(
+        *arguments: Any,
+        lm: Path | None,
+        lm_weight: float | None,
+        word_bonus: float | None,
+        hotwords: list[str],
+        beam: int | None,
+        **options: Any,
+    ) -> None:
         decoder = _decoder(lm, lm_weight, word_bonus, hotwords, beam)
         command(*arguments, decoder=decoder, **options)
 

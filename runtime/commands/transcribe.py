@@ -33,10 +33,20 @@ SHOWN = 8  # pieces of an alphabet
 @click.command()
 @click.argument("audio", nargs=-1, required=True, type=click.Path(path_type=Path))
 @model_option
-@click.option("-o", "--output", type=click.Path(path_type=Path),
-              help="File for the result; a folder, where several files become subtitles.")  # fmt: skip
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True,
-              help="What is written: text, words with times and confidence, or subtitles.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File for the result; a folder, where several files become subtitles.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="What is written: text, words with times and confidence, or subtitles.",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="The same as --format json: one JSON object a file."
 )
@@ -54,9 +64,15 @@ SHOWN = 8  # pieces of an alphabet
 )
 @decoding_options
 def transcribe(
-    audio: tuple[Path, ...], model: Path, output: Path | None, form: str, as_json: bool, channel: int | None,
-    threads: int, decoder: DecoderFactory,
-) -> None:  # fmt: skip
+    audio: tuple[Path, ...],
+    model: Path,
+    output: Path | None,
+    form: str,
+    as_json: bool,
+    channel: int | None,
+    threads: int,
+    decoder: DecoderFactory,
+) -> None:
     """Write down what is said in sound files, in the sound files of folders, or in what comes through a pipe (`-`).
 
     Any format, sample rate, number of channels and length. A file that cannot be read is named and passed over; the

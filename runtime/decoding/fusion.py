@@ -76,8 +76,10 @@ class Fusion:
         """What the score is made of, for reports."""
         weights, parts = self._weights, []
         if self._model is not None:
-            parts.append(f"language model of {self._model.words} words (weight {weights.language_model:g}, "
-                         f"word bonus {weights.word:g})")  # fmt: skip
+            parts.append(
+                f"language model of {self._model.words} words (weight {weights.language_model:g}, "
+                f"word bonus {weights.word:g})"
+            )
         if hot := len(self.hotwords.phrases):
             parts.append(f"{hot} hot word{'s' if hot > 1 else ''}")
         return parts

@@ -155,9 +155,14 @@ class Microphone:
             return None, pyaudio.paContinue
 
         return self._audio.open(
-            rate, channels, pyaudio.paInt16, input=True, input_device_index=device.index,
-            frames_per_buffer=int(BUFFER * rate), stream_callback=heard,
-        )  # fmt: skip
+            rate,
+            channels,
+            pyaudio.paInt16,
+            input=True,
+            input_device_index=device.index,
+            frames_per_buffer=int(BUFFER * rate),
+            stream_callback=heard,
+        )
 
     def takes(self, rate: int) -> bool:
         """Whether the device that is open says that it takes a rate, in Hz."""

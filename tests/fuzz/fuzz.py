@@ -162,8 +162,10 @@ def specification(path: Path) -> None:
 
 
 ROOT = Path(__file__).parent.parent.parent
-ARPA = (b"\\data\\\nngram 1=4\nngram 2=2\n\n\\1-grams:\n-99\t<s>\t-0.3\n-0.5\t</s>\n-0.6\ta\t-0.2\n-0.7\tb\t-0.1\n\n"
-        b"\\2-grams:\n-0.2\tb a\n-0.4\t<s> b\n\n\\end\\\n")  # fmt: skip
+ARPA = (
+    b"\\data\\\nngram 1=4\nngram 2=2\n\n\\1-grams:\n-99\t<s>\t-0.3\n-0.5\t</s>\n-0.6\ta\t-0.2\n-0.7\tb\t-0.1\n\n"
+    b"\\2-grams:\n-0.2\tb a\n-0.4\t<s> b\n\n\\end\\\n"
+)
 MANIFEST = (
     b'{"audio": "a.wav", "text": "On 3/4 at 5:30, $5.50 for 1,000 (2%)!", "duration": 1, "split": "train"}\n'
     * 3
@@ -196,8 +198,14 @@ TARGETS: dict[str, tuple[Callable[[Path], None], Callable[[Path], list[bytes]]]]
 }
 
 
-def work(target: str, seed: int, seconds: float, keep: Path, count: multiprocessing.sharedctypes.Synchronized[int],
-         beat: multiprocessing.sharedctypes.Synchronized[float]) -> None:  # fmt: skip
+def work(
+    target: str,
+    seed: int,
+    seconds: float,
+    keep: Path,
+    count: multiprocessing.sharedctypes.Synchronized[int],
+    beat: multiprocessing.sharedctypes.Synchronized[float],
+) -> None:
     """Runs one target; `count` and `beat` tell the watcher how far it is and since when it is at this input."""
     from ds2edge.runtime.errors import InputError
 

@@ -26,8 +26,13 @@ MOST_LEVELS, MEAN_LEVELS = 5, 0.6
 # Raspberry Pi 3 and Zero 2 W, 4, 5.
 BOOKWORM = System("bookworm", "arm64", "qemu-aarch64", ("cortex-a53", "cortex-a72", "cortex-a76"))
 TRIXIE = System("trixie", "arm64", "qemu-aarch64", ("cortex-a76",))
-BOOKWORM_32 = System("bookworm", "armhf", "qemu-arm", ("cortex-a15",),
-                     (*BOOKWORM.packages, "python3-numpy", "python3-cffi", "libsndfile1"))  # fmt: skip
+BOOKWORM_32 = System(
+    "bookworm",
+    "armhf",
+    "qemu-arm",
+    ("cortex-a15",),
+    (*BOOKWORM.packages, "python3-numpy", "python3-cffi", "libsndfile1"),
+)
 
 
 @contextlib.contextmanager

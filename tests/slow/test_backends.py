@@ -56,8 +56,11 @@ def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backen
         pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
         [sys.executable, "-c", TRAIN, str(tmp_path), str(MINI), RECIPE.format(cell=cell)],
-        env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "run")
     model, history = run.last_model()

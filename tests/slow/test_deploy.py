@@ -76,15 +76,24 @@ class Board:
             if name.startswith("PIP_") or "proxy" in name.lower()
         }
         self.environment = {
-            **kept, "HOME": str(self.home), "PATH": f"{self.programs}:/usr/bin:/bin", "TMPDIR": str(self.temporary),
-        }  # fmt: skip
+            **kept,
+            "HOME": str(self.home),
+            "PATH": f"{self.programs}:/usr/bin:/bin",
+            "TMPDIR": str(self.temporary),
+        }
         settings = {
-            "ListenAddress": f"127.0.0.1:{port}", "HostKey": folder / "host", "PidFile": "none",
-            "AuthorizedKeysFile": folder / "user.pub", "StrictModes": "no", "UsePAM": "no",
-            "PasswordAuthentication": "no", "KbdInteractiveAuthentication": "no", "PermitRootLogin": "yes",
+            "ListenAddress": f"127.0.0.1:{port}",
+            "HostKey": folder / "host",
+            "PidFile": "none",
+            "AuthorizedKeysFile": folder / "user.pub",
+            "StrictModes": "no",
+            "UsePAM": "no",
+            "PasswordAuthentication": "no",
+            "KbdInteractiveAuthentication": "no",
+            "PermitRootLogin": "yes",
             "SetEnv": " ".join(f'"{name}={value}"' for name, value in self.environment.items()),
             "Subsystem": "sftp internal-sftp",
-        }  # fmt: skip
+        }
         (folder / "sshd_config").write_text(
             "".join(f"{name} {value}\n" for name, value in settings.items())
         )

@@ -57,8 +57,13 @@ def start(tmp_path_factory):
     dev = [row for row in rows if row["split"] == "dev"][:3]
     started: list[subprocess.Popen] = []
 
-    def begin(name: str, clips: int = 10, clip_norm: float = 1.0, program: tuple[str, ...] = (COMMAND,),
-              **environment: str) -> tuple[Path, subprocess.Popen]:  # fmt: skip
+    def begin(
+        name: str,
+        clips: int = 10,
+        clip_norm: float = 1.0,
+        program: tuple[str, ...] = (COMMAND,),
+        **environment: str,
+    ) -> tuple[Path, subprocess.Popen]:
         manifest, recipe = folder / f"{clips}.jsonl", folder / f"{clip_norm}.toml"
         manifest.write_text("".join(json.dumps(row) + "\n" for row in train[:clips] + dev))
         recipe.write_text(f"{RECIPE}clip_norm = {clip_norm}\n")
@@ -68,9 +73,15 @@ def start(tmp_path_factory):
             if not key.startswith("KERAS_DISTRIBUTION")
         }
         # One worker of joblib's is this process itself: others would take as long to start as the training.
-        environment = {**known, "DS2EDGE_CACHE": str(folder / "cache"), "LOKY_MAX_CPU_COUNT": "1",
-                       "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu",
-                       "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **environment}  # compiles sooner  # fmt: skip
+        environment = {
+            **known,
+            "DS2EDGE_CACHE": str(folder / "cache"),
+            "LOKY_MAX_CPU_COUNT": "1",
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "JAX_PLATFORMS": "cpu",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+            **environment,
+        }  # compiles sooner
         command = [*program, "train", str(recipe), str(manifest), "-o", str(folder / name)]
         started.append(
             subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)

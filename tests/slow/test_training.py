@@ -81,8 +81,10 @@ def test_resumed_training_ends_where_the_unbroken_one_does(resumed, unbroken):
     """Weights, optimizer and figures are the same."""
     for one, other in zip(weights(resumed), weights(unbroken), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
-    figures = [[{k: v for k, v in row.items() if k != "seconds"} for row in run.last_model()[1]]
-               for run in (resumed, unbroken)]  # fmt: skip
+    figures = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in run.last_model()[1]]
+        for run in (resumed, unbroken)
+    ]
     assert figures[0] == figures[1]
 
 
@@ -123,9 +125,17 @@ def test_a_loss_that_is_not_a_number_stops_it_in_one_line(
 def test_settings_of_the_loop_are_all_at_once_of_use(manifest, tiny_recipe, tmp_path):
     """Mixed precision, accumulation, averaged weights, SortaGrad, batches by seconds, cached variants, best three."""
     training = dataclasses.replace(
-        tiny_recipe.training, epochs=6, learning_rate=1e-2, precision="bfloat16", accumulate=2, ema=0.5,
-        sorted_first_epoch=True, batch_seconds=12.0, variants=2, keep=3,
-    )  # fmt: skip
+        tiny_recipe.training,
+        epochs=6,
+        learning_rate=1e-2,
+        precision="bfloat16",
+        accumulate=2,
+        ema=0.5,
+        sorted_first_epoch=True,
+        batch_seconds=12.0,
+        variants=2,
+        keep=3,
+    )
     recipe = dataclasses.replace(tiny_recipe, training=training)
     run = train(recipe, [manifest], tmp_path / "run", cache=tmp_path / "cache")
     model, history = run.last_model()
@@ -194,8 +204,12 @@ def test_training_goes_on_as_int8_rounds(rounded, unbroken):
     assert history[-1]["loss"] < 1.02 * unbroken.last_model()[1][-1]["loss"]
     assert set(model.ranges) >= {"features", "conv0", "gru0/h", "logits"}
     assert rounded.specification.training["quantization_aware"]
-    moved = [not np.allclose(mine, theirs, atol=1e-6) for mine, theirs in
-             zip(model.trainable_variables, unbroken.best_model().trainable_variables, strict=True)]  # fmt: skip
+    moved = [
+        not np.allclose(mine, theirs, atol=1e-6)
+        for mine, theirs in zip(
+            model.trainable_variables, unbroken.best_model().trainable_variables, strict=True
+        )
+    ]
     assert all(moved)
 
 
@@ -204,8 +218,16 @@ def test_what_was_trained_as_int8_rounds_is_converted_and_compared_with_its_pare
 ):
     converted = ds2edge("convert", rounded.folder, "-o", tmp_path / "int8.tflite")
     assert converted.returncode == 0, converted.stderr
-    compared = ds2edge("parity", unbroken.folder, tmp_path / "int8.tflite", manifest, "--split", "dev",
-                       "--max-wer-increase", 100)  # fmt: skip
+    compared = ds2edge(
+        "parity",
+        unbroken.folder,
+        tmp_path / "int8.tflite",
+        manifest,
+        "--split",
+        "dev",
+        "--max-wer-increase",
+        100,
+    )
     assert compared.returncode == 0, compared.stderr
     converted = ds2edge(
         "convert", unbroken.folder, "--mode", "dynamic", "-o", tmp_path / "parent.tflite"

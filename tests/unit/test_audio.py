@@ -188,9 +188,14 @@ def test_a_rate_that_no_speech_has_is_refused(wav, rate):
 
 @pytest.mark.parametrize(
     ("name", "codec", "rate"),
-    [("a.m4a", "aac", RATE), ("a.mp4", "aac", 44100), ("a.webm", "libopus", 48000), ("a.mkv", "ac3", 48000),
-     ("a.wma", "wmav2", 44100)],
-)  # fmt: skip
+    [
+        ("a.m4a", "aac", RATE),
+        ("a.mp4", "aac", 44100),
+        ("a.webm", "libopus", 48000),
+        ("a.mkv", "ac3", 48000),
+        ("a.wma", "wmav2", 44100),
+    ],
+)
 def test_what_phones_and_browsers_write_is_read_by_ffmpeg(tmp_path, name, codec, rate):
     sound = babble(2.0, rate)
     film(tmp_path / name, codec, sound, rate)

@@ -22,8 +22,15 @@ def corpus(tmp_path):
     """
 
     def write(*rows: dict) -> object:
-        faultless = [{"audio": f"{n}.wav", "text": f"clip number {n}", "split": "train", "speaker": f"s{n % 5}"}
-                     for n in range(30)]  # fmt: skip
+        faultless = [
+            {
+                "audio": f"{n}.wav",
+                "text": f"clip number {n}",
+                "split": "train",
+                "speaker": f"s{n % 5}",
+            }
+            for n in range(30)
+        ]
         listed = []
         for number, row in enumerate([*faultless, *rows]):
             sound = row.pop("sound", babble(1.0, seed=number))

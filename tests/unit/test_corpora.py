@@ -67,8 +67,12 @@ def packed(top: str, folder: Path, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-LJ = ["LJ001-0001|No. 1455|Number fourteen fifty-five", 'LJ010-0002|"So be it," he said|"So be it," he said',
-      "LJ020-0003|\u00a3 5|five p\u00e2t\u00e9s", "LJ050-0004|The end.|The end."]  # fmt: skip
+LJ = [
+    "LJ001-0001|No. 1455|Number fourteen fifty-five",
+    'LJ010-0002|"So be it," he said|"So be it," he said',
+    "LJ020-0003|\u00a3 5|five p\u00e2t\u00e9s",
+    "LJ050-0004|The end.|The end.",
+]
 
 
 def test_ljspeech_is_taken_from_the_column_as_read(tmp_path, caplog):
@@ -266,9 +270,11 @@ def test_librispeech_takes_split_from_the_subset_and_speaker_from_the_folder(tmp
         import_librispeech(["train-clean-100", "test-other"], tmp_path / "out", tmp_path)
     )
     assert [(clip.text, clip.split, clip.speaker) for clip in clips] == [
-        ("NORTHANGER ABBEY", "train", "19"), ("THE AUTHOR'S", "train", "19"), ("A THIRD", "train", "26"),
+        ("NORTHANGER ABBEY", "train", "19"),
+        ("THE AUTHOR'S", "train", "19"),
+        ("A THIRD", "train", "26"),
         ("HE SPOKE", "test", "5"),
-    ]  # fmt: skip
+    ]
 
 
 def test_librispeech_is_downloaded_and_a_second_subset_added(tmp_path, monkeypatch):
@@ -351,8 +357,12 @@ def test_spontaneous_speech_of_common_voice(tmp_path):
     header = (
         "client_id\taudio_id\taudio_file\tduration_ms\tprompt\ttranscription\tsplit\tquality_tags\n"
     )
-    rows = [("a", "0.mp3", 'He said "no', "train"), ("b", "1.mp3", "yes", "dev"), ("c", "2.mp3", "", "test"),
-            ("d", "3.mp3", "not validated", "")]  # fmt: skip
+    rows = [
+        ("a", "0.mp3", 'He said "no', "train"),
+        ("b", "1.mp3", "yes", "dev"),
+        ("c", "2.mp3", "", "test"),
+        ("d", "3.mp3", "not validated", ""),
+    ]
     for _, name, _, _ in rows:
         sound(tmp_path / "sps" / "audios" / name, rate=32000)
     table = header + "".join(
@@ -391,8 +401,10 @@ def test_a_folder_is_read_with_the_texts_beside_the_audio(tmp_path, caplog):
     (tmp_path / "ben" / "c.txt").write_text("c")
     clips = read_manifest(import_folder(tmp_path, tmp_path, 0.1, 0.1, True, folder_is_speaker=True))
     assert [(clip.text, clip.speaker) for clip in clips] == [
-        ("Two lines, 21 words \U0001f600", "anna"), ("b\u00e9b\u00e9", "anna"), ("c", "ben")
-    ]  # fmt: skip
+        ("Two lines, 21 words \U0001f600", "anna"),
+        ("b\u00e9b\u00e9", "anna"),
+        ("c", "ben"),
+    ]
     assert [clip.duration for clip in clips] == [60, 0.3, 0.5]
     assert "1 sound files have no .txt beside them" in caplog.text
     assert len({clip.split for clip in clips if clip.speaker == "anna"}) == 1
@@ -402,8 +414,12 @@ def test_a_folder_is_read_with_the_texts_beside_the_audio(tmp_path, caplog):
 def test_a_table_names_audio_text_split_and_speaker(tmp_path, suffix):
     tab = "\t" if suffix == "tsv" else ","
     text = "Well, well" if suffix == "tsv" else '"Well, ""well"" "'
-    rows = [("speaker", "text", "audio", "split"), ("x", text, "sub/1.wav", "dev"), ("y", "no", "2.wav", "test"),
-            ("z", "yes", str(tmp_path / "3.wav"), "")]  # fmt: skip
+    rows = [
+        ("speaker", "text", "audio", "split"),
+        ("x", text, "sub/1.wav", "dev"),
+        ("y", "no", "2.wav", "test"),
+        ("z", "yes", str(tmp_path / "3.wav"), ""),
+    ]
     (tmp_path / f"t.{suffix}").write_text("".join(tab.join(row) + "\n" for row in rows))
     for name in ("sub/1.wav", "2.wav", "3.wav"):
         sound(tmp_path / name)
@@ -480,19 +496,25 @@ def test_more_clips_do_not_move_those_that_are_there(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("librispeech", "--subset", "dev-clean-2", "--mirror", "URL", "-o", "out"),
-         "URL/31/dev-clean-2.tar.gz: the server answers 404 Not Found"),
+        (
+            ("librispeech", "--subset", "dev-clean-2", "--mirror", "URL", "-o", "out"),
+            "URL/31/dev-clean-2.tar.gz: the server answers 404 Not Found",
+        ),
         (("ljspeech", "--from", "none"), "none: no such file or folder"),
         (("commonvoice", "none"), "none: holds no train.tsv"),
         (("folder", "none"), "none: neither a folder nor"),
         (("folder", "t.csv"), "t.csv:1: no column text"),
     ],
-)  # fmt: skip
+)
 def test_the_commands_say_what_is_wrong_in_one_line(ds2edge, tmp_path, arguments, says):
     (tmp_path / "t.csv").write_text("audio\n")
     with serve(b"", "404") as server:
-        done = ds2edge("data", *(a.replace("URL", server.url) for a in arguments), cwd=tmp_path,
-                       env=os.environ | {"NO_PROXY": "*"})  # fmt: skip
+        done = ds2edge(
+            "data",
+            *(a.replace("URL", server.url) for a in arguments),
+            cwd=tmp_path,
+            env=os.environ | {"NO_PROXY": "*"},
+        )
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {says.replace('URL', server.url)}")
     assert len(done.stderr.splitlines()) == 1

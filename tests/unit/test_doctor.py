@@ -58,8 +58,17 @@ def test_a_machine_that_is_well(microphone):
     microphone(babble(3.0))
     found = looked()
     assert {what for what, (state, _) in found.items() if state == PROBLEM} == set()
-    assert set(found) == {"python", "interpreter", "model", "speed", "formats", "microphone", "sample rates", "level",
-                          "overflow"}  # fmt: skip
+    assert set(found) == {
+        "python",
+        "interpreter",
+        "model",
+        "speed",
+        "formats",
+        "microphone",
+        "sample rates",
+        "level",
+        "overflow",
+    }
     assert found["sample rates"][1] == "44100, 48000 Hz"
     assert "real-time factor" in found["speed"][1]
     assert found["model"][0] == NOTE  # the golden model has fixed bounds

@@ -116,8 +116,10 @@ def test_figures_agree_with_jiwer_and_groups_add_up(golden, mini_clips):
     assert overall.cer == pytest.approx(100 * jiwer.cer(said, heard))
     assert overall.wer_interval[0] < overall.wer < overall.wer_interval[1]
     assert overall.cer_interval[0] < overall.cer < overall.cer_interval[1] < overall.wer_interval[1]
-    in_order = score([c.text for c in mini_clips if c.split == "test"],
-                     [texts(golden)[str(c.audio)] for c in mini_clips if c.split == "test"])  # fmt: skip
+    in_order = score(
+        [c.text for c in mini_clips if c.split == "test"],
+        [texts(golden)[str(c.audio)] for c in mini_clips if c.split == "test"],
+    )
     assert (overall.wer_interval, overall.cer_interval) == (
         in_order.wer_interval(),
         in_order.cer_interval(),
@@ -180,8 +182,10 @@ def test_mistakes_are_counted_by_kind(manifest):
     assert [dataclasses.astuple(c) for c in result.insertions] == [("", "the", 1), ("", "yes", 1)]
     assert result.overall.wer == pytest.approx(100 * 4 / 11)
     assert [(clip.reference, clip.word_errors) for clip in result.clips] == [
-        ("please turn up the radio", 2), ("close window", 2), ("seven one two five", 0),
-    ]  # fmt: skip
+        ("please turn up the radio", 2),
+        ("close window", 2),
+        ("seven one two five", 0),
+    ]
     assert not result.by_speaker  # none is named
 
 
@@ -240,8 +244,10 @@ def test_clips_of_any_form_are_heard_and_unusable_ones_named_and_counted(
         for name in names:
             assert len([line for line in lines if f"/{name}: " in line]) == 1, name
     assert caplog.messages[-1] == "left out 5 of 8 clips"
-    assert markdown(result).endswith(f"clips left out: 5\n\n- {result.left_out[0]}\n" + "".join(
-        f"- {line}\n" for line in result.left_out[1:]))  # fmt: skip
+    assert markdown(result).endswith(
+        f"clips left out: 5\n\n- {result.left_out[0]}\n"
+        + "".join(f"- {line}\n" for line in result.left_out[1:])
+    )
     assert Page(html(result)).count("li") == 5
 
 

@@ -44,8 +44,13 @@ def test_levels_are_those_of_the_front_end_to_a_sixteenth_of_a_decibel(tiny_reci
 
 def test_a_second_run_reads_nothing(tiny_recipe, wav, tmp_path, reads):
     path = wav("a.wav")
-    found = [(FeatureCache(tmp_path / "cache", tiny_recipe).levels(path),
-              FeatureCache(tmp_path / "cache", tiny_recipe).statistics(path).sums) for _ in range(2)]  # fmt: skip
+    found = [
+        (
+            FeatureCache(tmp_path / "cache", tiny_recipe).levels(path),
+            FeatureCache(tmp_path / "cache", tiny_recipe).statistics(path).sums,
+        )
+        for _ in range(2)
+    ]
     assert len(reads) == 2
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)

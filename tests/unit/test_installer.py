@@ -273,7 +273,10 @@ def test_systemd_takes_the_units(tmp_path, template, manager):
     unit = tmp_path / "ds2edge.service"
     unit.write_text((FOLDER / f"{template}.service").read_text().replace("@PREFIX@", str(tmp_path)))
     done = subprocess.run(
-        ["systemd-analyze", manager, "verify", unit], capture_output=True, text=True, check=False,
+        ["systemd-analyze", manager, "verify", unit],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stderr) == (0, "")

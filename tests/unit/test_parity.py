@@ -161,8 +161,10 @@ def test_the_stage_that_adds_most_noise_is_named(parity, levels, noisiest, drops
     assert comparison.drops == drops
     text = markdown(dataclasses.replace(parity, comparisons=[comparison]))
     assert (f": {noisiest} adds the most noise" if noisiest else ": no noise at any stage") in text
-    assert ("the largest drop is at b: 5.0 dB" in text, "the largest drop is at b: 15.0 dB" in text) == (
-        drops.get("b") == 5, drops.get("b") == 15)  # fmt: skip
+    assert (
+        "the largest drop is at b: 5.0 dB" in text,
+        "the largest drop is at b: 15.0 dB" in text,
+    ) == (drops.get("b") == 5, drops.get("b") == 15)
 
 
 def test_a_bad_model_shows_in_every_figure(parity):
@@ -228,8 +230,14 @@ def test_a_trace_holds_what_the_runtime_says(clips):
 
 
 def test_logits_that_are_no_numbers_end_the_comparison(tiny_model, clips, monkeypatch):
-    monkeypatch.setattr(Network, "step", lambda self, frames, states: (
-        np.full((self.graph.chunk_steps, 29), np.nan, np.float32), states))  # fmt: skip
+    monkeypatch.setattr(
+        Network,
+        "step",
+        lambda self, frames, states: (
+            np.full((self.graph.chunk_steps, 29), np.nan, np.float32),
+            states,
+        ),
+    )
     with pytest.raises(
         GateNotMet, match=r"tiny.tflite: it computes logits that are no numbers \(NaN\)"
     ):
@@ -303,8 +311,11 @@ def test_a_model_of_another_epoch_is_not_compared(tiny_model, clips, tmp_path):
 
 def test_clips_that_cannot_be_compared_are_named_and_left_out(tiny_model, clips, tmp_path):
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE)
-    bad = [Clip(clips[0].audio, "...", 1.0, "test"), Clip(tmp_path / "gone.wav", "one", 1.0, "test"),
-           Clip(tmp_path / "empty.wav", "one", 1.0, "test")]  # fmt: skip
+    bad = [
+        Clip(clips[0].audio, "...", 1.0, "test"),
+        Clip(tmp_path / "gone.wav", "one", 1.0, "test"),
+        Clip(tmp_path / "empty.wav", "one", 1.0, "test"),
+    ]
     parity = measure(tiny_model, [tiny_model], [*bad, clips[1]], 0)
     assert parity.clips == 1
     assert len(parity.left_out) == 3
@@ -324,8 +335,11 @@ def test_models_of_one_name_and_mode_are_told_apart_by_their_folders(tiny_model,
         tiny_model, [tiny_model, tmp_path / "tiny.tflite", tmp_path / "other.tflite"], clips[:1], 0
     )
     assert [model.name for model in parity.models] == [
-        "float", f"{tiny_model} (float32)", f"{tmp_path}/tiny.tflite (float32)", "other.tflite (float32)"
-    ]  # fmt: skip
+        "float",
+        f"{tiny_model} (float32)",
+        f"{tmp_path}/tiny.tflite (float32)",
+        "other.tflite (float32)",
+    ]
 
 
 def test_the_three_reports_say_the_same(parity, tmp_path):
@@ -414,8 +428,17 @@ def test_the_command_ends_with_1_past_the_gate_naming_each_and_still_reports(
     ds2edge, tiny_run, tiny_model, tiny_int8, bad_model, clips, tmp_path
 ):
     write_manifest(tmp_path / "m.jsonl", clips[:3])
-    done = ds2edge("parity", tiny_run.folder, tiny_int8, bad_model, tmp_path / "m.jsonl",
-                   "--report", tmp_path / "report", "--max-wer-increase", -1000)  # fmt: skip
+    done = ds2edge(
+        "parity",
+        tiny_run.folder,
+        tiny_int8,
+        bad_model,
+        tmp_path / "m.jsonl",
+        "--report",
+        tmp_path / "report",
+        "--max-wer-increase",
+        -1000,
+    )
     assert done.returncode == 1, done.stderr
     error = done.stderr.splitlines()[-1]
     assert error.startswith("error: WER rose past --max-wer-increase -1000: tiny.tflite (int8) by ")

@@ -33,21 +33,36 @@ def test_normalise(text, expected):
     ("written", "said"),
     [
         ("the 1980s, the '60s", "the nineteen eighties the sixties"),
-        ("in 1914 and 2019, not 2007", "in nineteen fourteen and twenty nineteen not two thousand and seven"),
-        ("$3.20, \u00a31, 99\u20ac and $0.05", "three dollars twenty one pound ninety nine euros and five cents"),
+        (
+            "in 1914 and 2019, not 2007",
+            "in nineteen fourteen and twenty nineteen not two thousand and seven",
+        ),
+        (
+            "$3.20, \u00a31, 99\u20ac and $0.05",
+            "three dollars twenty one pound ninety nine euros and five cents",
+        ),
         ("$2.5 million", "two point five million dollars"),
         ("12.5% of 30 %", "twelve point five percent of thirty percent"),
         ("the 3rd, 22ND", "the third twenty second"),
-        ("at 7:45, 6:05 am, 9:00 and 4pm", "at seven forty five six oh five a m nine o'clock and four p m"),
+        (
+            "at 7:45, 6:05 am, 9:00 and 4pm",
+            "at seven forty five six oh five a m nine o'clock and four p m",
+        ),
         ("2\u00bd cups, \u00bc cup", "two and a half cups a quarter of a cup"),
         ("3/4 of 1 1/2 hours", "three quarters of one and a half hours"),
         ("-7 or .25", "minus seven or point two five"),
-        ("25\u00a0000 people, 1 234 567", "twenty five thousand people one million two hundred and thirty four "
-                                        "thousand five hundred and sixty seven"),
+        (
+            "25\u00a0000 people, 1 234 567",
+            "twenty five thousand people one million two hundred and thirty four "
+            "thousand five hundred and sixty seven",
+        ),
         ("can\u00b4t, O\u2032Neill, rock \uff07n\uff07 roll", "can't o'neill rock n roll"),
-        ("\u0141ukasz, S\u00f8ren, Gro\u00dfe, \u00c6gir, \u0110or\u0111e", "lukasz soren grosse aegir dorde"),
+        (
+            "\u0141ukasz, S\u00f8ren, Gro\u00dfe, \u00c6gir, \u0110or\u0111e",
+            "lukasz soren grosse aegir dorde",
+        ),
     ],
-)  # fmt: skip
+)
 def test_numbers_and_letters_are_what_a_person_says(written, said):
     normalised = normalise(written)
     assert normalised.text == said

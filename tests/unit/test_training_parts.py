@@ -247,7 +247,7 @@ def test_an_epoch_is_drawn_from_its_number_and_the_seed(clips, tiny_recipe):
     assert any(
         a.shape != b[0]["features"].shape or (a != b[0]["features"]).any()
         for a, b in zip(first, straight)
-    )  # noqa: B905
+    )
 
 
 def test_scores_agree_with_jiwer_over_the_whole_set():

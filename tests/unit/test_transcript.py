@@ -21,9 +21,16 @@ UTTERANCE = Utterance([Word("naïve", 1.0, 1.5, 0.9), Word("words", 1.6, 2.0, 0.
 
 def test_a_final_event_says_all_of_an_utterance():
     event = final_event(UTTERANCE, latency=1.23456)
-    assert {key: event[key] for key in ("event", "text", "start", "end", "confidence", "latency")} == {
-        "event": "final", "text": "naïve words", "start": 1.0, "end": 2.0, "confidence": 0.85, "latency": 1.235,
-    }  # fmt: skip
+    assert {
+        key: event[key] for key in ("event", "text", "start", "end", "confidence", "latency")
+    } == {
+        "event": "final",
+        "text": "naïve words",
+        "start": 1.0,
+        "end": 2.0,
+        "confidence": 0.85,
+        "latency": 1.235,
+    }
     assert event["words"][1] == {"text": "words", "start": 1.6, "end": 2.0, "confidence": 0.8}
 
 

@@ -240,8 +240,19 @@ LAYERS = ("a", "b")
 class Sums:
     """A network whose two layers add up what came before, each way."""
 
-    graph = Graph("float32", 4, 2, 0, 0, tuple(State(f"{layer}{way}_h", (1, 50), layer + way) for layer in LAYERS
-                                               for way in ("", "_backward")), layers=LAYERS)  # fmt: skip
+    graph = Graph(
+        "float32",
+        4,
+        2,
+        0,
+        0,
+        tuple(
+            State(f"{layer}{way}_h", (1, 50), layer + way)
+            for layer in LAYERS
+            for way in ("", "_backward")
+        ),
+        layers=LAYERS,
+    )
 
     def initial_states(self):
         return {state.name: np.zeros(state.shape, np.float32) for state in self.graph.states}

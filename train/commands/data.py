@@ -12,8 +12,17 @@ skip_bad_option = click.option(
     is_flag=True,
     help="Leave out the clips that are of no use, even where they are more than 1 % of 200 or more.",
 )
-SUBSETS = ("train-clean-5", "train-clean-100", "train-clean-360", "train-other-500",
-           "dev-clean-2", "dev-clean", "dev-other", "test-clean", "test-other")  # fmt: skip
+SUBSETS = (
+    "train-clean-5",
+    "train-clean-100",
+    "train-clean-360",
+    "train-other-500",
+    "dev-clean-2",
+    "dev-clean",
+    "dev-other",
+    "test-clean",
+    "test-other",
+)
 
 
 @click.group()
@@ -25,8 +34,15 @@ def data() -> None:
 
 
 @data.command()
-@click.option("-o", "--output", "folder", default="ljspeech", show_default=True, type=FOLDER,
-              help="Gets the corpus and manifest.jsonl.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    default="ljspeech",
+    show_default=True,
+    type=FOLDER,
+    help="Gets the corpus and manifest.jsonl.",
+)
 @click.option(
     "--from",
     "source",
@@ -53,8 +69,15 @@ def ljspeech(folder: Path, source: Path | None, url: str | None) -> None:
     type=click.Choice(SUBSETS),
     help="Once or more.",
 )
-@click.option("-o", "--output", "folder", default="librispeech", show_default=True, type=FOLDER,
-              help="Gets the subsets and manifest.jsonl.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    default="librispeech",
+    show_default=True,
+    type=FOLDER,
+    help="Gets the subsets and manifest.jsonl.",
+)
 @click.option(
     "--from",
     "source",
@@ -119,12 +142,24 @@ def commonvoice(release: Path, folder: Path | None, skip_bad: bool) -> None:
     type=click.FloatRange(0, 1),
     help="Of what is drawn.",
 )
-@click.option("--split-by", default="speaker", show_default=True, type=click.Choice(["speaker", "file"]),
-              help="What is drawn; clips without a speaker are drawn by file.")  # fmt: skip
+@click.option(
+    "--split-by",
+    default="speaker",
+    show_default=True,
+    type=click.Choice(["speaker", "file"]),
+    help="What is drawn; clips without a speaker are drawn by file.",
+)
 @click.option("--folder-is-speaker", is_flag=True, help="The folder a clip lies in is its speaker.")
 @skip_bad_option
-def folder(source: Path, output: Path | None, dev_share: float, test_share: float, split_by: str,
-           folder_is_speaker: bool, skip_bad: bool) -> None:  # fmt: skip
+def folder(
+    source: Path,
+    output: Path | None,
+    dev_share: float,
+    test_share: float,
+    split_by: str,
+    folder_is_speaker: bool,
+    skip_bad: bool,
+) -> None:
     """Write the manifest of recordings of your own.
 
     SOURCE is a folder, in which each sound file has its text beside it in a .txt, or a CSV or TSV file with the columns
@@ -134,8 +169,15 @@ def folder(source: Path, output: Path | None, dev_share: float, test_share: floa
     from ds2edge.train.corpora.folder import import_folder
 
     output = output or (source if source.is_dir() else source.parent)
-    import_folder(source, output, dev_share, test_share, by_speaker=split_by == "speaker",
-                  folder_is_speaker=folder_is_speaker, skip_bad=skip_bad)  # fmt: skip
+    import_folder(
+        source,
+        output,
+        dev_share,
+        test_share,
+        by_speaker=split_by == "speaker",
+        folder_is_speaker=folder_is_speaker,
+        skip_bad=skip_bad,
+    )
 
 
 @data.command()
@@ -194,8 +236,13 @@ def check(manifests: tuple[Path, ...], picture: Path | None, every: bool) -> Non
     type=(int, int),
     help="Fewest and most clips in a row.",
 )
-@click.option("--dev-share", default=0.1, show_default=True, type=click.FloatRange(0, 0.5),
-              help="Share of the training clips that become split dev, where the manifest has none.")  # fmt: skip
+@click.option(
+    "--dev-share",
+    default=0.1,
+    show_default=True,
+    type=click.FloatRange(0, 0.5),
+    help="Share of the training clips that become split dev, where the manifest has none.",
+)
 @click.option("--seed", default=1, show_default=True)
 def join(
     manifest: Path, folder: Path, clips: int, words: tuple[int, int], dev_share: float, seed: int

@@ -42,8 +42,13 @@ class _Decibels(click.ParamType):
     type=click.Choice(SPLITS),
     help="Of the manifests.",
 )
-@click.option("--noise-snr", "levels", multiple=True, type=_Decibels(),
-              help="Also with noise, at these signal-to-noise ratios; once or more.")  # fmt: skip
+@click.option(
+    "--noise-snr",
+    "levels",
+    multiple=True,
+    type=_Decibels(),
+    help="Also with noise, at these signal-to-noise ratios; once or more.",
+)
 @click.option(
     "--noise",
     type=click.Path(),
@@ -67,9 +72,18 @@ class _Decibels(click.ParamType):
     "--max-wer", type=float, help="Percent: exit code 1 if the WER without added noise is past it."
 )
 @decoding_options
-def evaluate(model: Path, manifests: tuple[Path, ...], split: str, levels: tuple[tuple[float, ...], ...],
-             noise: str | None, report: Path | None, as_json: bool, threads: int | None,
-             max_wer: float | None, decoder: DecoderFactory) -> None:  # fmt: skip
+def evaluate(
+    model: Path,
+    manifests: tuple[Path, ...],
+    split: str,
+    levels: tuple[tuple[float, ...], ...],
+    noise: str | None,
+    report: Path | None,
+    as_json: bool,
+    threads: int | None,
+    max_wer: float | None,
+    decoder: DecoderFactory,
+) -> None:
     """Measure how well MODEL hears MANIFESTS: error rates by speaker, length and noise, and its commonest mistakes.
 
     MODEL is a .tflite file, the folder of a run (its best epoch counts), or a .keras file in one.

@@ -43,19 +43,46 @@ def _cache() -> Path:
     is_flag=True,
     help="Quantization-aware: train on as int8 will round; needs --init-from.",
 )
-@click.option("--resume", is_flag=True,
-              help="Go on after the newest epoch in the folder, with the recipe and epochs that it was begun "
-                   "with; for more, --init-from it in a new folder.")  # fmt: skip
-@click.option("--init-from", type=click.Path(path_type=Path),
-              help="A run, or `pretrained`, to begin with the weights of (fine-tuning).")  # fmt: skip
-@click.option("--max-seconds", default=30.0, show_default=True, type=click.FloatRange(min=0, min_open=True),
-              help="Leave out longer clips: a batch takes the memory of its longest.")  # fmt: skip
-@click.option("--cache", default=_cache, show_default="~/.cache/ds2edge",
-              envvar="DS2EDGE_CACHE", show_envvar=True, type=click.Path(path_type=Path),
-              help="Folder of features that are computed once; runs may share it.")  # fmt: skip
-def train(recipe: str, manifests: tuple[Path, ...], folder: Path, epochs: int | None, batch_size: int | None,
-          learning_rate: float | None, qat: bool, resume: bool, init_from: Path | None,
-          max_seconds: float, cache: Path) -> None:  # fmt: skip
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on after the newest epoch in the folder, with the recipe and epochs that it was begun "
+    "with; for more, --init-from it in a new folder.",
+)
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    help="A run, or `pretrained`, to begin with the weights of (fine-tuning).",
+)
+@click.option(
+    "--max-seconds",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Leave out longer clips: a batch takes the memory of its longest.",
+)
+@click.option(
+    "--cache",
+    default=_cache,
+    show_default="~/.cache/ds2edge",
+    envvar="DS2EDGE_CACHE",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Folder of features that are computed once; runs may share it.",
+)
+def train(
+    recipe: str,
+    manifests: tuple[Path, ...],
+    folder: Path,
+    epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    qat: bool,
+    resume: bool,
+    init_from: Path | None,
+    max_seconds: float,
+    cache: Path,
+) -> None:
     """Train DeepSpeech2 by RECIPE (a name or a TOML file) on the splits train and dev of MANIFESTS.
 
     Every epoch is saved; the best by WER on dev is what `ds2edge convert` takes.

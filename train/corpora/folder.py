@@ -22,9 +22,14 @@ TABLES = (".csv", ".tsv")
 
 
 def import_folder(
-    source: Path, folder: Path, dev_share: float, test_share: float, by_speaker: bool,
-    folder_is_speaker: bool, skip_bad: bool = False,
-) -> Path:  # fmt: skip
+    source: Path,
+    folder: Path,
+    dev_share: float,
+    test_share: float,
+    by_speaker: bool,
+    folder_is_speaker: bool,
+    skip_bad: bool = False,
+) -> Path:
     """Writes `folder`/manifest.jsonl of `source` and returns its path.
 
     `source`: a folder, in which every sound file has its text beside it in a .txt, or a CSV or TSV file with the

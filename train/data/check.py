@@ -195,8 +195,11 @@ def _add_audio(result: Check, clip: Clip, heard: Heard) -> None:
 
 
 def _find_mismatched(result: Check, clips: list[Clip], examined: list[Examined]) -> None:
-    pairs = [(clip, seen.letters / seen.heard.seconds) for clip, seen in zip(clips, examined, strict=True)
-             if seen.letters and isinstance(seen.heard, Heard)]  # fmt: skip
+    pairs = [
+        (clip, seen.letters / seen.heard.seconds)
+        for clip, seen in zip(clips, examined, strict=True)
+        if seen.letters and isinstance(seen.heard, Heard)
+    ]
     if len(pairs) < FEWEST_FOR_RATE:
         return
     logarithms = np.log([rate for _, rate in pairs])

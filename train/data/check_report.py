@@ -51,8 +51,11 @@ def plot(check: Check, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    panels = (("length of a clip, s", check.durations), ("letters per second", check.rates),
-              ("level, dBFS", check.levels))  # fmt: skip
+    panels = (
+        ("length of a clip, s", check.durations),
+        ("letters per second", check.rates),
+        ("level, dBFS", check.levels),
+    )
     for axes, (what, values) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         axes.set(xlabel=what, ylabel="clips")
         splits = [split for split in SPLITS if values.get(split)]

@@ -21,11 +21,49 @@ CURRENCIES = {
     "\u20b9": ("rupee", "rupees", "paisa", "paise"),
 }
 SCALES = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion", "b": "billion"}
-FRACTIONS = {"\u00bd": (1, 2), "\u2153": (1, 3), "\u2154": (2, 3), "\u00bc": (1, 4), "\u00be": (3, 4), "\u2155": (1, 5),
-             "\u2156": (2, 5), "\u2157": (3, 5), "\u2158": (4, 5), "\u2159": (1, 6), "\u215a": (5, 6), "\u215b": (1, 8),
-             "\u215c": (3, 8), "\u215d": (5, 8), "\u215e": (7, 8), "\u2150": (1, 7), "\u2151": (1, 9)}  # fmt: skip
-DETERMINERS = {"a", "an", "the", "of", "my", "your", "his", "her", "its", "our", "their", "this", "that", "as", "past",
-               "and", "or", "to", "in", "on", "is", "was"}  # fmt: skip
+FRACTIONS = {
+    "\u00bd": (1, 2),
+    "\u2153": (1, 3),
+    "\u2154": (2, 3),
+    "\u00bc": (1, 4),
+    "\u00be": (3, 4),
+    "\u2155": (1, 5),
+    "\u2156": (2, 5),
+    "\u2157": (3, 5),
+    "\u2158": (4, 5),
+    "\u2159": (1, 6),
+    "\u215a": (5, 6),
+    "\u215b": (1, 8),
+    "\u215c": (3, 8),
+    "\u215d": (5, 8),
+    "\u215e": (7, 8),
+    "\u2150": (1, 7),
+    "\u2151": (1, 9),
+}
+DETERMINERS = {
+    "a",
+    "an",
+    "the",
+    "of",
+    "my",
+    "your",
+    "his",
+    "her",
+    "its",
+    "our",
+    "their",
+    "this",
+    "that",
+    "as",
+    "past",
+    "and",
+    "or",
+    "to",
+    "in",
+    "on",
+    "is",
+    "was",
+}
 
 _SIGNS = "".join(map(re.escape, CURRENCIES))
 _SPACE = "[ \u00a0\u2009\u202f]"
@@ -162,20 +200,32 @@ def _fraction(match: re.Match[str]) -> str:
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), say)
     for pattern, say in (
-        (rf"(?:(?P<whole>\d+){_SPACE}?)?(?P<sign>{_HALVES})(?={_SPACE}?(?P<noun>[a-z]+)?)", _fraction),
-        (rf"(?<![\d/.,])(?:(?P<whole>\d+){_SPACE})?(?P<above>[1-9]|1\d)/(?P<below>[2-9]|1\d|20)(?![\d/])"
-         rf"(?={_SPACE}?(?P<noun>[a-z]+)?)", _fraction),
+        (
+            rf"(?:(?P<whole>\d+){_SPACE}?)?(?P<sign>{_HALVES})(?={_SPACE}?(?P<noun>[a-z]+)?)",
+            _fraction,
+        ),
+        (
+            rf"(?<![\d/.,])(?:(?P<whole>\d+){_SPACE})?(?P<above>[1-9]|1\d)/(?P<below>[2-9]|1\d|20)(?![\d/])"
+            rf"(?={_SPACE}?(?P<noun>[a-z]+)?)",
+            _fraction,
+        ),
         (rf"(?<![\d.,]){_SPACE}?(?P<sign>[{_SIGNS}]){_SPACE}?{_AMOUNT}{_SCALE}", _money),
         (rf"(?<![\d.,]){_AMOUNT}{_SCALE}{_SPACE}?(?P<sign>[{_SIGNS}])", _money),
-        (r"\b(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?!\d)"
-         rf"(?:{_SPACE}?(?P<half>[ap]\.?m\b\.?))?", _time),
+        (
+            r"\b(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?!\d)"
+            rf"(?:{_SPACE}?(?P<half>[ap]\.?m\b\.?))?",
+            _time,
+        ),
         (rf"\b(?P<hour>1[0-2]|[1-9]){_SPACE}?(?P<half>[ap]\.?m\b\.?)", _hour),
         (r"(?<![\d.,])'?(?P<decade>\d\d(?:\d0|00)?)'?s\b", _decade),
         (rf"(?<=\d){_SPACE}?%", _percent),
         (r"(?<![\w.,])[-\u2212](?=\d)", _minus),
-        (rf"(?<![\d.,])(?<!\d{_SPACE})[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!{_SPACE}?\d|[.,]\d)", _grouped),
+        (
+            rf"(?<![\d.,])(?<!\d{_SPACE})[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!{_SPACE}?\d|[.,]\d)",
+            _grouped,
+        ),
         (rf"(?P<whole>{_NUMBER})(?:st|nd|rd|th)\b", _ordinal),
         (r"(?<!\w)\.(?P<part>\d+)", _part),
         (_AMOUNT, _number),
     )
-)  # fmt: skip
+)

@@ -26,8 +26,15 @@ log = logging.getLogger("ds2edge")
 
 Seconds = npt.NDArray[np.float64]  # of each clip
 # Groups by length, and the seconds that a clip must be below.
-LENGTHS = {"under 1 s": 1.0, "1 to 2 s": 2.0, "2 to 4 s": 4.0, "4 to 8 s": 8.0, "8 to 16 s": 16.0, "16 to 32 s": 32.0,
-           "32 s and more": float("inf")}  # fmt: skip
+LENGTHS = {
+    "under 1 s": 1.0,
+    "1 to 2 s": 2.0,
+    "2 to 4 s": 4.0,
+    "4 to 8 s": 8.0,
+    "8 to 16 s": 16.0,
+    "16 to 32 s": 32.0,
+    "32 s and more": float("inf"),
+}
 MOST_CONFUSIONS = 20  # of each kind
 NAMED = 5  # clips left out that are named one by one; the reports name them all
 
@@ -103,8 +110,15 @@ class _Heard:
     texts: dict[float | None, str] = field(default_factory=dict)
 
 
-def evaluate(model: Path, manifests: Sequence[Path], split: str, snrs: Sequence[float] = (), noise: str | None = None,
-             threads: int | None = None, decoder: DecoderFactory = GreedyDecoder) -> Evaluation:  # fmt: skip
+def evaluate(
+    model: Path,
+    manifests: Sequence[Path],
+    split: str,
+    snrs: Sequence[float] = (),
+    noise: str | None = None,
+    threads: int | None = None,
+    decoder: DecoderFactory = GreedyDecoder,
+) -> Evaluation:
     """Has `model` (as `open_transcriber` takes it) write down a split, and once more at each of `snrs` in dB.
 
     `noise`: a folder of sounds; without it, coloured noise is synthesised. What a clip gets of either depends on its
@@ -272,7 +286,13 @@ def _worst_first(found: list[_Heard], clean: Score) -> list[Transcript]:
     order = np.lexsort((-clean.character_errors, -clean.word_errors))
     ranked = [(found[i], int(clean.word_errors[i])) for i in order]
     return [
-        Transcript(str(heard.clip.audio), heard.clip.speaker, round(heard.seconds, 3), heard.reference,
-                   heard.texts[None], errors)
+        Transcript(
+            str(heard.clip.audio),
+            heard.clip.speaker,
+            round(heard.seconds, 3),
+            heard.reference,
+            heard.texts[None],
+            errors,
+        )
         for heard, errors in ranked
-    ]  # fmt: skip
+    ]

@@ -82,9 +82,12 @@ def markdown(evaluation: Evaluation) -> str:
 def html(evaluation: Evaluation) -> str:
     """One page that needs no other file and no network. InputError if a clip of it cannot be read."""
     environment = Environment(
-        loader=PackageLoader("ds2edge.train"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("ds2edge.train"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     worst = [clip for clip in evaluation.clips if clip.word_errors][:PLAYERS]
     return environment.get_template("evaluation.html.j2").render(
         evaluation=evaluation,
@@ -124,8 +127,10 @@ def _table(title: str, rows: list[Figures]) -> Iterator[str]:
     yield f"| {_cell(title)} | clips | words | hours | WER % (95 % interval) | CER % (95 % interval) |"
     yield "|---|---|---|---|---|---|"
     for row in rows:
-        rates = [f"{rate:.2f} ({low:.2f} to {high:.2f})"
-                 for rate, (low, high) in ((row.wer, row.wer_interval), (row.cer, row.cer_interval))]  # fmt: skip
+        rates = [
+            f"{rate:.2f} ({low:.2f} to {high:.2f})"
+            for rate, (low, high) in ((row.wer, row.wer_interval), (row.cer, row.cer_interval))
+        ]
         yield f"| {_cell(row.group)} | {row.clips} | {row.words} | {row.hours:.3f} | {' | '.join(rates)} |"
 
 
@@ -144,10 +149,19 @@ def _kinds(clip: Transcript) -> list[tuple[str, str, str]]:
     """Said, heard, and how they differ: the style of each pair of words on the page."""
     pairs = align(clip.reference, clip.hypothesis)
     return [
-        (said, heard, "equal" if said == heard else "insertion" if not said else "deletion" if not heard
-         else "substitution")
+        (
+            said,
+            heard,
+            "equal"
+            if said == heard
+            else "insertion"
+            if not said
+            else "deletion"
+            if not heard
+            else "substitution",
+        )
         for said, heard in pairs
-    ]  # fmt: skip
+    ]
 
 
 def _player(clip: Transcript) -> str:

@@ -73,8 +73,12 @@ class DeepSpeech2(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs to make this model again."""
-        return {"settings": dataclasses.asdict(self.settings), "bins": self.bins, "symbols": self.symbols,
-                "ranges": dict(self.ranges)}  # fmt: skip
+        return {
+            "settings": dataclasses.asdict(self.settings),
+            "bins": self.bins,
+            "symbols": self.symbols,
+            "ranges": dict(self.ranges),
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DeepSpeech2:
@@ -133,8 +137,14 @@ class DeepSpeech2(keras.Model):
         """Steps of logits that count, for so many frames each."""
         return lengths // self.settings.time_stride - self.settings.warmup - self.settings.delay
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
-                     training: bool = True) -> Tensor:  # fmt: skip
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
         """Mean CTC loss of the batch, with the true lengths: `keras.losses.CTC` would take the padded one for all.
 
         `sample_weight` [batch]: factor of each clip's loss, 0 for a row without a clip.
@@ -190,8 +200,10 @@ class DeepSpeech2(keras.Model):
         """One chunk through `layers`; `point`: the quantization point that `x` has passed."""
         following: States = {}
         for layer in layers:
-            kept = {key: quantizer(layer.state_point(key, point), states[_name(layer, key)])
-                    for key in layer.state_shapes()}  # fmt: skip
+            kept = {
+                key: quantizer(layer.state_point(key, point), states[_name(layer, key)])
+                for key in layer.state_shapes()
+            }
             x, kept = layer.step(x, kept, quantizer)
             following |= {_name(layer, key): value for key, value in kept.items()}
             point = layer.output_point

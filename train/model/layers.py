@@ -157,8 +157,12 @@ class RecurrentLayer(keras.layers.Layer):
         if not self.backward:
             return forward
         turned = _turn(valid)
-        backward = self._scan(ops.take_along_axis(x, turned, axis=1), self.backward,
-                              quantizer.within(self.name + BACKWARD), quantizer)  # fmt: skip
+        backward = self._scan(
+            ops.take_along_axis(x, turned, axis=1),
+            self.backward,
+            quantizer.within(self.name + BACKWARD),
+            quantizer,
+        )
         return quantizer(self.name, forward + ops.take_along_axis(backward, turned, axis=1))
 
     def _scan(
@@ -173,8 +177,11 @@ class RecurrentLayer(keras.layers.Layer):
             named = self.cell.step(parts, recurrent(named["h"]), named, quantize)
             return named["h"], [named[key] for key in self.cell.states]
 
-        loop = keras.layers.RNN(StepCell(step, self.units, len(self.cell.states)), return_sequences=True,
-                                unroll=quantizer.unroll)  # fmt: skip
+        loop = keras.layers.RNN(
+            StepCell(step, self.units, len(self.cell.states)),
+            return_sequences=True,
+            unroll=quantizer.unroll,
+        )
         return loop(ops.concatenate(projected, axis=-1))
 
     def _products(

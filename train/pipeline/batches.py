@@ -28,9 +28,15 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, examples: list[Example], recipe: Recipe, features: Features, cache: FeatureCache, augment: bool,
-        group: Group = ALONE, **workers: Any,
-    ) -> None:  # fmt: skip
+        self,
+        examples: list[Example],
+        recipe: Recipe,
+        features: Features,
+        cache: FeatureCache,
+        augment: bool,
+        group: Group = ALONE,
+        **workers: Any,
+    ) -> None:
         """Begins with epoch 0. `augment` also draws the order; `group`: whose share of each batch this process gets;
         `workers` as for keras.utils.PyDataset."""
         super().__init__(**workers)

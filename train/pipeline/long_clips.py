@@ -22,6 +22,10 @@ def without_long(clips: list[Clip], most: float) -> list[Clip]:
             clip.duration,
         )
     if left_out:
-        log.warning("left out %d of %d clips of more than %g s: cut them, or raise --max-seconds",
-                    len(left_out), len(clips), most)  # fmt: skip
+        log.warning(
+            "left out %d of %d clips of more than %g s: cut them, or raise --max-seconds",
+            len(left_out),
+            len(clips),
+            most,
+        )
     return kept
