@@ -56,9 +56,9 @@ def draw_pictures(clip: np.ndarray, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     before = FEATURES(clip)
     for name, (changes, seed) in SHOWN.items():
-        settings, random = dataclasses.replace(OFF, **changes), np.random.default_rng(seed)
-        after = FEATURES(augment_samples(clip, RATE, settings, random))
-        after = mask_frames(after - before.mean(0), settings, random) + before.mean(
+        settings, rng = dataclasses.replace(OFF, **changes), np.random.default_rng(seed)
+        after = FEATURES(augment_samples(clip, RATE, settings, rng))
+        after = mask_frames(after - before.mean(0), settings, rng) + before.mean(
             0
         )  # masks show the mean
         figure, axes = pyplot.subplots(
@@ -89,45 +89,43 @@ def costs(
     speed = dataclasses.replace(OFF, speed_probability=1)
     gain = dataclasses.replace(OFF, gain_probability=1)
 
-    def in_noise(random: np.random.Generator, folder: str | None) -> np.ndarray:
+    def in_noise(rng: np.random.Generator, folder: str | None) -> np.ndarray:
         # Clips are of any length, and a prime one takes longest to synthesise noise for.
-        length = size - int(random.integers(1000))
-        return add_noise(samples[:length], draw_noise(length, RATE, folder, random), 20)
+        length = size - int(rng.integers(1000))
+        return add_noise(samples[:length], draw_noise(length, RATE, folder, rng), 20)
 
-    def from_disk(random: np.random.Generator) -> np.ndarray:
+    def from_disk(rng: np.random.Generator) -> np.ndarray:
         read_piece.cache_clear()
-        return in_noise(random, noise)
+        return in_noise(rng, noise)
 
     return {
-        "features, to compare with": lambda random: FEATURES(samples),
-        "speed": lambda random: augment_samples(samples, RATE, speed, random),
-        "room, simulated": lambda random: reverberate(
-            samples, draw_response(RATE, None, RT60, random)
-        ),
+        "features, to compare with": lambda rng: FEATURES(samples),
+        "speed": lambda rng: augment_samples(samples, RATE, speed, rng),
+        "room, simulated": lambda rng: reverberate(samples, draw_response(RATE, None, RT60, rng)),
         **(
             {
-                "room, from files": lambda random: reverberate(
-                    samples, draw_response(RATE, rooms, RT60, random)
+                "room, from files": lambda rng: reverberate(
+                    samples, draw_response(RATE, rooms, RT60, rng)
                 )
             }
             if rooms
             else {}
         ),
-        "noise, synthesised": lambda random: in_noise(random, None),
+        "noise, synthesised": lambda rng: in_noise(rng, None),
         **(
             {
-                "noise, from files, read before": lambda random: in_noise(random, noise),
+                "noise, from files, read before": lambda rng: in_noise(rng, noise),
                 "noise, from files, not yet read": from_disk,
             }
             if noise
             else {}
         ),
         **{
-            f"codec, {codec}": lambda random, codec=codec: telephone(samples, RATE, codec)
+            f"codec, {codec}": lambda rng, codec=codec: telephone(samples, RATE, codec)
             for codec in CODECS
         },
-        "gain": lambda random: augment_samples(samples, RATE, gain, random),
-        "masks": lambda random: mask_frames(frames, masks, random),
+        "gain": lambda rng: augment_samples(samples, RATE, gain, rng),
+        "masks": lambda rng: mask_frames(frames, masks, rng),
     }
 
 

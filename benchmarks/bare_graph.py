@@ -80,11 +80,11 @@ def write_bare_graph(model: DeepSpeech2, specification: Specification, path: Pat
         weight.value for weight in model.weights
     ]  # untracked, they would not be saved
     module.step = tf.function(step, [tf.TensorSpec(shape, tf.float32, "features")])
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def calibration() -> Iterator[dict[str, np.ndarray]]:
         for _ in range(4):
-            yield {"features": random.standard_normal(shape).astype(np.float32)}
+            yield {"features": rng.standard_normal(shape).astype(np.float32)}
 
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={"step": module.step})

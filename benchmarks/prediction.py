@@ -15,7 +15,6 @@ import numpy as np
 
 from ds2edge.convert.parity.trace import StreamTracer
 from ds2edge.runtime.audio.reader import read_audio
-from ds2edge.runtime.features import Features
 from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
 from ds2edge.train.progress import track
@@ -36,7 +35,7 @@ def main(run: Path, model: Path, manifest: Path, clips: int) -> None:
     ranges = rounding.ranges
     if not ranges:
         raise click.UsageError(f"{run}: has no ranges: it was trained without --qat")
-    measure = Features(specification.features, specification.mean, specification.deviation)
+    measure = specification.front_end()
     chosen = read_manifest(manifest, "test")[:clips]
     sounds = [read_audio(clip.audio, specification.features.sample_rate) for clip in chosen]
     said = [tracer.trace(samples).logits.values for samples in sounds]

@@ -38,7 +38,7 @@ def soak(
     listener: Listener, clips: list[np.ndarray], rate: int, minutes: int
 ) -> dict[str, list[float]]:
     """Runs the listener; one figure a minute of sound: megabytes, seconds of processor time, finals."""
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     figures: dict[str, list[float]] = {"megabytes": [], "seconds": [], "finals": []}
     pending = np.zeros(0, np.float32)
     number = finals = 0
@@ -46,7 +46,7 @@ def soak(
     with click.progressbar(length=minutes, label="minutes of sound", file=sys.stderr) as bar:
         while len(figures["seconds"]) < minutes:
             while len(pending) < BLOCK:
-                pause = 3e-4 * random.standard_normal(int(random.uniform(0.5, 8) * rate))
+                pause = 3e-4 * rng.standard_normal(int(rng.uniform(0.5, 8) * rate))
                 pending = np.concatenate(
                     [pending, clips[number % len(clips)], pause.astype(np.float32)]
                 )

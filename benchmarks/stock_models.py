@@ -20,7 +20,6 @@ import tensorflow as tf
 
 from ds2edge.convert.tflite import run_converter
 from ds2edge.runtime.audio.reader import read_audio
-from ds2edge.runtime.features import Features
 from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.run import Run
@@ -57,7 +56,7 @@ def speech(run: Run, chunk_frames: int, split: str) -> Iterator[np.ndarray]:
     rate = specification.features.sample_rate
     clips = read_manifest(CORPUS, split)[:CLIPS]
     samples = np.concatenate([read_audio(clip.audio, rate) for clip in clips])
-    frames = Features(specification.features, specification.mean, specification.deviation)(samples)
+    frames = specification.front_end()(samples)
     for first in range(0, len(frames) - chunk_frames + 1, chunk_frames):
         yield frames[None, first : first + chunk_frames]
 

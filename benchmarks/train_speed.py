@@ -52,7 +52,7 @@ class Kit:
         self.epoch = 0
 
         def batches(variants: int) -> Batches:
-            features = Features(recipe.features, found.mean, found.deviation)
+            features = Features(recipe.features, found.mean, found.std)
             return Batches(
                 found.examples["train"],
                 with_variants(recipe, variants),
@@ -63,7 +63,7 @@ class Kit:
                 max_queue_size=4 * self.threads,
             )
 
-        self.batches, self.uncached = batches(recipe.training.variants), batches(0)
+        self.batches, self.uncached = batches(recipe.training.cached_augmentations), batches(0)
         precision = recipe.training.precision
         keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
         self.model = DeepSpeech2(recipe.model, recipe.features.bins, len(LETTERS))
@@ -162,7 +162,7 @@ def kit_loss(labels: Any, logits: Any) -> Any:
 def with_variants(recipe: Recipe, variants: int) -> Recipe:
     """The recipe with so many cached augmented versions of a clip."""
     return dataclasses.replace(
-        recipe, training=dataclasses.replace(recipe.training, variants=variants)
+        recipe, training=dataclasses.replace(recipe.training, cached_augmentations=variants)
     )
 
 
@@ -220,7 +220,9 @@ def in_turns(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, list
 def main(manifest: Path, name: str, count: int, rounds: int, variants: int | None) -> None:
     """Compare the speed of training with that of the Keras example, on the clips of a manifest."""
     recipe = read_recipe(name)
-    recipe = with_variants(recipe, recipe.training.variants if variants is None else variants)
+    recipe = with_variants(
+        recipe, recipe.training.cached_augmentations if variants is None else variants
+    )
     # The example's batches and linear bins for both: it has no others.
     recipe = recipe.with_training(None, BATCH)
     recipe = dataclasses.replace(recipe, features=dataclasses.replace(recipe.features, mel_bands=0))
@@ -254,7 +256,7 @@ def main(manifest: Path, name: str, count: int, rounds: int, variants: int | Non
         "backend": keras.backend.backend(),
         "device": ", ".join(gpus()) or f"CPU, {os.cpu_count()} cores",
         "recipe": recipe.name,
-        "variants": recipe.training.variants,
+        "variants": recipe.training.cached_augmentations,
         "clips": len(clips),
         "seconds": round(speech),
         "weights": {"kit": kit.model.count_params(), "example": example.model.count_params()},

@@ -14,7 +14,7 @@ from typing import Any
 
 from ds2edge.convert import CALIBRATED, INT8_MODES
 from ds2edge.convert.inspection import Inspection, inspect_model, shares_weights
-from ds2edge.runtime.errors import GateNotMet, InputError
+from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.specification import attach_specification
 from ds2edge.train.data.manifest import Clip
 
@@ -37,7 +37,7 @@ def convert(
     """Converts the best epoch of `run` and writes `output`, whole or not at all.
 
     The work is done in a process of its own, since the converter has been seen to crash (tensorflow#76672): a crash
-    becomes a GateNotMet, as does an int8 model that is not int8 throughout. `calibration` is needed in the modes
+    becomes a QualityCheckFailed, as does an int8 model that is not int8 throughout. `calibration` is needed in the modes
     CALIBRATED only, and not for a run whose training knew its ranges.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def convert(
             conversion = pool.submit(_build, run, mode, calibration, beside, chunk_steps).result()
         os.replace(beside, output)
     except BrokenProcessPool:
-        raise GateNotMet(
+        raise QualityCheckFailed(
             f"{run}: the converter crashed in mode {mode}; nothing was written to {output}"
         ) from None
     finally:

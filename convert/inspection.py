@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ds2edge.runtime.engine import can_share_weights, load_engine
-from ds2edge.runtime.errors import GateNotMet
+from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.quiet import quiet
 
 EDGES = {
@@ -46,10 +46,10 @@ class Inspection:
         )
 
     def require_int8(self) -> None:
-        """Raises GateNotMet if anything inside is float."""
+        """Raises QualityCheckFailed if anything inside is float."""
         if self.float_tensors:
             kinds = ", ".join(self.float_operations)
-            raise GateNotMet(
+            raise QualityCheckFailed(
                 f"not fully int8: {self.float_tensors} float tensors inside, at {kinds}; nothing was written"
             )
 
@@ -148,10 +148,10 @@ def shares_weights(path: str | os.PathLike[str]) -> bool:
         return False
     outputs = []
     for share in (False, True):
-        engine, random = load_engine(path, threads=1, share_weights=share), np.random.default_rng(0)
+        engine, rng = load_engine(path, threads=1, share_weights=share), np.random.default_rng(0)
         for name, shapes in sorted(engine.inputs.items()):
             inputs = {
-                key: 0.5 * random.standard_normal(shape, np.float32)
+                key: 0.5 * rng.standard_normal(shape, np.float32)
                 for key, shape in sorted(shapes.items())
             }
             outputs.append(engine.run(name, inputs))

@@ -19,7 +19,7 @@ from ds2edge.runtime import EndpointRules, InputError, Listener, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.options import decoding_options
 from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
-from ds2edge.runtime.features import Features, Samples
+from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.pretrained import model_option
 
@@ -72,11 +72,11 @@ def measure(
     load = time.perf_counter() - started
     network, rate = recognizer.network, recognizer.specification.features.sample_rate
     recognizer.specification.require_streaming(model)
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     sound = (
         read_audio(clip, rate)
         if clip
-        else (0.05 * random.standard_normal(10 * rate)).astype(np.float32)
+        else (0.05 * rng.standard_normal(10 * rate)).astype(np.float32)
     )
     latency = _latency(recognizer, sound, rate) if clip else None
     chunk = network.graph.chunk_steps * recognizer.specification.step_seconds
@@ -105,7 +105,7 @@ def measure(
 def _times(network: Network, decoder: WordDecoder, sound: Samples) -> dict[str, list[float]]:
     """Milliseconds that each chunk of the sound takes in each part."""
     specification, graph = network.specification, network.graph
-    features = Features(specification.features, specification.mean, specification.deviation)
+    features = specification.front_end()
     states = network.initial_states()
     chunk = graph.chunk_frames * specification.features.hop
     times: dict[str, list[float]] = {"front end": [], "network": [], "decoder": []}

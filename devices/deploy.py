@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from ds2edge.runtime.audio.reader import AudioFile
-from ds2edge.runtime.errors import GateNotMet, InputError
+from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.pretrained import model_option
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification, read_specification
@@ -87,7 +87,7 @@ def deploy(
     click.echo(f"there: {heard['text']}")
     click.echo(f"{host}: real-time factor {heard['real_time_factor']:.3f}, one thread")
     if heard["text"] != expected:
-        raise GateNotMet(
+        raise QualityCheckFailed(
             f"{host}: hears another text than this machine: is ds2edge of the same version here?"
         )
 

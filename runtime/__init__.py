@@ -14,7 +14,7 @@ from ds2edge.runtime.decoding.ctc import GreedyDecoder, Word
 from ds2edge.runtime.decoding.fusion import Fusion, Weights
 from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.endpoint import EndpointRules
-from ds2edge.runtime.errors import GateNotMet, InputError
+from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.features import Features, FeatureSettings
 from ds2edge.runtime.listener import Listener, Utterance
 from ds2edge.runtime.recognizer import Recognizer, Result, Stream
@@ -26,11 +26,11 @@ __all__ = [
     "FeatureSettings",
     "Features",
     "Fusion",
-    "GateNotMet",
     "GreedyDecoder",
     "InputError",
     "LanguageModel",
     "Listener",
+    "QualityCheckFailed",
     "Recognizer",
     "Result",
     "Specification",

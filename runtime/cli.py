@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ds2edge.runtime.errors import GateNotMet, InputError, one_line
+from ds2edge.runtime.errors import InputError, QualityCheckFailed, one_line
 
 COMMANDS = "ds2edge.commands"  # entry-point group, see pyproject.toml
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -57,7 +57,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except InputError as error:
             raise _Failure(str(error), 2) from error
-        except GateNotMet as error:
+        except QualityCheckFailed as error:
             raise _Failure(str(error), 1) from error
         except ModuleNotFoundError as error:
             if error.name is None or error.name.split(".")[0] not in TRAIN_EXTRA:

@@ -11,7 +11,7 @@ class InputError(ValueError):
         super().__init__(one_line(message))
 
 
-class GateNotMet(RuntimeError):
+class QualityCheckFailed(RuntimeError):
     """The work was done, but its result misses the bound that was asked for (exit code 1)."""
 
 

@@ -69,14 +69,14 @@ class Features:
         self,
         settings: FeatureSettings,
         mean: Sequence[float] | None = None,
-        deviation: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
-        """`mean` and `deviation` (dB, one value per bin) are those of the training set; without them: plain dB."""
+        """`mean` and `std` (dB, one value per bin) are those of the training set; without them: plain dB."""
         self.settings = settings
         bins = settings.bins
         self._mean = np.zeros(bins) if mean is None else np.asarray(mean, np.float64)
-        self._deviation = np.ones(bins) if deviation is None else np.asarray(deviation, np.float64)
-        if self._mean.shape != (bins,) or self._deviation.shape != (bins,):
+        self._std = np.ones(bins) if std is None else np.asarray(std, np.float64)
+        if self._mean.shape != (bins,) or self._std.shape != (bins,):
             raise ValueError(f"feature statistics hold {self._mean.shape} values for {bins} bins")
         self._window = np.hanning(settings.window + 1)[
             :-1
@@ -139,7 +139,7 @@ class Features:
 
     def normalise(self, levels: npt.NDArray[np.floating[Any]]) -> Frames:
         """Levels in dB [frames, bins], as they are without statistics -> float32 frames, as they are with them."""
-        frames: Frames = ((levels - self._mean) / self._deviation).astype(np.float32)
+        frames: Frames = ((levels - self._mean) / self._std).astype(np.float32)
         return frames
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ds2edge.runtime.audio.reader import AudioFile, Resampler
 from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder, Word, WordDecoder
-from ds2edge.runtime.features import Features, Samples
+from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
 from ds2edge.runtime.pretrained import PRETRAINED
 from ds2edge.runtime.specification import Graph, Specification, silence_after
@@ -116,9 +116,7 @@ class Stream:
         self._network = network
         self._graph = network.graph
         self._settings = specification.features
-        self._features = Features(
-            specification.features, specification.mean, specification.deviation
-        )
+        self._features = specification.front_end()
         self._decoder = decoder or GreedyDecoder(specification.alphabet, specification.step_seconds)
         # Outputs still to come that are meant for times before the start.
         self._early = self._graph.warmup + self._graph.lookahead

@@ -15,6 +15,8 @@ Record = TypeVar("Record")
 def from_dict(cls: type[Record], values: Mapping[str, Any], where: str) -> Record:
     """Builds the dataclass `cls` from `values`, checking names and types all the way down.
 
+    A field that was renamed says so, `field(metadata={"formerly": "old name"})`, and is read by either name.
+
     `where` opens every message (a file name, say). Raises InputError for an unknown or a missing field and for a value
     of another type; a whole number is accepted where a float is wanted, a list where a tuple is.
     """
@@ -22,6 +24,8 @@ def from_dict(cls: type[Record], values: Mapping[str, Any], where: str) -> Recor
         raise InputError(f"{where}: expected a table of {cls.__name__}, got {values!r}")
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    renamed = {field.metadata.get("formerly"): name for name, field in fields.items()}
+    values = {renamed.get(name, name): value for name, value in values.items()}
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise InputError(f"{where}: unknown setting '{unknown[0]}' (known: {', '.join(fields)})")

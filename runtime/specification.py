@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.features import FeatureSettings
+from ds2edge.runtime.features import Features, FeatureSettings
 from ds2edge.runtime.records import from_dict
 
 MEMBER = "ds2edge.json"  # name inside the zip that follows the flatbuffer (TFLite metadata: associated files)
@@ -77,7 +77,8 @@ class Specification:
     alphabet: tuple[str, ...]  # symbol of each logit; the blank, at index 0, is ""
     features: FeatureSettings
     mean: tuple[float, ...]  # dB per bin, of the training set
-    deviation: tuple[float, ...]
+    # Standard deviation of the same. Files name it `deviation`, as they always have.
+    std: tuple[float, ...] = field(metadata={"formerly": "deviation"})
     graph: Graph | None = None  # None: a trained model that is not yet converted
     training: dict[str, Any] = field(
         default_factory=dict
@@ -91,9 +92,9 @@ class Specification:
             )
         if not self.alphabet or self.alphabet[0] != "":
             raise ValueError("the alphabet must begin with the blank ''")
-        if not len(self.mean) == len(self.deviation) == self.features.bins:
+        if not len(self.mean) == len(self.std) == self.features.bins:
             raise ValueError(
-                f"{len(self.mean)} means and {len(self.deviation)} deviations for {self.features.bins} bins"
+                f"{len(self.mean)} means and {len(self.std)} standard deviations for {self.features.bins} bins"
             )
 
     @property
@@ -102,6 +103,10 @@ class Specification:
         if self.graph is None:
             raise ValueError(f"{self.name} is not converted: it has no steps yet")
         return self.graph.time_stride * self.features.hop / self.features.sample_rate
+
+    def front_end(self) -> Features:
+        """The features of this model, with nothing heard yet."""
+        return Features(self.features, self.mean, self.std)
 
     def require_streaming(self, path: str | os.PathLike[str]) -> None:
         """InputError (opened by `path`) for a bidirectional model, which says nothing before the end of a clip."""
@@ -113,7 +118,9 @@ class Specification:
 
     def to_json(self) -> str:
         """JSON text, readable and in a fixed order."""
-        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
+        names = {"std": "deviation"}
+        values = {names.get(name, name): value for name, value in dataclasses.asdict(self).items()}
+        return json.dumps(values, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> Specification:

@@ -51,12 +51,12 @@ def speech(gap: float = 2.0) -> np.ndarray:
     """The spoken clips in order, `gap` seconds of a quiet room after each. float32 at RATE."""
     from ds2edge.runtime.audio.reader import read_audio
 
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     pieces = []
     for path in SPOKEN.values():
         pieces += [
             read_audio(path, RATE),
-            3e-4 * random.standard_normal(int(gap * RATE)).astype(np.float32),
+            3e-4 * rng.standard_normal(int(gap * RATE)).astype(np.float32),
         ]
     return np.concatenate(pieces)
 
@@ -68,12 +68,12 @@ def int16(samples: np.ndarray) -> np.ndarray:
 
 def babble(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     """Something like speech: tones that come and go, and a little noise. float32 in -1..1."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     t = np.arange(int(seconds * rate)) / rate
     tone = sum(np.sin(2 * np.pi * f * t) for f in (180, 620, 1400, 2600)) * (
         np.sin(2 * np.pi * 3 * t) > 0
     )
-    return (0.1 * tone + 0.01 * random.standard_normal(len(t))).astype(np.float32)
+    return (0.1 * tone + 0.01 * rng.standard_normal(len(t))).astype(np.float32)
 
 
 def film(path: Path, codec: str, samples: np.ndarray, rate: int = RATE) -> None:
@@ -92,9 +92,9 @@ def film(path: Path, codec: str, samples: np.ndarray, rate: int = RATE) -> None:
 
 def jolt(model) -> None:
     """Moves every weight and every batch norm statistic: at their initial values a fold that is wrong goes unseen."""
-    random = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     for weight in model.weights:
-        value = random.standard_normal(weight.shape)
+        value = rng.standard_normal(weight.shape)
         weight.assign(weight + (0.3 * np.abs(value) if "variance" in weight.path else 0.1 * value))
 
 
@@ -103,7 +103,6 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     knew the ranges of int8 of."""
     import keras
 
-    from ds2edge.runtime.features import Features
     from ds2edge.runtime.specification import Specification
     from ds2edge.train.calibration import Observer
     from ds2edge.train.data.text import LETTERS
@@ -117,7 +116,7 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     # About the level of speech, so that the quantizer meets values of the usual size.
     specification = Specification("tiny", LETTERS, recipe.features, (-55.0,) * bins, (15.0,) * bins)
     # Talkative: what it says must depend on what it hears, or equal texts would mean nothing.
-    measure = Features(recipe.features, specification.mean, specification.deviation)
+    measure = specification.front_end()
 
     def inputs(samples):
         frames = measure(samples)[None]
@@ -162,6 +161,6 @@ def probability(model: LanguageModel, *words: str) -> float:
 
 def zipfian(seed: int, lines: int = 300) -> list[str]:
     """Text of 40 words, some frequent, that likes to go on alphabetically: enough to estimate discounts."""
-    random = np.random.default_rng(seed)
-    numbers = np.cumsum(np.minimum(random.zipf(1.6, (lines, 8)), 40), axis=1) % 40
+    rng = np.random.default_rng(seed)
+    numbers = np.cumsum(np.minimum(rng.zipf(1.6, (lines, 8)), 40), axis=1) % 40
     return [" ".join(f"w{n}" for n in line[: 1 + k % 8]) for k, line in enumerate(numbers)]

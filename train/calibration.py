@@ -15,7 +15,7 @@ from keras import ops
 
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.features import Features, Samples
+from ds2edge.runtime.features import Samples
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.augmentation.augment import augment_samples
 from ds2edge.train.data.manifest import Clip
@@ -80,7 +80,7 @@ def calibrate(
     sounds = [read_audio(clip.audio, rate) for clip in chosen]
     check_speech(chosen, sounds, rate)
     observer = Observer()
-    measure = Features(specification.features, specification.mean, specification.deviation)
+    measure = specification.front_end()
     batches = list(_batches(sounds, rate, augmentation))
     for batch in track(batches, f"observing {len(sounds)} clips", len(batches)):
         frames = np.stack(
@@ -155,9 +155,9 @@ def _batches(
     folders = {"noise_folder": augmentation.noise_folder, "room_folder": augmentation.room_folder}
     gone = {name: None for name, folder in folders.items() if folder and not Path(folder).is_dir()}
     augmentation = dataclasses.replace(augmentation, **gone)
-    random = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEED)
     heard = [
-        augment_samples(s, rate, augmentation, random) if i % 2 else s for i, s in enumerate(sounds)
+        augment_samples(s, rate, augmentation, rng) if i % 2 else s for i, s in enumerate(sounds)
     ]
     heard.sort(key=len)
     for first in range(0, len(heard), BATCH):
@@ -247,13 +247,13 @@ class _Seen:
     def __init__(self) -> None:
         self.low, self.high, self._samples = np.inf, -np.inf, [np.zeros(0, np.float32)]
 
-    def add(self, values: Values, random: np.random.Generator) -> None:
+    def add(self, values: Values, rng: np.random.Generator) -> None:
         self.low, self.high = (
             min(self.low, float(values.min())),
             max(self.high, float(values.max())),
         )
         self._samples.append(
-            values[random.integers(len(values), size=min(len(values), max(512, len(values) // 64)))]
+            values[rng.integers(len(values), size=min(len(values), max(512, len(values) // 64)))]
         )
 
     @property

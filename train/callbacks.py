@@ -75,7 +75,7 @@ class Evaluate(keras.callbacks.Callback):
         )
         result = score(self.references, self.hypotheses)
         if logs is not None:
-            wer, cer = self.group.of_leader([result.wer, result.cer])
+            wer, cer = self.group.broadcast_from_leader([result.wer, result.cer])
             logs.update(dev_wer=round(wer, 3), dev_cer=round(cer, 3))
 
 

@@ -85,7 +85,7 @@ class Group:
                 if isinstance(layer, SequenceNorm):
                     layer.synchronized = True
 
-    def of_leader(self, figures: list[float]) -> list[float]:
+    def broadcast_from_leader(self, figures: list[float]) -> list[float]:
         """The leading process's figures, on every process: their own may differ in the last bit, and so may a decision
         that all must take alike."""
         if self.processes == 1:
@@ -94,7 +94,7 @@ class Group:
 
         return [float(x) for x in multihost_utils.broadcast_one_to_all(np.array(figures))]
 
-    def agree(self, facts: Any, what: str) -> None:
+    def require_equal(self, facts: Any, what: str) -> None:
         """InputError if another process has other `facts`: it would draw other batches, and all would wait for ever."""
         if self.processes == 1:
             return
@@ -172,9 +172,9 @@ def _join_tensorflow(settings: TrainingSettings) -> Group:
     if workers > 1:
         raise InputError(f"TF_CONFIG names {workers} workers: {ONE_PROCESS}")
     group = Group(len(keras.distribution.list_devices()))
-    if group.devices > 1 and settings.accumulate > 1:
+    if group.devices > 1 and settings.gradient_accumulation > 1:
         raise InputError(
-            "Keras does not accumulate gradients under MirroredStrategy: set accumulate = 1 and a "
+            "Keras does not accumulate gradients under MirroredStrategy: set gradient_accumulation = 1 and a "
             "larger batch_size, CUDA_VISIBLE_DEVICES to one GPU, or KERAS_BACKEND=jax"
         )
     return group

@@ -151,41 +151,45 @@ class TrainingSettings:
 
     epochs: int = 30
     batch_size: int = 16  # clips
-    batch_seconds: float = (
-        0.0  # of padded audio, instead: long clips make small batches; 0: batch_size clips
-    )
-    accumulate: int = 1  # batches per update of the weights
+    # Seconds of padded audio in a batch: it then holds as many clips as fit. 0: batch_size clips.
+    batch_seconds: float = 0.0
+    # Batches whose gradients make one update of the weights.
+    gradient_accumulation: int = field(default=1, metadata={"formerly": "accumulate"})
     precision: str = "float32"  # of activations; bfloat16 or float16: mixed precision, for GPUs
-    sorted_first_epoch: bool = (
-        False  # SortaGrad (arXiv 1512.02595, section 3.3): from short to long
-    )
-    variants: int = (
-        0  # augmented versions of each clip, made once and cached; 0: a new one in every epoch
-    )
-    ema: float = (
-        0.0  # momentum of the averaged weights that are judged and kept; 0: the weights themselves
-    )
-    patience: int = 0  # epochs without a better dev WER after which training stops; 0: never
-    keep: int = 1  # best epochs whose checkpoints are kept
+    # SortaGrad (arXiv 1512.02595, section 3.3): the first epoch goes from short clips to long ones.
+    sorted_first_epoch: bool = False
+    # Augmented versions of each clip that are made once and cached. 0: a new one in every epoch.
+    cached_augmentations: int = field(default=0, metadata={"formerly": "variants"})
+    # Momentum of the averaged weights, which are then the ones to be judged and kept. 0: no averages.
+    ema: float = 0.0
+    patience: int = 0  # epochs without a better WER on dev after which training stops; 0: never
+    # Checkpoints to keep: those of the epochs with the best WER on dev.
+    keep_best: int = field(default=1, metadata={"formerly": "keep"})
     learning_rate: float = 1e-3  # the peak
-    warmup_share: float = 0.1  # of all steps, in which the rate rises to the peak
-    decay_share: float = 1.0  # of all steps, the last ones, in which the rate falls to 0; it stays at the peak before
+    warmup_share: float = 0.1  # of all steps: the first ones, in which the rate rises to the peak
+    decay_share: float = 1.0  # of all steps: the last ones, in which the rate falls to 0
     weight_decay: float = 1e-2
     clip_norm: float = 1.0  # of all gradients together
-    qat: bool = False  # train on as int8 rounds (arXiv 1712.05877), with the ranges that the float weights call for
+    # Quantization-aware training (arXiv 1712.05877): the forward pass rounds as int8 will.
+    qat: bool = False
     seed: int = 1
 
     def __post_init__(self) -> None:
         if (
-            min(self.epochs, self.batch_size, self.accumulate, self.keep) < 1
+            min(self.epochs, self.batch_size, self.gradient_accumulation, self.keep_best) < 1
             or self.learning_rate <= 0
         ):
             raise ValueError(
-                "epochs, batch_size, accumulate, keep and learning_rate must be above 0"
+                "epochs, batch_size, gradient_accumulation, keep_best and learning_rate "
+                "must be above 0"
             )
-        if min(self.batch_seconds, self.variants, self.patience) < 0 or not 0 <= self.ema < 1:
+        if (
+            min(self.batch_seconds, self.cached_augmentations, self.patience) < 0
+            or not 0 <= self.ema < 1
+        ):
             raise ValueError(
-                "batch_seconds, variants and patience must not be negative, ema at least 0 and below 1"
+                "batch_seconds, cached_augmentations and patience must not be negative, "
+                "ema at least 0 and below 1"
             )
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision '{self.precision}' is none of {', '.join(PRECISIONS)}")

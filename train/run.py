@@ -124,13 +124,13 @@ class Run:
         ranked = sorted(
             range(len(history)), key=lambda i: (history[i]["dev_wer"], history[i]["dev_cer"])
         )
-        kept = {self._epoch(i + 1) for i in ranked[: self.recipe.training.keep]}
+        kept = {self._epoch(i + 1) for i in ranked[: self.recipe.training.keep_best]}
         beside = self.folder / "saving.keras"
         model.save(beside)
         with zipfile.ZipFile(beside, "a") as archive:
             archive.writestr(HISTORY, json.dumps(history))
         copies = [self.best] if ranked[0] == len(history) - 1 else []
-        if self.recipe.training.keep > 1 and self._epoch(len(history)) in kept:
+        if self.recipe.training.keep_best > 1 and self._epoch(len(history)) in kept:
             copies.append(self._epoch(len(history)))
         for path in copies:
             copy = self.folder / "saving-best.keras"

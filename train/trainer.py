@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.features import Features
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.acceleration import keep_freed_memory, report_devices
 from ds2edge.train.calibration import calibrate
@@ -66,7 +65,7 @@ def train(
     begun = Run.open(folder) if resume else None
     clips = without_long([clip for path in manifests for clip in read_manifest(path)], max_seconds)
     group = join_group(recipe.training)
-    group.agree(
+    group.require_equal(
         (recipe, [(clip.audio.name, clip.text, clip.duration, clip.split) for clip in clips]),
         "recipe, or other manifests,",
     )
@@ -102,7 +101,7 @@ def _fit(
         log.info("%s: all %d epochs are done", run.folder, len(history))
         return
     compute_features(found, recipe, cache)
-    features = Features(recipe.features, run.specification.mean, run.specification.deviation)
+    features = run.specification.front_end()
     threads = min(8, os.cpu_count() or 1)
     batches = Batches(
         found.examples["train"],
@@ -167,7 +166,7 @@ def _begin(
             f"{init_from}: was trained on other features: give the recipe the same [features]"
         )
     symbols = _symbols(recipe, clips, parent)
-    group.agree(symbols.alphabet, "version of sentencepiece")
+    group.require_equal(symbols.alphabet, "version of sentencepiece")
     found = survey(clips, recipe, cache, symbols)
     hours = sum(example.clip.duration for example in found.examples["train"]) / 3600
     facts = {
@@ -187,7 +186,7 @@ def _begin(
         symbols.alphabet,
         recipe.features,
         statistics.mean,
-        statistics.deviation,
+        statistics.std,
         training=facts,
     )
     keras.utils.set_random_seed(recipe.training.seed)
@@ -244,7 +243,9 @@ def make_optimizer(recipe: Recipe, found: Survey) -> keras.optimizers.Optimizer:
         schedule,
         weight_decay=settings.weight_decay,
         global_clipnorm=settings.clip_norm,
-        gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
+        gradient_accumulation_steps=settings.gradient_accumulation
+        if settings.gradient_accumulation > 1
+        else None,
         use_ema=settings.ema > 0,
         ema_momentum=settings.ema or 0.99,
     )

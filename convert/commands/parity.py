@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ds2edge.runtime.errors import GateNotMet
+from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.train.data.manifest import SPLITS
 
 
@@ -67,4 +67,4 @@ def parity(
         rises = ", ".join(
             f"{failed.model.name} by {failed.wer_increase:.2f} points" for failed in result.failed
         )
-        raise GateNotMet(f"WER rose past --max-wer-increase {max_wer_increase:g}: {rises}")
+        raise QualityCheckFailed(f"WER rose past --max-wer-increase {max_wer_increase:g}: {rises}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ds2edge.runtime.audio.reader import AudioFile, Resampler
 from ds2edge.runtime.engine import find_interpreter
-from ds2edge.runtime.errors import GateNotMet
+from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import read_specification
 
@@ -18,13 +18,13 @@ from ds2edge.runtime.specification import read_specification
 def peak_memory(model: Path, clip: Path) -> float | None:
     """Megabytes that loading `model` and transcribing `clip` add to the peak of a process that has done all else.
 
-    None where the system does not say. GateNotMet if the process dies.
+    None where the system does not say. QualityCheckFailed if the process dies.
     """
     command = [sys.executable, "-m", "ds2edge.convert.parity.memory", str(model), str(clip)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise GateNotMet(f"{model}: it cannot be run in a process of its own ({reason})")
+        raise QualityCheckFailed(f"{model}: it cannot be run in a process of its own ({reason})")
     megabytes: float | None = json.loads(done.stdout)
     return megabytes
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.decoding.ctc import GreedyDecoder
-from ds2edge.runtime.errors import GateNotMet
+from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
 from ds2edge.runtime.recognizer import Stream
@@ -58,14 +58,14 @@ class StreamTracer:
         self.engine = self._network.interpreter
 
     def trace(self, samples: Samples) -> Trace:
-        """Runs a clip, float32 [n] with n > 0 at the model's rate. GateNotMet if what comes out is no number."""
+        """Runs a clip, float32 [n] with n > 0 at the model's rate. QualityCheckFailed if what comes out is no number."""
         network, decoder = _Recorder(self._network), _Decoder(self.specification)
         stream = Stream(network, decoder)
         stream.accept(samples, self.specification.features.sample_rate)
         text = stream.finish().text
         logits = np.concatenate(decoder.logits)
         if not np.isfinite(logits).all():
-            raise GateNotMet(
+            raise QualityCheckFailed(
                 f"{self.path}: it computes logits that are no numbers (NaN): convert it again"
             )
         stages = network.stages(self.graph.warmup + len(logits))

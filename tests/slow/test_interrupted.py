@@ -29,9 +29,9 @@ convolutions = [{ channels = 4, kernel = [5, 11], stride = [2, 4] }]
 [training]
 epochs = 5
 batch_size = 8
-variants = 2
+cached_augmentations = 2
 ema = 0.9
-keep = 2
+keep_best = 2
 """
 
 

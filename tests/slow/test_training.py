@@ -129,12 +129,12 @@ def test_settings_of_the_loop_are_all_at_once_of_use(manifest, tiny_recipe, tmp_
         epochs=6,
         learning_rate=1e-2,
         precision="bfloat16",
-        accumulate=2,
+        gradient_accumulation=2,
         ema=0.5,
         sorted_first_epoch=True,
         batch_seconds=12.0,
-        variants=2,
-        keep=3,
+        cached_augmentations=2,
+        keep_best=3,
     )
     recipe = dataclasses.replace(tiny_recipe, training=training)
     run = train(recipe, [manifest], tmp_path / "run", cache=tmp_path / "cache")

@@ -75,33 +75,33 @@ def folder(tmp_path):
 # What the chain was before it knew rooms and telephones. The figures in docs/results.md were measured with it.
 
 
-def augment_before(samples, rate, settings, random):
-    speed = random.uniform(*settings.speed)
+def augment_before(samples, rate, settings, rng):
+    speed = rng.uniform(*settings.speed)
     samples = np.asarray(soxr.resample(samples, rate * speed, rate, quality="LQ"), np.float32)
-    samples = np.pad(samples, (int(random.uniform(*settings.leading_silence) * rate), 0))
-    if random.random() < settings.noise_probability:
+    samples = np.pad(samples, (int(rng.uniform(*settings.leading_silence) * rate), 0))
+    if rng.random() < settings.noise_probability:
         size = len(samples)
-        shape = np.maximum(np.fft.rfftfreq(size, 1 / rate), 20.0) ** (-random.uniform(0, 2) / 2)
-        noise = np.fft.irfft(np.fft.rfft(random.standard_normal(size)) * shape, size).astype(
+        shape = np.maximum(np.fft.rfftfreq(size, 1 / rate), 20.0) ** (-rng.uniform(0, 2) / 2)
+        noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(size)) * shape, size).astype(
             np.float32
         )
         power = float(np.mean(samples**2)) / max(float(np.mean(noise**2)), 1e-12)
-        snr = random.uniform(*settings.noise_snr_db)
+        snr = rng.uniform(*settings.noise_snr_db)
         samples = samples + noise * np.float32(np.sqrt(power * 10 ** (-snr / 10)))
-    gain = 10 ** (random.uniform(*settings.gain_db) / 20)
+    gain = 10 ** (rng.uniform(*settings.gain_db) / 20)
     return np.clip(samples * np.float32(gain), -1.0, 1.0)
 
 
-def mask_before(frames, settings, random):
+def mask_before(frames, settings, rng):
     frames = frames.copy()
     length, bins = frames.shape
     for _ in range(settings.frequency_masks):
-        width = random.integers(min(settings.frequency_mask_bins, bins) + 1)
-        first = random.integers(bins - width + 1)
+        width = rng.integers(min(settings.frequency_mask_bins, bins) + 1)
+        first = rng.integers(bins - width + 1)
         frames[:, first : first + width] = 0
     for _ in range(settings.time_masks):
-        width = random.integers(int(length * settings.time_mask_share) + 1)
-        first = random.integers(length - width + 1)
+        width = rng.integers(int(length * settings.time_mask_share) + 1)
+        first = rng.integers(length - width + 1)
         frames[first : first + width] = 0
     return frames
 
@@ -130,9 +130,9 @@ def test_all_off_leaves_every_bit(size, seed):
     clip = seeded(seed).uniform(-1, 1, size).astype(np.float32)
     np.testing.assert_array_equal(augment_samples(clip, RATE, OFF, seeded(seed)), clip)
     frames = seeded(seed).standard_normal((size // 100, 20)).astype(np.float32)
-    random = seeded(seed)
-    np.testing.assert_array_equal(mask_frames(frames, OFF, random), frames)
-    assert random.bit_generator.state == seeded(seed).bit_generator.state
+    rng = seeded(seed)
+    np.testing.assert_array_equal(mask_frames(frames, OFF, rng), frames)
+    assert rng.bit_generator.state == seeded(seed).bit_generator.state
 
 
 @pytest.mark.parametrize("name", ALONE)
@@ -157,17 +157,17 @@ def test_the_same_seed_makes_the_same_clip_from_folders(folder, spoken):
 @pytest.mark.parametrize("name", [name for name in ALONE if name != "silence"])
 def test_each_happens_as_often_as_its_probability_says(name):
     settings = dataclasses.replace(OFF, **{f"{name}_probability": 0.3})
-    clip, random = babble(0.05), seeded()
+    clip, rng = babble(0.05), seeded()
     changed = sum(
-        not np.array_equal(augment_samples(clip, RATE, settings, random), clip) for _ in range(300)
+        not np.array_equal(augment_samples(clip, RATE, settings, rng), clip) for _ in range(300)
     )
     assert 60 <= changed <= 120
 
 
 def test_masks_happen_as_often_as_their_probability_says():
-    frames, random = np.ones((100, 80), np.float32), seeded()
+    frames, rng = np.ones((100, 80), np.float32), seeded()
     settings = Augmentation(mask_probability=0.3, frequency_masks=9, time_masks=9)
-    assert 60 <= sum(not mask_frames(frames, settings, random).all() for _ in range(300)) <= 120
+    assert 60 <= sum(not mask_frames(frames, settings, rng).all() for _ in range(300)) <= 120
 
 
 @examples(deadline=None)  # the first one imports, or reads a file
@@ -419,9 +419,9 @@ class WidestSideBySide:
 )
 def test_adaptive_time_masks_grow_with_the_clip_in_number_and_size(length, masks, width):
     settings = Augmentation(frequency_masks=0, time_masks_per_frame=0.04, time_mask_share=0.04)
-    random = WidestSideBySide()
-    masked = mask_frames(np.ones((length, 9), np.float32), settings, random)
-    assert random.widths[::2] == [width] * masks
+    rng = WidestSideBySide()
+    masked = mask_frames(np.ones((length, 9), np.float32), settings, rng)
+    assert rng.widths[::2] == [width] * masks
     assert int((masked.sum(1) == 0).sum()) == masks * width
 
 

@@ -102,9 +102,9 @@ def test_a_wide_beam_knows_all_texts_and_finds_the_best(search, alphabet, seed, 
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_any_chunking_gives_the_same_words(search, alphabet, seed, cuts):
     """30 s, with pauses: long enough for words to settle. Asking for words on the way changes nothing either."""
-    random = np.random.default_rng(seed)
-    logits = random.standard_normal((300, len(alphabet))).astype(np.float32)
-    logits[:, 0] += 2 * np.repeat(random.integers(0, 6, 20), 15)
+    rng = np.random.default_rng(seed)
+    logits = rng.standard_normal((300, len(alphabet))).astype(np.float32)
+    logits[:, 0] += 2 * np.repeat(rng.integers(0, 6, 20), 15)
     whole, parts = (
         BeamDecoder(alphabet, 0.1, Fusion(**SEARCHES[search]), beam=4) for _ in range(2)
     )
@@ -339,11 +339,11 @@ def test_an_open_word_counts_as_the_best_that_it_may_become():
 def test_memory_is_bounded_and_settled_words_stay(monkeypatch):
     """Two texts that stay equally probable for ever would else be kept back to their difference."""
     monkeypatch.setattr(beam, "SETTLED", 1.0)
-    random = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     decoder = BeamDecoder(ALPHABET, 0.1, beam=8)
     deepest = longest = 0
     for _ in range(60):
-        piece = random.standard_normal((10, len(ALPHABET))).astype(np.float32)
+        piece = rng.standard_normal((10, len(ALPHABET))).astype(np.float32)
         piece[::3, 1] += 4
         before = decoder._words.copy()
         decoder.accept(piece)

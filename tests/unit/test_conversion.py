@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ds2edge.convert import conversion
 from ds2edge.convert.conversion import convert
 from ds2edge.convert.inspection import Inspection, inspect_model
-from ds2edge.runtime.errors import GateNotMet
+from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.network import Network
 
 
@@ -66,7 +66,7 @@ def test_a_float_model_is_not_taken_for_int8(tiny_model):
     inspection = inspect_model(tiny_model)
     assert inspection.float_tensors > 50
     assert "FULLY_CONNECTED" in inspection.float_operations
-    with pytest.raises(GateNotMet, match="not fully int8"):
+    with pytest.raises(QualityCheckFailed, match="not fully int8"):
         inspection.require_int8()
 
 
@@ -97,7 +97,9 @@ def test_other_modes_run_and_stay_close_to_float(tiny_run, tiny_model, tmp_path,
 
 def test_a_converter_that_crashes_is_a_message_and_no_file(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(conversion, "_build", crash)
-    with pytest.raises(GateNotMet, match="the converter crashed in mode int8; nothing was written"):
+    with pytest.raises(
+        QualityCheckFailed, match="the converter crashed in mode int8; nothing was written"
+    ):
         convert(tiny_run.folder, "int8", [], tmp_path / "m.tflite", chunk_steps=4)
     assert not list(tmp_path.iterdir())
 
@@ -106,6 +108,6 @@ def test_a_failing_conversion_keeps_the_file_that_was_there(tiny_run, tmp_path, 
     path = tmp_path / "m.tflite"
     path.write_bytes(b"the old model")
     monkeypatch.setattr(conversion, "_build", crash)
-    with pytest.raises(GateNotMet):
+    with pytest.raises(QualityCheckFailed):
         convert(tiny_run.folder, "int8", [], path, chunk_steps=4)
     assert path.read_bytes() == b"the old model"

@@ -25,9 +25,9 @@ from ds2edge.train.model.convolution import convolve, convolve_in_lanes
     ],
 )
 def test_both_forms_give_the_same(shape, kernel, stride, padding):
-    random = np.random.default_rng(0)
-    x = random.standard_normal((1, *shape, kernel[2])).astype(np.float32)
-    weights = random.standard_normal(kernel).astype(np.float32)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, *shape, kernel[2])).astype(np.float32)
+    weights = rng.standard_normal(kernel).astype(np.float32)
     plain = ops.convert_to_numpy(convolve(x, weights, stride, padding))
     found = ops.convert_to_numpy(
         convolve_in_lanes(ops.convert_to_tensor(x), weights, stride, padding)

@@ -33,7 +33,7 @@ def make_batches(tmp_path_factory, tiny_recipe):
     recipe = dataclasses.replace(tiny_recipe, training=TrainingSettings(batch_size=3))
     cache = FeatureCache(None, recipe)
     found = survey(clips, recipe, cache)
-    features = Features(recipe.features, found.mean, found.deviation)
+    features = Features(recipe.features, found.mean, found.std)
 
     def make(group: Group) -> Batches:
         return Batches(found.examples["train"], recipe, features, cache, augment=True, group=group)

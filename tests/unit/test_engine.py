@@ -21,12 +21,12 @@ needs_sharing = pytest.mark.skipif(
 
 def outputs(path, share_weights):
     """Of the step graph for random inputs."""
-    loaded, random = load_engine(path, 1, share_weights), np.random.default_rng(0)
+    loaded, rng = load_engine(path, 1, share_weights), np.random.default_rng(0)
     shapes = loaded.inputs["step"]
     return loaded.run(
         "step",
         {
-            name: random.standard_normal(shape).astype(np.float32)
+            name: rng.standard_normal(shape).astype(np.float32)
             for name, shape in sorted(shapes.items())
         },
     )
@@ -85,10 +85,9 @@ def test_nothing_is_said_of_sharing_where_it_cannot_be_tried(tiny_int8, monkeypa
 def test_outputs_are_the_callers_own(tiny_int8):
     """The engine writes into buffers of its own at every run: what it has given away must not change."""
     network = Network(tiny_int8)
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     frames = [
-        random.standard_normal((network.graph.chunk_frames, 161)).astype(np.float32)
-        for _ in range(2)
+        rng.standard_normal((network.graph.chunk_frames, 161)).astype(np.float32) for _ in range(2)
     ]
     first, states = network.step(frames[0], network.initial_states())
     kept = first.copy(), {name: state.copy() for name, state in states.items()}

@@ -201,8 +201,8 @@ def test_alignment_goes_word_by_word():
 
 
 def test_the_interval_of_a_large_corpus_is_drawn_in_parts_and_is_the_same(monkeypatch):
-    random = np.random.default_rng(0)
-    errors, words = random.integers(0, 3, 300), random.integers(3, 9, 300)
+    rng = np.random.default_rng(0)
+    errors, words = rng.integers(0, 3, 300), rng.integers(3, 9, 300)
     drawn = np.random.default_rng(0).integers(300, size=(2000, 300))
     expected = np.percentile(100 * errors[drawn].sum(1) / words[drawn].sum(1), [2.5, 97.5])
     for size in (10**6, 1000, 10):

@@ -22,8 +22,8 @@ SETTINGS = [
 @given(cuts=st.lists(st.integers(0, 6000), max_size=12), length=st.integers(0, 6000))
 def test_any_chunking_gives_the_frames_of_the_whole(settings, cuts, length):
     samples = babble(0.4)[:length]
-    mean, deviation = np.linspace(-60, -40, settings.bins), np.linspace(8, 20, settings.bins)
-    features = Features(settings, mean, deviation)
+    mean, std = np.linspace(-60, -40, settings.bins), np.linspace(8, 20, settings.bins)
+    features = Features(settings, mean, std)
     pieces = np.split(samples, sorted(min(cut, length) for cut in cuts))
     streamed = np.concatenate([features.accept(piece) for piece in pieces])
     np.testing.assert_array_equal(streamed, features(samples))

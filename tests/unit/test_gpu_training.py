@@ -49,12 +49,12 @@ def test_speech_is_what_the_kit_reads_and_a_cut_at_speed_1_is_exact(recorded):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU for the Triton kernels")
 def test_kernels_compute_what_their_plain_twins_do():
-    random, gain = np.random.default_rng(1), np.ones((1, 2), np.float32)
-    pcm = torch.from_numpy(random.integers(-20000, 20000, 9000).astype(np.int16))
+    rng, gain = np.random.default_rng(1), np.ones((1, 2), np.float32)
+    pcm = torch.from_numpy(rng.integers(-20000, 20000, 9000).astype(np.int16))
     placed = tensors([[100, 3000]], [[2500, 4000]], [[0, 4000]], [[1.1, 0.9]], gain)
     fast = kernels.cut(pcm.cuda(), *(x.cuda() for x in placed), 8000).cpu()
     torch.testing.assert_close(fast, kernels.cut(pcm, *placed, 8000), rtol=0, atol=1e-5)
-    loudness = torch.from_numpy(random.normal(-70, 20, (3, 200, 1)).astype(np.float32))
+    loudness = torch.from_numpy(rng.normal(-70, 20, (3, 200, 1)).astype(np.float32))
     fast = kernels.follow(loudness.cuda(), 0.2, 0.003, -90.0).cpu()
     torch.testing.assert_close(fast, kernels.follow(loudness, 0.2, 0.003, -90.0))
 
@@ -73,8 +73,8 @@ def test_at_another_speed_a_tone_is_another_tone():
 def test_the_front_end_is_the_kits(rise, bands):
     bounds = {"floor_db": -60.0, "ceiling_db": 40.0} if rise else {}
     settings = FeatureSettings(mel_bands=bands, level_rise=rise, **bounds)
-    random = np.random.default_rng(1)
-    samples = (random.standard_normal((2, 8000)) * [[0.1], [0.001]]).astype(np.float32)
+    rng = np.random.default_rng(1)
+    samples = (rng.standard_normal((2, 8000)) * [[0.1], [0.001]]).astype(np.float32)
     samples[:, :1600] = 0  # digital silence before the sound
     samples[0, 4000:] /= 30
     front = sound.FrontEnd(settings, torch.device("cpu"))

@@ -60,7 +60,7 @@ def test_discounts_are_those_of_chen_and_goodman():
 @given(seed=st.integers(0, 1000), order=st.integers(1, 4), prune=st.integers(0, 2))
 def test_probabilities_sum_to_one_after_any_history(seed, order, prune):
     model = estimate(zipfian(seed), order, prune)
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     histories = [
         (),
         (START,),
@@ -69,7 +69,7 @@ def test_probabilities_sum_to_one_after_any_history(seed, order, prune):
         (START, model.id("w1"), model.id("w3")),
     ]
     histories += [
-        tuple(random.integers(len(SPECIAL), len(model.vocabulary), 3).tolist()) for _ in range(20)
+        tuple(rng.integers(len(SPECIAL), len(model.vocabulary), 3).tolist()) for _ in range(20)
     ]
     for history in histories:
         predicted = [
@@ -139,10 +139,10 @@ def file(tmp_path):
 def test_the_file_gives_the_model_back(file):
     model, loaded = estimate(zipfian(0)), LanguageModel.load(file)
     assert (loaded.vocabulary, loaded.sizes, loaded.order) == (model.vocabulary, model.sizes, 3)
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for history in [
         (START,),
-        *map(tuple, random.integers(END, len(model.vocabulary), (200, 2)).tolist()),
+        *map(tuple, rng.integers(END, len(model.vocabulary), (200, 2)).tolist()),
     ]:
         for word in (UNKNOWN, END, 7):
             expected = model.log_probability(history, word)

@@ -16,8 +16,8 @@ from ds2edge.train.language_model.ngrams import estimate, perplexity
 
 
 def histories(model: LanguageModel, seed: int) -> list[tuple[int, ...]]:
-    random = np.random.default_rng(seed)
-    drawn = random.integers(len(SPECIAL), len(model.vocabulary), (20, 3)).tolist()
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(SPECIAL), len(model.vocabulary), (20, 3)).tolist()
     return [(), (START,), (UNKNOWN,), (START, UNKNOWN), *map(tuple, drawn)]
 
 

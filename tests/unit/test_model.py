@@ -99,8 +99,8 @@ def test_nothing_is_heard_before_it_is_said(cell, ahead):
 
 def test_the_loss_takes_the_true_lengths():
     model = build("gru", "no lookahead")
-    random = np.random.default_rng(2)
-    features = random.standard_normal((1, 20, BINS)).astype(np.float32)
+    rng = np.random.default_rng(2)
+    features = rng.standard_normal((1, 20, BINS)).astype(np.float32)
     targets = {"labels": np.array([[2, 3, 0]], np.int32), "label_lengths": np.array([2], np.int32)}
     inputs = {"features": features, "lengths": np.array([20], np.int32)}
     padded = {"features": np.pad(features, ((0, 0), (0, 30), (0, 0))), "lengths": inputs["lengths"]}
@@ -128,13 +128,13 @@ def bidirectional(request):
 
 
 def test_a_bidirectional_model_hears_the_future_and_no_padding(bidirectional):
-    random = np.random.default_rng(1)
-    features = random.standard_normal((1, 40, BINS)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    features = rng.standard_normal((1, 40, BINS)).astype(np.float32)
     later = features.copy()
-    later[:, 30:] = random.standard_normal((1, 10, BINS))
+    later[:, 30:] = rng.standard_normal((1, 10, BINS))
     expected = whole(bidirectional, features)
     assert np.abs(whole(bidirectional, later) - expected)[:, 13].max() > 1e-3  # frames 26 and 27
-    padded = np.concatenate([features, random.standard_normal((1, 24, BINS)).astype(np.float32)], 1)
+    padded = np.concatenate([features, rng.standard_normal((1, 24, BINS)).astype(np.float32)], 1)
     both = {
         "features": np.concatenate([padded, padded[:, ::-1]]),
         "lengths": np.array([40, 64], np.int32),
@@ -181,10 +181,10 @@ def test_what_belongs_to_the_quasi_recurrent_cell_is_refused_for_others():
 
 
 def test_the_scan_and_its_gradient_are_those_of_the_loop():
-    random = np.random.default_rng(3)
-    forget = tf.Variable(random.uniform(0, 1, (2, 9, 3)).astype(np.float32))
-    taken = tf.Variable(random.standard_normal((2, 9, 3)).astype(np.float32))
-    weights = random.standard_normal((2, 9, 3)).astype(np.float32)
+    rng = np.random.default_rng(3)
+    forget = tf.Variable(rng.uniform(0, 1, (2, 9, 3)).astype(np.float32))
+    taken = tf.Variable(rng.standard_normal((2, 9, 3)).astype(np.float32))
+    weights = rng.standard_normal((2, 9, 3)).astype(np.float32)
     with tf.GradientTape(persistent=True) as tape:
         states = scan(tf.identity(forget), tf.identity(taken))
         state, rows = tf.zeros((2, 3)), []

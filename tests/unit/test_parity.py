@@ -20,7 +20,7 @@ from ds2edge.convert.parity.report import html, markdown, to_json, write_report
 from ds2edge.convert.parity.trace import Stage, StreamTracer
 from ds2edge.convert.parity.word_changes import ChangedClip, WordPair, compare_texts
 from ds2edge.runtime.audio.reader import read_audio
-from ds2edge.runtime.errors import GateNotMet, InputError
+from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import attach_specification
@@ -239,7 +239,7 @@ def test_logits_that_are_no_numbers_end_the_comparison(tiny_model, clips, monkey
         ),
     )
     with pytest.raises(
-        GateNotMet, match=r"tiny.tflite: it computes logits that are no numbers \(NaN\)"
+        QualityCheckFailed, match=r"tiny.tflite: it computes logits that are no numbers \(NaN\)"
     ):
         measure(tiny_model, [tiny_model], clips, 0)
 
@@ -273,7 +273,8 @@ def test_memory_is_that_of_the_model(clips, tiny_model, tmp_path):
 
 def test_a_model_that_cannot_run_alone_is_a_message(tmp_path):
     with pytest.raises(
-        GateNotMet, match=r"no.tflite: it cannot be run in a process of its own \(.*no such model"
+        QualityCheckFailed,
+        match=r"no.tflite: it cannot be run in a process of its own \(.*no such model",
     ):
         peak_memory(tmp_path / "no.tflite", SPEECH)
 

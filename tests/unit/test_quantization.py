@@ -155,7 +155,6 @@ def test_clips_are_drawn_from_the_first_split_that_has_any(tmp_path):
 def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, tmp_path):
     """The rounded model in Keras says what the int8 file says, chunk after chunk."""
     from ds2edge.convert.conversion import convert
-    from ds2edge.runtime.features import Features
     from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
     from ds2edge.train.run import Run
 
@@ -164,7 +163,7 @@ def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, 
     model = DeepSpeech2(
         tiny_run.recipe.model, specification.features.bins, len(specification.alphabet)
     )
-    measure = Features(specification.features, specification.mean, specification.deviation)
+    measure = specification.front_end()
     frames = pad_and_measure(babble(6.0), measure, padding_of(model.settings))[None]
     observer = Observer()
     model.quantized(

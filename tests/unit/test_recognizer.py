@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from support import RATE, babble
 
 from ds2edge.runtime import InputError, Recognizer
-from ds2edge.runtime.features import Features
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.recognizer import Stream
 from ds2edge.runtime.specification import silence_after
@@ -44,9 +43,7 @@ def test_the_stream_gives_the_logits_of_the_keras_model_on_the_whole_clip(recogn
     stride, lookahead = model.settings.time_stride, model.settings.lookahead
     warmup = model.settings.warmup * stride * specification.features.hop
     silence = silence_after(len(samples), specification.features, stride, lookahead)
-    frames = Features(specification.features, specification.mean, specification.deviation)(
-        np.pad(samples, (warmup, silence))
-    )
+    frames = specification.front_end()(np.pad(samples, (warmup, silence)))
     expected = np.asarray(
         model({"features": frames[None], "lengths": np.array([len(frames)], np.int32)})
     )[0]

@@ -16,14 +16,14 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.05)])
 def test_outputs_and_gradients_are_those_of_keras(policy, tolerance):
     """In a graph that is traced once for all lengths, as `fit` traces it."""
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     ours, theirs = (
         layer(6, return_sequences=True, dtype=policy) for layer in (GRU, keras.layers.GRU)
     )
     for layer in (ours, theirs):
         layer.build((None, None, 5))
     for mine, other in zip(ours.weights, theirs.weights, strict=True):
-        mine.assign(random.standard_normal(mine.shape))
+        mine.assign(rng.standard_normal(mine.shape))
         other.assign(mine)
 
     def traced(layer):
@@ -46,7 +46,7 @@ def test_outputs_and_gradients_are_those_of_keras(policy, tolerance):
 
     runs = traced(ours), traced(theirs)
     for batch, steps in ((3, 9), (2, 1)):
-        x, weights = (random.standard_normal((batch, steps, n)).astype(np.float32) for n in (5, 6))
+        x, weights = (rng.standard_normal((batch, steps, n)).astype(np.float32) for n in (5, 6))
         for mine, other in zip(*(run(x, weights) for run in runs), strict=True):
             mine, other = (np.asarray(tf.cast(tensor, "float32")) for tensor in (mine, other))
             assert mine.shape == other.shape

@@ -1,6 +1,7 @@
 """The specification inside a model file, and the strictness of records."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -19,7 +20,7 @@ SPECIFICATION = Specification(
     alphabet=("", " ", "a", "\u00e9"),
     features=FeatureSettings(mel_bands=3),
     mean=(-50.0, -51.5, -52.0),
-    deviation=(10.0, 11.0, 12.0),
+    std=(10.0, 11.0, 12.0),
     graph=Graph("int8", 16, 2, 8, 5, (State("conv0", (1, 3, 161, 1)), State("gru0_h", (1, 8)))),
     training={"training_hours": 1.5},
 )
@@ -34,6 +35,12 @@ def test_json_and_back():
     assert Specification.from_json(both_ways.to_json(), "x") == both_ways
     bare = dataclasses.replace(SPECIFICATION, graph=None)
     assert Specification.from_json(bare.to_json(), "x") == bare
+
+
+def test_files_name_the_standard_deviation_as_they_always_have():
+    written = json.loads(SPECIFICATION.to_json())
+    assert written["deviation"] == [10.0, 11.0, 12.0]
+    assert "std" not in written
 
 
 def test_appended_to_a_file_the_front_stays_as_it_was(tmp_path):

@@ -53,7 +53,7 @@ def test_the_survey_measures_the_training_split(clips, tiny_recipe):
         [features(soundfile.read(c.audio, dtype="float32")[0]) for c in clips[:10]]
     )
     np.testing.assert_allclose(found.mean, levels.mean(0), atol=0.01)
-    np.testing.assert_allclose(found.deviation, np.maximum(levels.std(0), 8), atol=0.01)
+    np.testing.assert_allclose(found.std, np.maximum(levels.std(0), 8), atol=0.01)
 
 
 def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, caplog, tmp_path):
@@ -174,7 +174,7 @@ def make_batches(clips, recipe, **options):
     return Batches(
         found.examples["train"],
         recipe,
-        Features(recipe.features, found.mean, found.deviation),
+        Features(recipe.features, found.mean, found.std),
         cache,
         **options,
     )
@@ -246,7 +246,7 @@ def test_an_epoch_is_drawn_from_its_number_and_the_seed(clips, tiny_recipe):
         assert straight.texts(i) == resumed.texts(i)
     assert any(
         a.shape != b[0]["features"].shape or (a != b[0]["features"]).any()
-        for a, b in zip(first, straight)
+        for a, b in zip(first, straight, strict=False)
     )
 
 

@@ -19,7 +19,7 @@ from ds2edge.convert.parity.measure import measure
 from ds2edge.convert.parity.report import markdown
 from ds2edge.convert.parity.trace import StreamTracer
 from ds2edge.devices import bench, deploy
-from ds2edge.runtime import Features, InputError, Listener, Recognizer
+from ds2edge.runtime import InputError, Listener, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.listen import listen
 from ds2edge.runtime.decoding.ctc import GreedyDecoder
@@ -105,7 +105,7 @@ def tiny(recipe, cell, direction, folders, ranges_of=None):
 def keras_logits(run, samples):
     """Of the whole clip: as trained, and rounded to the ranges that the run knows."""
     model, specification = run.best_model(), run.specification
-    features = Features(specification.features, specification.mean, specification.deviation)
+    features = specification.front_end()
     frames = pad_and_measure(samples, features, padding_of(model.settings))[None]
     inputs = {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
     rounded = np.asarray(model.predict_on_batch(inputs))[0]

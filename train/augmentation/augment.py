@@ -18,55 +18,55 @@ MOST_TIME_MASKS = 20  # where their number grows with the clip (arXiv 1912.05533
 
 
 def augment_samples(
-    samples: Samples, rate: int, settings: Augmentation, random: np.random.Generator
+    samples: Samples, rate: int, settings: Augmentation, rng: np.random.Generator
 ) -> Samples:
     """A clip, float32 [n] at `rate` Hz, as it might have sounded -> float32 [m] in -1..1.
 
     InputError if a folder of noise or rooms holds no sound file, or one that cannot be read.
     """
-    if _happens(settings.speed_probability, random):
-        speed = random.uniform(*settings.speed)
+    if _happens(settings.speed_probability, rng):
+        speed = rng.uniform(*settings.speed)
         # LQ: 16-bit quality; its errors are below the -80 dB at which the features end.
         samples = np.asarray(soxr.resample(samples, rate * speed, rate, quality="LQ"), np.float32)
-    samples = np.pad(samples, (int(random.uniform(*settings.leading_silence) * rate), 0))
+    samples = np.pad(samples, (int(rng.uniform(*settings.leading_silence) * rate), 0))
     if len(samples) == 0:
         return samples
-    if _happens(settings.room_probability, random):
+    if _happens(settings.room_probability, rng):
         samples = reverberate(
-            samples, draw_response(rate, settings.room_folder, settings.room_rt60, random)
+            samples, draw_response(rate, settings.room_folder, settings.room_rt60, rng)
         )
-    if random.random() < settings.noise_probability:
-        noise = draw_noise(len(samples), rate, settings.noise_folder, random)
-        samples = add_noise(samples, noise, random.uniform(*settings.noise_snr_db))
-    if _happens(settings.codec_probability, random):
-        samples = telephone(samples, rate, CODECS[random.integers(len(CODECS))])
-    if _happens(settings.gain_probability, random):
-        samples = samples * np.float32(10 ** (random.uniform(*settings.gain_db) / 20))
+    if rng.random() < settings.noise_probability:
+        noise = draw_noise(len(samples), rate, settings.noise_folder, rng)
+        samples = add_noise(samples, noise, rng.uniform(*settings.noise_snr_db))
+    if _happens(settings.codec_probability, rng):
+        samples = telephone(samples, rate, CODECS[rng.integers(len(CODECS))])
+    if _happens(settings.gain_probability, rng):
+        samples = samples * np.float32(10 ** (rng.uniform(*settings.gain_db) / 20))
     return np.clip(samples, -1.0, 1.0)
 
 
-def _happens(probability: float, random: np.random.Generator) -> bool:
+def _happens(probability: float, rng: np.random.Generator) -> bool:
     # What is certain draws nothing: a recipe hears what it heard before there was anything else to switch on.
-    return probability > 0 and (probability >= 1 or random.random() < probability)
+    return probability > 0 and (probability >= 1 or rng.random() < probability)
 
 
-def mask_frames(frames: Frames, settings: Augmentation, random: np.random.Generator) -> Frames:
+def mask_frames(frames: Frames, settings: Augmentation, rng: np.random.Generator) -> Frames:
     """SpecAugment: bands of bins and stretches of time set to 0, the mean of normalised features. [frames, bins].
 
     Park et al. 2019 (arXiv 1904.08779, section 2), without time warping, which they found to help least. Where
     `time_masks_per_frame` is set, the time masks are adaptive in number as well as in size (arXiv 1912.05533).
     """
-    if not _happens(settings.mask_probability, random):
+    if not _happens(settings.mask_probability, rng):
         return frames
     frames = frames.copy()
     length, bins = frames.shape
     for _ in range(settings.frequency_masks):
-        width = random.integers(min(settings.frequency_mask_bins, bins) + 1)
-        first = random.integers(bins - width + 1)
+        width = rng.integers(min(settings.frequency_mask_bins, bins) + 1)
+        first = rng.integers(bins - width + 1)
         frames[:, first : first + width] = 0
     for _ in range(_time_masks(length, settings)):
-        width = random.integers(int(length * settings.time_mask_share) + 1)
-        first = random.integers(length - width + 1)
+        width = rng.integers(int(length * settings.time_mask_share) + 1)
+        first = rng.integers(length - width + 1)
         frames[first : first + width] = 0
     return frames
 

@@ -13,7 +13,7 @@ ROOMS = 100  # different simulated ones: a process computes each once, in some 3
 
 
 def draw_response(
-    rate: int, folder: str | None, rt60: tuple[float, float], random: np.random.Generator
+    rate: int, folder: str | None, rt60: tuple[float, float], rng: np.random.Generator
 ) -> Samples:
     """Impulse response, float32 [n] at `rate` Hz: a file of the folder or, without one, a simulated room's.
 
@@ -21,9 +21,9 @@ def draw_response(
     sound file, or one that cannot be read.
     """
     if folder is None:
-        return simulated_response(int(random.integers(ROOMS)), rt60, rate)
+        return simulated_response(int(rng.integers(ROOMS)), rt60, rate)
     files = sound_files(folder)
-    return read_piece(files[random.integers(len(files))], 0, rate)
+    return read_piece(files[rng.integers(len(files))], 0, rate)
 
 
 @lru_cache(maxsize=ROOMS)
@@ -36,16 +36,14 @@ def simulated_response(number: int, rt60: tuple[float, float], rate: int) -> Sam
 
     # With several threads the last bits of a response would depend on how many the machine has.
     pyroomacoustics.constants.set("num_threads", 1)
-    random = np.random.default_rng(number)
-    size = random.uniform(
-        (2.5, 2.5, 2.3), (7.0, 5.0, 3.2)
-    )  # metres, from a closet to a living room
-    absorption, order = pyroomacoustics.inverse_sabine(random.uniform(*rt60), size)
+    rng = np.random.default_rng(number)
+    size = rng.uniform((2.5, 2.5, 2.3), (7.0, 5.0, 3.2))  # metres, from a closet to a living room
+    absorption, order = pyroomacoustics.inverse_sabine(rng.uniform(*rt60), size)
     # Two thirds of the order hold every reflection down to -40 dB, for a third of the time.
     room = pyroomacoustics.ShoeBox(
         size, fs=rate, materials=pyroomacoustics.Material(absorption), max_order=-(-2 * order // 3)
     )
-    talker, microphone = random.uniform(0.3, size - 0.3, (2, 3))
+    talker, microphone = rng.uniform(0.3, size - 0.3, (2, 3))
     room.add_source(talker)
     room.add_microphone(microphone)
     room.compute_rir()

@@ -199,7 +199,7 @@ def check(manifests: tuple[Path, ...], picture: Path | None, every: bool) -> Non
 
     Exit code 1 if a clip cannot be used: unreadable, cut short, without a letter, or the same audio in two splits.
     """
-    from ds2edge.runtime.errors import GateNotMet
+    from ds2edge.runtime.errors import QualityCheckFailed
     from ds2edge.train.data.check import check as run_check
     from ds2edge.train.data.check_report import lines, plot
 
@@ -209,7 +209,7 @@ def check(manifests: tuple[Path, ...], picture: Path | None, every: bool) -> Non
     if picture:
         plot(result, picture)
     if result.errors:
-        raise GateNotMet(f"{result.errors} clips cannot be used as they are")
+        raise QualityCheckFailed(f"{result.errors} clips cannot be used as they are")
 
 
 @data.command()

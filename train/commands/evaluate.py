@@ -9,7 +9,7 @@ import click
 
 from ds2edge.runtime.commands.options import decoding_options
 from ds2edge.runtime.decoding.ctc import DecoderFactory
-from ds2edge.runtime.errors import GateNotMet, InputError
+from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.train.data.manifest import SPLITS
 
 
@@ -101,6 +101,6 @@ def evaluate(
     if report:
         write_report(result, report)
     if max_wer is not None and result.overall.wer > max_wer:
-        raise GateNotMet(
+        raise QualityCheckFailed(
             f"{model}: WER {result.overall.wer:.2f} % is more than --max-wer {max_wer:g}"
         )

@@ -30,22 +30,22 @@ def join_clips(
         raise InputError(
             f"--words {lengths[0]} {lengths[1]}: the first must be at least 1 and no more than the second"
         )
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     groups: dict[tuple[str, str], list[Clip]] = defaultdict(list)
     for clip in read_manifest(manifest):
         groups[clip.split, clip.speaker].append(clip)
     if not any(split == "dev" for split, _ in groups):
         for (_, speaker), clips in [item for item in groups.items() if item[0][0] == "train"]:
-            random.shuffle(clips)  # type: ignore[arg-type]
+            rng.shuffle(clips)  # type: ignore[arg-type]
             count = round(dev_share * len(clips))
             if count:
                 groups["dev", speaker] = [replace(clip, split="dev") for clip in clips[:count]]
                 del clips[:count]
     rows = []
     for (split, speaker), clips in sorted(groups.items()):
-        sequence = [clips[i] for _ in range(uses) for i in random.permutation(len(clips))]
+        sequence = [clips[i] for _ in range(uses) for i in rng.permutation(len(clips))]
         while sequence:
-            size = int(random.integers(lengths[0], lengths[1] + 1))
+            size = int(rng.integers(lengths[0], lengths[1] + 1))
             rows.append((split, speaker, sequence[:size]))
             del sequence[:size]
     (folder / "audio").mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def join_clips(
     for number, (split, speaker, clips) in enumerate(
         track(rows, f"joining into {len(rows)} clips", len(rows))
     ):
-        pauses = random.uniform(*PAUSE, size=len(clips) + 1)
+        pauses = rng.uniform(*PAUSE, size=len(clips) + 1)
         pieces = [np.zeros(int(pauses[0] * RATE), np.float32)]
         for clip, pause in zip(clips, pauses[1:], strict=True):
             pieces += [read_audio(clip.audio, RATE), np.zeros(int(pause * RATE), np.float32)]

@@ -228,8 +228,8 @@ def _sounds(
             continue
         yield Sound(number, clip, reference, None, samples)
         if levels:
-            random = np.random.default_rng(zlib.crc32(clip.audio.name.encode()))
-            background = draw_noise(len(samples), rate, noise, random)
+            rng = np.random.default_rng(zlib.crc32(clip.audio.name.encode()))
+            background = draw_noise(len(samples), rate, noise, rng)
             for level in levels:
                 # Clipped, as by a converter.
                 yield Sound(

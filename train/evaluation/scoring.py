@@ -70,10 +70,10 @@ def bootstrap_interval(errors: Counts, lengths: Counts) -> tuple[float, float]:
 
     With errors = those of one system less those of another on the same clips: the paired interval of the difference.
     """
-    random, clips, rates = np.random.default_rng(0), len(errors), np.zeros(RESAMPLES)
+    rng, clips, rates = np.random.default_rng(0), len(errors), np.zeros(RESAMPLES)
     rows = max(1, DRAWN // clips)
     for first in range(0, RESAMPLES, rows):
-        drawn = random.integers(clips, size=(min(rows, RESAMPLES - first), clips))
+        drawn = rng.integers(clips, size=(min(rows, RESAMPLES - first), clips))
         rates[first : first + rows] = 100 * errors[drawn].sum(1) / lengths[drawn].sum(1)
     low, high = np.percentile(rates, [2.5, 97.5])
     return float(low), float(high)

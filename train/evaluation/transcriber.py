@@ -13,7 +13,7 @@ import numpy as np
 
 from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.features import Features, Samples
+from ds2edge.runtime.features import Samples
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip
@@ -119,7 +119,7 @@ class KerasTranscriber:
         )
         self._decoder = functools.partial(decoder, specification.alphabet, step_seconds)
         settings = specification.features
-        self._features = Features(settings, specification.mean, specification.deviation)
+        self._features = specification.front_end()
         self.name, self.mode, self.rate = specification.name, "keras", settings.sample_rate
         decoding = self._decoder().description
         self.engine = f"keras {keras.__version__} on {keras.backend.backend()}; {decoding}"

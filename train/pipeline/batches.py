@@ -111,10 +111,10 @@ class Batches(keras.utils.PyDataset):
     def begin(self, epoch: int) -> None:
         """Draws what epoch number `epoch` (from 0) is made of."""
         self.epoch = epoch
-        random = np.random.default_rng((self.recipe.training.seed, epoch))
+        rng = np.random.default_rng((self.recipe.training.seed, epoch))
         durations = self.durations
         if self.augment:  # or the same clips would meet in every epoch
-            durations = durations * random.uniform(0.9, 1.1, len(durations))
+            durations = durations * rng.uniform(0.9, 1.1, len(durations))
         ranked = np.argsort(-durations, kind="stable")
         batches = np.split(ranked, np.cumsum(self.sizes)[:-1])
         # Longest first: if memory does not suffice, that shows at once. Shortest second: Keras takes the dimensions in
@@ -123,7 +123,7 @@ class Batches(keras.utils.PyDataset):
         if self.augment and self.recipe.training.sorted_first_epoch and epoch == 0:
             rest = rest[::-1]
         elif self.augment:
-            rest = [rest[i] for i in random.permutation(len(rest))]
+            rest = [rest[i] for i in rng.permutation(len(rest))]
         self.order = [*batches[:1], *(batches[-1:] if len(batches) > 1 else []), *rest]
 
     def _longest(self, chosen: npt.NDArray[np.int64]) -> int:
@@ -140,17 +140,17 @@ class Batches(keras.utils.PyDataset):
         path, settings = self.examples[index].clip.audio, self.recipe.augmentation
         if not self.augment:
             return self.features.normalise(self.cache.levels(path))
-        random = np.random.default_rng((self.recipe.training.seed, self.epoch, index))
-        if variants := self.recipe.training.variants:
+        rng = np.random.default_rng((self.recipe.training.seed, self.epoch, index))
+        if variants := self.recipe.training.cached_augmentations:
             drawn = drawn_variant(
                 self.examples[index].clip, (self.epoch + index) % variants, self.recipe
             )
             frames = self.features.normalise(self.cache.levels(path, drawn))
         else:
             rate = self.features.settings.sample_rate
-            samples = augment_samples(read_audio(path, rate), rate, settings, random)
+            samples = augment_samples(read_audio(path, rate), rate, settings, rng)
             frames = pad_and_measure(samples, self.features, padding_of(self.recipe.model))
-        return mask_frames(frames, settings, random)
+        return mask_frames(frames, settings, rng)
 
 
 def batch_sizes(durations: npt.NDArray[np.float64], settings: TrainingSettings) -> list[int]:

@@ -46,7 +46,7 @@ class Survey:
 
     examples: dict[str, list[Example]]
     mean: tuple[float, ...]
-    deviation: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def survey(
@@ -88,8 +88,8 @@ def survey(
             )
             raise InputError(f"no clip of split '{split}' to {purpose}{reason}")
     mean, square = sums / frames
-    deviation = np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), LEAST_DEVIATION)
-    return Survey(examples, tuple(mean.round(3).tolist()), tuple(deviation.round(3).tolist()))
+    std = np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), LEAST_DEVIATION)
+    return Survey(examples, tuple(mean.round(3).tolist()), tuple(std.round(3).tolist()))
 
 
 def _report(skipped: list[str], short: list[str], clips: int) -> None:
@@ -110,7 +110,7 @@ def compute_features(found: Survey, recipe: Recipe, cache: FeatureCache) -> None
     wanted: list[tuple[Clip, Drawn | None]] = [
         (example.clip, None) for example in found.examples["dev"]
     ]
-    for variant in range(recipe.training.variants):
+    for variant in range(recipe.training.cached_augmentations):
         wanted += [
             (example.clip, drawn_variant(example.clip, variant, recipe))
             for example in found.examples["train"]

@@ -138,8 +138,8 @@ def padded_levels(
     """What FeatureCache.levels returns, computed; in float16, whose steps of 1/16 dB are far below any deviation."""
     samples = read_audio(key.path, settings.sample_rate)
     if drawn:
-        random = np.random.default_rng(drawn.seed)
-        samples = augment_samples(samples, settings.sample_rate, drawn.settings, random)
+        rng = np.random.default_rng(drawn.seed)
+        samples = augment_samples(samples, settings.sample_rate, drawn.settings, rng)
     return pad_and_measure(samples, Features(settings), padding).astype(np.float16)
 
 

@@ -95,16 +95,16 @@ class Drawing:
         several clips, as far as they are short enough."""
         self.speech, self.chances = speech, chances / chances.sum()
         self.rate, self.speed, self.joined = rate, speed, joined
-        self.random = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
 
     def draw(self, batches: int, batch: float) -> list[Rows]:
         """About so many batches of `batch` seconds: sorted by length, in an order that is drawn."""
-        sizes, random = self.speech.samples, self.random
+        sizes, rng = self.speech.samples, self.rng
         mean = float((self.chances * sizes).sum()) / self.rate
         count = int(batches * batch / mean) + PARTS
-        drawn = random.choice(len(sizes), count, p=self.chances)
-        several = random.random(count) < self.joined
-        wanted = np.where(several, random.integers(2, PARTS + 1, count), 1)
+        drawn = rng.choice(len(sizes), count, p=self.chances)
+        several = rng.random(count) < self.joined
+        wanted = np.where(several, rng.integers(2, PARTS + 1, count), 1)
         rows, i = [], 0
         while i + PARTS <= count:
             parts = int(wanted[i])
@@ -114,7 +114,7 @@ class Drawing:
             i += parts
         clip = np.array(rows, np.int64)
         made = self._batches(clip, *self._vary(clip), batch, spread=0.05)
-        return [made[i] for i in random.permutation(len(made))]
+        return [made[i] for i in rng.permutation(len(made))]
 
     def plain(self, chosen: Sequence[int], batch: float) -> list[Rows]:
         """Batches of the clips as they are, each alone in its row."""
@@ -125,12 +125,12 @@ class Drawing:
 
     def _vary(self, clip: Whole) -> tuple[Any, Any, Any]:
         """Speed, gain and the gap before each clip."""
-        random, shape = self.random, clip.shape
-        speed = random.uniform(*self.speed, shape)
-        speed = np.where(random.random(shape) < UNCHANGED, 1.0, speed)
-        decibels = np.where(clip[:, 1:2] >= 0, random.uniform(-8, 8, shape), 0.0)
-        later = (random.random((len(clip), 1)) < 0.7) | (np.arange(PARTS) > 0)
-        gap = random.uniform(0.0, GAP, shape) * later * self.rate
+        rng, shape = self.rng, clip.shape
+        speed = rng.uniform(*self.speed, shape)
+        speed = np.where(rng.random(shape) < UNCHANGED, 1.0, speed)
+        decibels = np.where(clip[:, 1:2] >= 0, rng.uniform(-8, 8, shape), 0.0)
+        later = (rng.random((len(clip), 1)) < 0.7) | (np.arange(PARTS) > 0)
+        gap = rng.uniform(0.0, GAP, shape) * later * self.rate
         return speed, (10 ** (decibels / 20)).astype(np.float32), gap.astype(np.int64)
 
     def _batches(
@@ -147,7 +147,7 @@ class Drawing:
         heard = np.where(real, (self.speech.samples[clip] / speed).astype(np.int64), 0)
         start = np.cumsum(heard + np.where(real, gap, 0), 1) - heard
         ends = start[:, -1] + heard[:, -1]
-        ranks = -ends * self.random.uniform(1 - spread, 1 + spread, len(ends))
+        ranks = -ends * self.rng.uniform(1 - spread, 1 + spread, len(ends))
         groups: list[list[int]] = [[]]
         longest = 0
         for row in np.argsort(ranks, kind="stable").tolist():

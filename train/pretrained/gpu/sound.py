@@ -38,17 +38,17 @@ class FrontEnd:
             frequencies = frequencies @ filters / filters.sum(0)
         self.frequencies = torch.tensor(frequencies).float().to(device)  # Hz, middle of each bin
         self._mean = torch.zeros(settings.bins, device=device)
-        self._deviation = torch.ones(settings.bins, device=device)
+        self._std = torch.ones(settings.bins, device=device)
 
-    def set_statistics(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
+    def set_statistics(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Of the training set, in dB; before, features are plain dB."""
         device = self._window.device
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device)
-        self._deviation = torch.tensor(deviation, dtype=torch.float32, device=device)
+        self._std = torch.tensor(std, dtype=torch.float32, device=device)
 
     def statistics(self) -> tuple[list[float], list[float]]:
         """Mean and deviation."""
-        return self._mean.tolist(), self._deviation.tolist()
+        return self._mean.tolist(), self._std.tolist()
 
     def power(self, samples: Tensor) -> Tensor:
         """[rows, samples] -> [rows, frames, bins]."""
@@ -72,7 +72,7 @@ class FrontEnd:
 
     def normalise(self, measured: Tensor) -> Tensor:
         """By the statistics of the training set."""
-        return (measured - self._mean) / self._deviation
+        return (measured - self._mean) / self._std
 
 
 def to_decibels(power: Tensor, least: float = LEAST_POWER) -> Tensor:
@@ -109,7 +109,7 @@ class Augmenter:
 
     def __post_init__(self) -> None:
         rate = self.front.settings.sample_rate
-        self.random = np.random.default_rng((self.seed, 1))
+        self.rng = np.random.default_rng((self.seed, 1))
         self._pcm = torch.from_numpy(self.speech.pcm).to(self.device)
         self._noise = self._rooms = None
         if self.recipe.noise_folder and self.recipe.noise_probability:
@@ -149,10 +149,10 @@ class Augmenter:
 
     def _some(self, rows: int, chance: float) -> Tensor:
         """Numbers of rows that something happens to."""
-        return self._tensor(np.flatnonzero(self.random.random(rows) < chance))
+        return self._tensor(np.flatnonzero(self.rng.random(rows) < chance))
 
     def _uniform(self, bounds: tuple[float, float], size: int) -> Tensor:
-        return self._tensor(self.random.uniform(*bounds, size))
+        return self._tensor(self.rng.uniform(*bounds, size))
 
     def _cut(self, rows: Rows) -> tuple[Tensor, npt.NDArray[np.int64], int]:
         """Sound [rows, samples], frames of each row, and samples of silence before it."""
@@ -198,7 +198,7 @@ class Augmenter:
     def _reverberate(self, sound: Tensor) -> Tensor:
         """As heard in a room each, whose direct sound does not delay it."""
         assert self._rooms is not None
-        drawn = self._tensor(self.random.integers(len(self._rooms), size=len(sound)))
+        drawn = self._tensor(self.rng.integers(len(self._rooms), size=len(sound)))
         samples = sound.shape[1]
         size = samples + self._rooms.shape[1]
         size = 1 << (size - 1).bit_length() if size < 1 << 17 else -(-size // 65536) * 65536
@@ -207,26 +207,26 @@ class Augmenter:
 
     def _draw_noise(self, rows: int, position: Tensor) -> Tensor:
         assert self._noise is not None
-        first = self._tensor(self.random.integers(len(self._noise), size=rows))
+        first = self._tensor(self.rng.integers(len(self._noise), size=rows))
         return self._noise[(first[:, None] + position) % len(self._noise)].float() / 32768
 
     def _set_level(self, sound: Tensor) -> Tensor:
         """At a peak that is drawn, in steps of 16 bits; some are clipped."""
         d, rows = self.distortion, len(sound)
         wanted = 10 ** (self._uniform(d.peak_db, rows) / 20)
-        wanted[self._some(rows, d.clipped)] = float(self.random.uniform(*d.clipped_peak))
+        wanted[self._some(rows, d.clipped)] = float(self.rng.uniform(*d.clipped_peak))
         peak = sound.abs().amax(1).clamp_min(1e-5)
         sound = sound * (wanted / peak)[:, None]
         return torch.round(sound.clamp(-1, 1) * 32767) / 32768
 
     def _response(self, rows: int) -> Tensor:
         """Factors of power [rows, bins]: a microphone's frequency response, or a telephone's."""
-        d, random = self.distortion, self.random
+        d, rng = self.distortion, self.rng
         grid = np.linspace(0, 1, self.front.settings.bins)
-        curve = random.normal(0, d.tilt, (rows, 1)) * (2 * grid - 1)
+        curve = rng.normal(0, d.tilt, (rows, 1)) * (2 * grid - 1)
         for k in (2, 3, 4):
-            wave = np.cos(np.pi * k * grid + random.uniform(0, np.pi, (rows, 1)))
-            curve += random.normal(0, d.tilt / 2.5, (rows, 1)) * wave
+            wave = np.cos(np.pi * k * grid + rng.uniform(0, np.pi, (rows, 1)))
+            curve += rng.normal(0, d.tilt / 2.5, (rows, 1)) * wave
         factor = 10 ** (self._tensor(curve) / 10)
         phones = self._some(rows, d.telephone)
         beyond = self.front.frequencies >= self._uniform(d.telephone_hz, len(phones))[:, None]
@@ -238,18 +238,18 @@ class Augmenter:
         rows, time, bins = features.shape
         hidden = torch.zeros((rows, time, bins), dtype=torch.bool, device=self.device)
         for _ in range(self.recipe.frequency_masks):
-            width = self.random.integers(0, self.recipe.frequency_mask_bins + 1, rows)
+            width = self.rng.integers(0, self.recipe.frequency_mask_bins + 1, rows)
             hidden |= self._stretch(np.full(rows, bins), width, bins)[:, None, :]
         masks = np.maximum(1, (frames * self.recipe.time_masks_per_frame).astype(np.int64))
         for k in range(int(masks.max())):
-            width = self.random.integers(0, self.distortion.mask_frames + 1, rows) * (k < masks)
+            width = self.rng.integers(0, self.distortion.mask_frames + 1, rows) * (k < masks)
             hidden |= self._stretch(frames, width, time)[:, :, None]
         return features.masked_fill(hidden, 0.0)
 
     def _stretch(self, within: Any, width: Any, size: int) -> Tensor:
         """[rows, size]: true in a stretch of some width, anywhere from 0 to `within`."""
         room = np.maximum(1, within - width)
-        first = (self.random.random(len(width)) * room).astype(np.int64)
+        first = (self.rng.random(len(width)) * room).astype(np.int64)
         begin, end = self._tensor(first)[:, None], self._tensor(first + width)[:, None]
         position = torch.arange(size, device=self.device)
         return (position >= begin) & (position < end)

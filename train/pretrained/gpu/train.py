@@ -74,7 +74,7 @@ def prepare(
     front = FrontEnd(recipe.features, device)
     augmenter = Augmenter(speech, front, recipe.model, recipe.augmentation, device, o.seed)
     if parent:
-        front.set_statistics(parent.specification.mean, parent.specification.deviation)
+        front.set_statistics(parent.specification.mean, parent.specification.std)
     else:
         measure(augmenter, drawing, o.batch_seconds)
     run = create_run(recipe, symbols, speech, front, folder, parent)
@@ -111,8 +111,8 @@ def measure(augmenter: Augmenter, drawing: Drawing, batch: float) -> None:
         kept = measured[(position < frames[:, None]) & (position >= after)].double()
         total, square, count = total + kept.sum(0), square + (kept**2).sum(0), count + len(kept)
     mean = total / count
-    deviation = (square / count - mean**2).clamp_min(0).sqrt().clamp_min(LEAST_DEVIATION)
-    front.set_statistics(mean.tolist(), deviation.tolist())
+    std = (square / count - mean**2).clamp_min(0).sqrt().clamp_min(LEAST_DEVIATION)
+    front.set_statistics(mean.tolist(), std.tolist())
 
 
 def create_run(
@@ -133,8 +133,8 @@ def create_run(
     }
     if parent:
         facts["initialised_from"] = {"name": parent.specification.name} | parent.best_figures()
-    mean, deviation = (tuple(np.round(x, 3).tolist()) for x in front.statistics())
-    heard = (recipe.features, mean, deviation)
+    mean, std = (tuple(np.round(x, 3).tolist()) for x in front.statistics())
+    heard = (recipe.features, mean, std)
     specification = Specification(recipe.name, symbols.alphabet, *heard, training=facts)
     return Run.create(folder, recipe, specification, symbols)
 
