@@ -17,11 +17,10 @@ import numpy.typing as npt
 
 from ds2edge.runtime import EndpointRules, InputError, Listener, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
-from ds2edge.runtime.commands.options import decoding_options
+from ds2edge.runtime.commands.options import decoding_options, model_option
 from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Network
-from ds2edge.runtime.pretrained import model_option
 
 BLOCK = 0.02  # seconds of sound at a time, as a microphone gives it
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from ds2edge.runtime.audio.reader import AudioFile
+from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
-from ds2edge.runtime.pretrained import model_option
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification, read_specification
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from ds2edge.runtime.audio.channels import Mixer
 from ds2edge.runtime.audio.level import Level
+from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.live.microphone import Microphone, list_devices, rates_of
-from ds2edge.runtime.pretrained import model_option
 from ds2edge.runtime.recognizer import Recognizer
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from ds2edge.runtime.audio.level import LevelWatch
-from ds2edge.runtime.commands.options import decoding_options
+from ds2edge.runtime.commands.options import decoding_options, model_option
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
@@ -25,7 +25,6 @@ from ds2edge.runtime.live.display import LiveLine
 from ds2edge.runtime.live.microphone import Microphone, list_devices
 from ds2edge.runtime.live.sources import SAMPLE_FORMATS, Block, play, raw_pcm
 from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
-from ds2edge.runtime.pretrained import model_option
 from ds2edge.runtime.recognizer import Recognizer
 
 log = logging.getLogger("ds2edge")

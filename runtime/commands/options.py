@@ -15,8 +15,20 @@ from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
 from ds2edge.runtime.decoding.fusion import Fusion, Weights
 from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.pretrained import LANGUAGE_MODEL
+from ds2edge.runtime.pretrained import LANGUAGE_MODEL, PRETRAINED
 from ds2edge.runtime.spelling import plain, words_of
+
+model_option = click.option(
+    "-m",
+    "--model",
+    default=PRETRAINED,
+    show_default="the English one that comes with ds2edge",
+    envvar="DS2EDGE_MODEL",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="A .tflite file made by `ds2edge convert`.",
+)
+
 
 WEIGHTS = Weights()
 PUNCTUATION = re.compile(r"[-\u2010-\u2015.!?:;\"\u201c\u201d()]")

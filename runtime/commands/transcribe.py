@@ -14,12 +14,12 @@ import click
 
 from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.audio.sound_files import sounds_in
-from ds2edge.runtime.commands.options import decoding_options
+from ds2edge.runtime.commands.options import decoding_options, model_option
 from ds2edge.runtime.commands.output import Output
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.pretrained import PRETRAINED, model_option
+from ds2edge.runtime.pretrained import PRETRAINED
 from ds2edge.runtime.recognizer import Recognizer, Result
 from ds2edge.runtime.specification import Specification, read_specification
 from ds2edge.runtime.subtitles import srt, tsv, vtt
