@@ -52,7 +52,7 @@ class Recognizer:
             decoder = build_decoder(language_model, hotwords, beam)
         elif language_model is not None or hotwords or beam is not None:
             raise InputError(
-                "decoder replaces language_model, hotwords and beam: give either the one or the others"
+                "decoder replaces language_model, hotwords and beam: give it without them"
             )
         if threads < 1:
             raise InputError(f"threads must be at least 1, not {threads}")

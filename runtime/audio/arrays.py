@@ -57,7 +57,7 @@ class AudioArray:
 
 
 def check_samples(samples: Any) -> npt.NDArray[np.generic]:
-    """Returns `samples`. TypeError if it is no numpy array, InputError for a wrong shape or type."""
+    """Returns `samples`. TypeError if it is no array, InputError for a wrong shape or dtype."""
     if not isinstance(samples, np.ndarray):
         raise TypeError(f"samples must be a numpy array, not {type(samples).__name__}")
     if samples.ndim not in (1, 2):
@@ -68,9 +68,7 @@ def check_samples(samples: Any) -> npt.NDArray[np.generic]:
             "give [n, channels], which may be the transpose"
         )
     if samples.dtype not in (np.int16, np.int32) and not np.issubdtype(samples.dtype, np.floating):
-        raise InputError(
-            f"samples of type {samples.dtype}: give int16, int32, or float in -1..1"
-        )
+        raise InputError(f"samples of type {samples.dtype}: give int16, int32, or float in -1..1")
     return samples
 
 
