@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from ds2edge.runtime.listener import Listener, Utterance
+from ds2edge.runtime.listener import Listener
 from ds2edge.runtime.live.display import LiveLine
 from ds2edge.runtime.live.sources import Block
 from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
+from ds2edge.runtime.utterances import Utterance
 
 log = logging.getLogger("ds2edge")
 
@@ -46,7 +47,7 @@ class ListenOutput:
         self._finals(utterances, listener, block.captured)
         partial = listener.partial()
         if partial and partial != self._partial and self._as_json:
-            _print_json({"event": "partial", "text": partial, "heard": round(listener.heard, 3)})
+            _print_json({"event": "partial", "text": partial, "heard": round(listener.duration, 3)})
         self._partial = partial
         self._line.draw(block.samples, partial)
 
@@ -59,7 +60,7 @@ class ListenOutput:
     def _finals(self, utterances: list[Utterance], listener: Listener, captured: float) -> None:
         for utterance in utterances:
             # From the last word to the endpoint, plus waiting in the queue and computing.
-            latency = listener.heard - utterance.end + time.monotonic() - captured
+            latency = listener.duration - utterance.end + time.monotonic() - captured
             event = final_event(utterance, latency)
             self._line.clear()
             if self._as_json:
