@@ -202,7 +202,7 @@ def table(bench: Bench) -> str:
     return "\n".join(lines)
 
 
-@click.command()
+@click.command(short_help="Measure the speed of a model on this machine.")
 @model_option
 @click.option(
     "--clip", type=click.Path(path_type=Path), help="Speech that the model knows: for latency."
