@@ -136,7 +136,7 @@ def _check_speed(recognizer: Recognizer) -> Finding:
 def _check_formats() -> Finding:
     if find_spec("av") is not None:
         return Finding("formats", OK, "WAV, FLAC, Ogg, Opus, MP3 and all formats of FFmpeg")
-    remedy = "for m4a, mp4, webm and wma, run pip install '.[formats]' in the checkout"
+    remedy = "for m4a, mp4, webm and wma, run pip install '.[formats]' in the checkout of ds2edge"
     return Finding("formats", NOTE, f"WAV, FLAC, Ogg, Opus and MP3; {remedy}")
 
 
