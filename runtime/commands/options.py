@@ -25,7 +25,7 @@ class ModelPath(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Returns the path. A file called `pretrained` goes before the bundled model."""
+        """Returns the path. A file with the name `pretrained` takes precedence."""
         return model_path(value)
 
 

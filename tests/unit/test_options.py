@@ -33,7 +33,7 @@ def test_a_model_is_a_path_given_as_option_or_in_the_environment():
     assert CliRunner().invoke(show_model, env=environment).output == f"{PRETRAINED!r}\n"
 
 
-def test_a_file_called_pretrained_goes_before_the_bundled_model():
+def test_a_file_named_pretrained_takes_precedence():
     runner = CliRunner()
     with runner.isolated_filesystem():
         Path("pretrained").touch()
