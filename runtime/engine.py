@@ -150,17 +150,11 @@ class _CompiledEngine:
             name: _shapes(model.get_output_tensor_details(name)) for name in signatures
         }
         self._input_buffers = {
-            name: {
-                tensor: model.create_input_buffer_by_name(name, tensor)
-                for tensor in tensors["inputs"]
-            }
+            name: {t: model.create_input_buffer_by_name(name, t) for t in tensors["inputs"]}
             for name, tensors in signatures.items()
         }
         self._output_buffers = {
-            name: {
-                tensor: model.create_output_buffer_by_name(name, tensor)
-                for tensor in tensors["outputs"]
-            }
+            name: {t: model.create_output_buffer_by_name(name, t) for t in tensors["outputs"]}
             for name, tensors in signatures.items()
         }
         # Run each graph once: the first use of a buffer makes LiteRT create, and log, a second

@@ -42,7 +42,7 @@ class Finding:
     says: str
 
 
-@click.command()
+@click.command(short_help="Check that this machine can listen and transcribe.")
 @model_option
 @click.option(
     "--device",

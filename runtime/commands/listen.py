@@ -43,7 +43,7 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
     context.exit()
 
 
-@click.command()
+@click.command(short_help="Transcribe live sound.")
 @model_option
 @click.option(
     "--device",

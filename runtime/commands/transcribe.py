@@ -31,7 +31,7 @@ FORMATS = ("text", "json", "srt", "vtt", "tsv")
 SHOWN = 8  # pieces of an alphabet
 
 
-@click.command()
+@click.command(short_help="Transcribe sound files.")
 @click.argument("audio", nargs=-1, required=True, type=click.Path(path_type=Path))
 @model_option
 @click.option(
@@ -163,7 +163,7 @@ def _transcribe_with_progress(recognizer: Recognizer, path: Path, channel: int |
     return result
 
 
-@click.command()
+@click.command(short_help="Print the card of a model and its specification.")
 @click.argument("model", default=PRETRAINED, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The whole specification as JSON.")
 def info(model: Path, as_json: bool) -> None:
