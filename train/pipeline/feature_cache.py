@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime import features
-from ds2edge.runtime.audio import channels, decoders, links, mpeg
+from ds2edge.runtime.audio import channels, concatenated, decoders, ffmpeg, libsndfile, mp3
 from ds2edge.runtime.audio import reader as audio
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.features import Features, FeatureSettings, Frames, Padding
@@ -43,8 +43,10 @@ CODE = hashlib.sha256(
             channels,
             decoders,
             features,
-            links,
-            mpeg,
+            concatenated,
+            ffmpeg,
+            libsndfile,
+            mp3,
             augmentation,
             codec,
             noise,
