@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ds2edge.runtime.decoding.ctc import Word, WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder, Word
 from ds2edge.runtime.network import Logits
 
 
@@ -35,7 +35,7 @@ class Ended(NamedTuple):
 class Endpointer:
     """A decoder that cuts what it decodes into utterances, step by step: how the logits are chunked changes nothing."""
 
-    def __init__(self, decoder: WordDecoder, rules: EndpointRules) -> None:
+    def __init__(self, decoder: Decoder, rules: EndpointRules) -> None:
         """`decoder` gives its words up to the utterances, so that it holds those of the open one alone."""
         self._decoder = decoder
         self._rules = rules

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio.reader import AudioFile, Resampler
-from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder, Word, WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder, DecoderFactory, Word
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
+from ds2edge.runtime.endpoint import Endpointer
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
 from ds2edge.runtime.pretrained import PRETRAINED
@@ -52,7 +54,7 @@ class Recognizer:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
         return Stream(self.network, self.decoder())
 
-    def decoder(self) -> WordDecoder:
+    def decoder(self) -> Decoder:
         """A new decoder for a stream of this model's logits."""
         return self._decoder(self.specification.alphabet, self.specification.step_seconds)
 
@@ -91,26 +93,13 @@ class StepNetwork(Protocol):
         """Of a bidirectional model: one chunk through one part, as `Network.run`."""
 
 
-class Decoder(Protocol):
-    """What a stream needs of a decoder."""
-
-    def accept(self, logits: Logits) -> None:
-        """Next logits [steps, symbols]."""
-
-    def words(self) -> list[Word]:
-        """The words so far."""
-
-    def text(self) -> str:
-        """The words so far, one space between them."""
-
-
 class Stream:
     """Samples in, text out, as it is spoken. How the samples are cut into calls changes nothing.
 
     With a bidirectional model all text comes when the stream finishes.
     """
 
-    def __init__(self, network: StepNetwork, decoder: Decoder | None = None) -> None:
+    def __init__(self, network: StepNetwork, decoder: Decoder | Endpointer | None = None) -> None:
         """Usually made by `Recognizer.stream()`. `decoder`: greedy by default."""
         specification = network.specification
         self._network = network

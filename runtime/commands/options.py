@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from ds2edge.runtime.decoding.beam import BEAM, BeamDecoder
-from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
+from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.decoding.fusion import Fusion, Weights
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.pretrained import LANGUAGE_MODEL, PRETRAINED
@@ -59,7 +60,7 @@ def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
         help=f"Of --lm.  [default: {WEIGHTS.language_model}]",
     )
     @click.option(
-        "--word-bonus", type=float, help=f"For each word, with --lm.  [default: {WEIGHTS.word}]"
+        "--word-bonus", type=float, help=f"For each word, with --lm.  [default: {WEIGHTS.word_bonus}]"
     )
     @click.option(
         "--hotwords",
@@ -109,7 +110,7 @@ def _decoder(
         _refuse_arpa(lm)
     weights = Weights(
         language_model=WEIGHTS.language_model if lm_weight is None else lm_weight,
-        word=WEIGHTS.word if word_bonus is None else word_bonus,
+        word_bonus=WEIGHTS.word_bonus if word_bonus is None else word_bonus,
     )
     fusion = Fusion(LanguageModel.load(lm) if lm else None, hotwords, weights)
     return functools.partial(BeamDecoder, fusion=fusion, beam=beam or BEAM)

@@ -11,18 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import GOLDEN, RATE, SPOKEN, speech
+from support import GOLDEN, RATE, SPOKEN, logits_of, speech
 
 from ds2edge.runtime import EndpointRules, Listener, Recognizer
 from ds2edge.runtime.decoding import beam
 from ds2edge.runtime.decoding.beam import BeamDecoder
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.decoding.fusion import Fusion, Weights
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.decoding.language_model import START, UNKNOWN
+from ds2edge.runtime.decoding.prefix import Prefix
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.language_model.ngrams import estimate
 
 ALPHABET = ("", " ", "a", "b")
+# Pieces that begin a word, end one, do both or neither.
 PIECES = (
     "",
     " ",
@@ -32,7 +34,7 @@ PIECES = (
     " a",
     "b ",
     "a b",
-)  # that begin a word, end one, do both or neither
+)
 SENTENCES = ["ab a", "ab ab b", "b a", "a b ab", "ab a"]
 SEARCHES = {
     "acoustics alone": {},
@@ -42,25 +44,16 @@ SEARCHES = {
 }
 
 
-def logits_of(
-    path: list[int], margin: float = 9.0, alphabet: tuple[str, ...] = ALPHABET
-) -> np.ndarray:
-    logits = np.zeros((len(path), len(alphabet)), np.float32)
-    logits[np.arange(len(path)), path] = margin
-    return logits
-
-
 def worth(fusion: Fusion, text: str) -> float:
     """What fusion adds to a whole text."""
     state = fusion.start
     for word in text.split():
-        state = fusion.end_word(functools.reduce(fusion.letters, word, state))
-    return state.settled
+        state = fusion.end_word(functools.reduce(fusion.add_letters, word, state))
+    return state.finished_score
 
 
-def spelled(text) -> str:
-    """A text of the beam."""
-    return "".join(part.word for part in reversed(beam._line(text))).strip()
+def text_of_prefix(prefix: Prefix) -> str:
+    return "".join(part.word for part in reversed(prefix.lineage())).strip()
 
 
 def probabilities_of_all_texts(logits: np.ndarray, alphabet: tuple[str, ...]) -> dict[str, float]:
@@ -85,10 +78,12 @@ def test_a_wide_beam_knows_all_texts_and_finds_the_best(search, alphabet, seed, 
     fusion = Fusion(**SEARCHES[search]).spelled_in(alphabet)
     expected = probabilities_of_all_texts(logits, alphabet)
     decoder = BeamDecoder(alphabet, 0.02, fusion, beam=100_000)
-    with patch.multiple(beam, LEAST=0.0, MARGIN=math.inf, SLACK=math.inf):
+    with patch.multiple(beam, MIN_PROBABILITY=0.0, BEAM_MARGIN=math.inf, ACOUSTIC_MARGIN=math.inf):
         decoder.accept(logits)
-    ended = {end: sum(text.total for text in texts) for end, texts in decoder._ended().items()}
-    found = {spelled(end): p for end, p in ended.items()}
+    found = {
+        text_of_prefix(ended): sum(prefix.probability for prefix in prefixes)
+        for ended, prefixes in decoder._by_ended_prefix().items()
+    }
     total = sum(found.values())
     assert {text: p / total for text, p in found.items()} == pytest.approx(expected, abs=1e-6)
     scores = {text: np.log(p) + worth(fusion, text) for text, p in expected.items()}
@@ -126,7 +121,7 @@ def test_where_the_network_is_sure_it_is_greedy(alphabet, data):
     path = data.draw(st.lists(st.integers(0, len(alphabet) - 1), max_size=60))
     searched, greedy = BeamDecoder(alphabet, 0.1), GreedyDecoder(alphabet, 0.1)
     for decoder in (searched, greedy):
-        decoder.accept(logits_of(path, 15.0, alphabet))
+        decoder.accept(logits_of(path, alphabet, 15.0))
     assert searched.words() == greedy.words()
 
 
@@ -140,7 +135,7 @@ def test_two_spellings_of_a_text_are_one_in_the_beam():
         np.log(probabilities).astype(np.float32)
     )  # b: 0.24; ab: 0.21 + 0.1; abb: 0.15; a: 0.14
     assert decoder.text() == "ab"
-    assert sorted(map(spelled, decoder._beam)) == ["", "a", "ab", "abb", "b"]
+    assert sorted(map(text_of_prefix, decoder._beam)) == ["", "a", "ab", "abb", "b"]
 
 
 def test_all_paths_of_a_text_count_not_the_best_alone():
@@ -155,12 +150,12 @@ def test_all_paths_of_a_text_count_not_the_best_alone():
 def test_a_pause_ends_a_word():
     """0.8 s: 8 steps of 0.1 s, as greedily."""
     decoder = BeamDecoder(ALPHABET, 0.1)
-    decoder.accept(logits_of([2] + [0] * 7 + [3] + [0] * 8 + [2]))
+    decoder.accept(logits_of([2] + [0] * 7 + [3] + [0] * 8 + [2], ALPHABET))
     assert [(word.text, word.start) for word in decoder.words()] == [("ab", 0.0), ("a", 1.7)]
 
 
 def test_a_letter_is_where_most_of_its_probability_came_in():
-    logits = logits_of([0, 0, 0, 2, 2, 0, 1])
+    logits = logits_of([0, 0, 0, 2, 2, 0, 1], ALPHABET)
     logits[0, 2] = 4
     decoder = BeamDecoder(ALPHABET, 0.1)
     decoder.accept(logits)
@@ -171,7 +166,9 @@ def test_a_letter_is_where_most_of_its_probability_came_in():
 def test_minutes_of_doubt_do_not_wear_the_probabilities_out():
     decoder = BeamDecoder(ALPHABET, 0.1, beam=4)
     decoder.accept(
-        np.concatenate([np.zeros((3000, len(ALPHABET)), np.float32), logits_of([1, 2, 0, 3, 1])])
+        np.concatenate(
+            [np.zeros((3000, len(ALPHABET)), np.float32), logits_of([1, 2, 0, 3, 1], ALPHABET)]
+        )
     )
     word = decoder.words()[-1]
     assert (word.text, word.start) == ("ab", 300.1)
@@ -183,7 +180,7 @@ LETTERS = ("", " ", *"abcdefghijklmnopqrstuvwxyz", "'")
 def spoken(text: str, doubts: dict[int, str] | None = None) -> np.ndarray:
     """Logits that spell `text`, a blank after each letter; at `doubts` another letter is nearly as probable."""
     path = [symbol for letter in text for symbol in (LETTERS.index(letter), 0)]
-    logits = logits_of(path, 12.0, LETTERS)
+    logits = logits_of(path, LETTERS, 12.0)
     for place, letter in (doubts or {}).items():
         logits[2 * place, LETTERS.index(letter)] = 11.5
     return logits
@@ -242,7 +239,7 @@ def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_m
         for symbol in ["t", "h", "e", *spelling, " ", "i", "n"]
         for index in (SUBWORDS.index(symbol), 0)
     ]
-    logits = logits_of(path, 12.0, SUBWORDS)
+    logits = logits_of(path, SUBWORDS, 12.0)
     logits[10, SUBWORDS.index("a")] = 12.0 + 6.0
     for hotwords, heard in (
         (["the kitchen"], True),
@@ -276,9 +273,9 @@ def test_what_a_hot_word_may_go_on_with(phrase, said, text, wanted):
     symbols = ["", *phrase, text]
     fusion = Fusion(hotwords=[phrase]).spelled_in(symbols)
     word, space, _ = said.partition(" ")
-    state = fusion.letters(fusion.start, word) if word else fusion.start
+    state = fusion.add_letters(fusion.start, word) if word else fusion.start
     state = fusion.end_word(state) if space else state
-    assert (len(symbols) - 1 in fusion.hotwords.wanted(state.match)) is wanted
+    assert (len(symbols) - 1 in fusion.hotwords.continuations(state.match)) is wanted
 
 
 @pytest.mark.parametrize(
@@ -292,10 +289,11 @@ def test_what_a_hot_word_may_go_on_with(phrase, said, text, wanted):
 )
 def test_a_hot_word_is_worth_the_symbols_of_its_shortest_spelling(alphabet, symbols):
     """Each is one doubt that may have to be overcome; however it is spelled in the end."""
-    fusion = Fusion(hotwords=["kitchen"], weights=Weights(hot=1.0)).spelled_in(alphabet)
+    fusion = Fusion(hotwords=["kitchen"], weights=Weights(hotword=1.0)).spelled_in(alphabet)
     assert worth(fusion, "the kitchen") == symbols
     hopes = [
-        functools.reduce(fusion.letters, "kitchen"[:end], fusion.start).score for end in range(1, 8)
+        functools.reduce(fusion.add_letters, "kitchen"[:end], fusion.start).score
+        for end in range(1, 8)
     ]
     assert hopes == sorted(hopes)
     assert hopes[-1] == min(symbols, 4)
@@ -315,18 +313,16 @@ def test_a_hot_word_is_worth_the_symbols_of_its_shortest_spelling(alphabet, symb
     ],
 )
 def test_a_hot_word_is_worth_its_letters_once_complete(text, letters):
-    assert worth(Fusion(hotwords=["ba", "a b"], weights=Weights(hot=1.0)), text) == letters
+    assert worth(Fusion(hotwords=["ba", "a b"], weights=Weights(hotword=1.0)), text) == letters
 
 
 def test_an_open_word_counts_as_the_best_that_it_may_become():
-    model, weights = (
-        estimate(["the night is near", "the night"]),
-        Weights(0.5, 1.0, unknown=-4.0, hot=1.0),
-    )
+    model = estimate(["the night is near", "the night"])
+    weights = Weights(0.5, 1.0, unknown_word=-4.0, hotword=1.0)
     fusion = Fusion(model, ["quux"], weights)
-    known = functools.reduce(fusion.letters, "nig", fusion.start)
-    unknown = functools.reduce(fusion.letters, "nix", fusion.start)
-    hot = functools.reduce(fusion.letters, "qu", fusion.start)
+    known = functools.reduce(fusion.add_letters, "nig", fusion.start)
+    unknown = functools.reduce(fusion.add_letters, "nix", fusion.start)
+    hot = functools.reduce(fusion.add_letters, "qu", fusion.start)
     assert known.score == pytest.approx(0.5 * model.best_completion("nig", (START,)) + 1)
     assert unknown.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 - 4)
     assert hot.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 + 2)
@@ -338,7 +334,7 @@ def test_an_open_word_counts_as_the_best_that_it_may_become():
 
 def test_memory_is_bounded_and_settled_words_stay(monkeypatch):
     """Two texts that stay equally probable for ever would else be kept back to their difference."""
-    monkeypatch.setattr(beam, "SETTLED", 1.0)
+    monkeypatch.setattr(beam, "MAX_OPEN_SECONDS", 1.0)
     rng = np.random.default_rng(1)
     decoder = BeamDecoder(ALPHABET, 0.1, beam=8)
     deepest = longest = 0
@@ -348,8 +344,8 @@ def test_memory_is_bounded_and_settled_words_stay(monkeypatch):
         before = decoder._words.copy()
         decoder.accept(piece)
         assert decoder._words[: len(before)] == before
-        deepest = max(deepest, *(len(beam._line(text)) for text in decoder._beam))
-        longest = max(longest, *(len(beam._said(text.path)) for text in decoder._beam))
+        deepest = max(deepest, *(len(prefix.lineage()) for prefix in decoder._beam))
+        longest = max(longest, *(len(prefix.emissions()) for prefix in decoder._beam))
     assert len(decoder.words()) > 50
     assert max(deepest, longest) <= 30
 
@@ -363,13 +359,13 @@ def test_a_network_that_knows_nothing_of_many_symbols_is_no_trouble():
 
 def test_take_gives_the_words_up_in_the_midst_of_a_piece():
     decoder = BeamDecoder(PIECES, 0.1, beam=4)
-    decoder.accept(logits_of([4, 0, 6, 7, 7], 12.0, PIECES))  # "ab" "b " "a b"
+    decoder.accept(logits_of([4, 0, 6, 7, 7], PIECES, 12.0))  # "ab" "b " "a b"
     assert [(word.text, word.start, word.end) for word in decoder.take(open_word=False)] == [
         ("abb", 0.0, 0.3),
         ("a", 0.3, 0.5),
     ]
     assert [(word.text, word.start) for word in decoder.words()] == [("b", 0.3)]
-    decoder.accept(logits_of([0, 4, 5], 12.0, PIECES))  # "ab" " a"
+    decoder.accept(logits_of([0, 4, 5], PIECES, 12.0))  # "ab" " a"
     assert [(word.text, word.start, word.end) for word in decoder.take()] == [
         ("bab", 0.3, 0.7),
         ("a", 0.7, 0.8),

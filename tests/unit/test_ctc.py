@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import logits_of
 
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 
 ALPHABET = ("", " ", "a", "b", "'")
 PIECES = (
@@ -21,14 +22,6 @@ PIECES = (
 )  # that begin a word, end one, do both or neither
 
 
-def logits_of(
-    path: list[int], margin: float = 9.0, alphabet: tuple[str, ...] = ALPHABET
-) -> np.ndarray:
-    logits = np.zeros((len(path), len(alphabet)), np.float32)
-    logits[np.arange(len(path)), path] = margin
-    return logits
-
-
 def collapse(path: list[int], alphabet: tuple[str, ...] = ALPHABET) -> str:
     """CTC's mapping from path to text by its definition: merge repeats, drop blanks, one space between words."""
     merged = [s for i, s in enumerate(path) if i == 0 or s != path[i - 1]]
@@ -40,7 +33,7 @@ def collapse(path: list[int], alphabet: tuple[str, ...] = ALPHABET) -> str:
 def test_text_is_the_collapsed_path_however_it_is_cut(alphabet, data, cuts):
     """And however often it is asked for, and handed out, on the way."""
     path = data.draw(st.lists(st.integers(0, len(alphabet) - 1), max_size=40))
-    logits = logits_of(path, alphabet=alphabet)
+    logits = logits_of(path, alphabet)
     decoder, taker, whole = (GreedyDecoder(alphabet, 0.02) for _ in range(3))
     taken = []
     for part in np.split(logits, sorted(min(cut, len(path)) for cut in cuts)):
@@ -56,9 +49,7 @@ def test_text_is_the_collapsed_path_however_it_is_cut(alphabet, data, cuts):
 
 def test_a_piece_may_begin_and_end_words():
     decoder = GreedyDecoder(PIECES, step_seconds=0.1)
-    decoder.accept(
-        logits_of([0, 6, 6, 2, 0, 8, 8, 0, 5, 7], alphabet=PIECES)
-    )  # " ba" "a" "a b" " a" "b "
+    decoder.accept(logits_of([0, 6, 6, 2, 0, 8, 8, 0, 5, 7], PIECES))  # " ba" "a" "a b" " a" "b "
     found = [(word.text, word.start, word.end) for word in decoder.words()]
     assert found == [("baaa", 0.1, 0.7), ("b", 0.5, 0.7), ("ab", 0.8, 1.0)]
     assert [word.text for word in decoder.take(open_word=False)] == ["baaa", "b", "ab"]
@@ -86,7 +77,7 @@ def test_letters_and_pieces_agree_on_words_and_within_a_step_on_times(paths):
     found = []
     for path, alphabet in zip(paths, (ALPHABET, PIECES), strict=True):
         decoder = GreedyDecoder(alphabet, 0.1)
-        decoder.accept(logits_of(path, alphabet=alphabet))
+        decoder.accept(logits_of(path, alphabet))
         found.append(decoder.words())
     assert [word.text for word in found[0]] == [word.text for word in found[1]]
     for one, other in zip(*found, strict=True):
@@ -96,7 +87,7 @@ def test_letters_and_pieces_agree_on_words_and_within_a_step_on_times(paths):
 
 def test_words_carry_the_time_of_their_symbols():
     decoder = GreedyDecoder(ALPHABET, step_seconds=0.1)
-    decoder.accept(logits_of([0, 0, 0, 2, 2, 0, 3, 1, 0, 2]))
+    decoder.accept(logits_of([0, 0, 0, 2, 2, 0, 3, 1, 0, 2], ALPHABET))
     ab, a = decoder.words()
     assert (ab.text, ab.start, ab.end) == ("ab", 0.3, 0.7)
     assert (a.text, a.start, a.end) == ("a", 0.9, 1.0)
@@ -104,7 +95,9 @@ def test_words_carry_the_time_of_their_symbols():
 
 def test_confidence_is_the_softmax_of_the_symbols():
     decoder = GreedyDecoder(ALPHABET, 0.02)
-    logits = np.concatenate([logits_of([2], 9.0), logits_of([0]), logits_of([3], 1.0)])
+    logits = np.concatenate(
+        [logits_of([2], ALPHABET), logits_of([0], ALPHABET), logits_of([3], ALPHABET, 1.0)]
+    )
     decoder.accept(logits)
     sure, unsure = np.exp(9) / (np.exp(9) + 4), np.exp(1) / (np.exp(1) + 4)
     assert decoder.words()[0].confidence == pytest.approx((sure + unsure) / 2, abs=1e-4)
@@ -112,7 +105,7 @@ def test_confidence_is_the_softmax_of_the_symbols():
 
 def test_a_repeat_needs_a_blank_between():
     decoder = GreedyDecoder(ALPHABET, 0.02)
-    decoder.accept(logits_of([2, 2, 0, 2]))
+    decoder.accept(logits_of([2, 2, 0, 2], ALPHABET))
     assert decoder.text() == "aa"
 
 

@@ -37,7 +37,7 @@ def test_pruning_gives_the_probability_to_shorter_histories():
     model = estimate(SENTENCES, order=2, prune=1)
     assert probability(model, "a", "b") == pytest.approx(1 / 3 + 2 / 3 * 0.2)
     assert probability(model, "a", "c") == pytest.approx(2 / 3 * 0.2)
-    assert model.sizes == [6, 3]
+    assert model.ngram_counts == [6, 3]
 
 
 def test_pruning_keeps_what_longer_sequences_begin_with():
@@ -138,7 +138,11 @@ def file(tmp_path):
 
 def test_the_file_gives_the_model_back(file):
     model, loaded = estimate(zipfian(0)), LanguageModel.load(file)
-    assert (loaded.vocabulary, loaded.sizes, loaded.order) == (model.vocabulary, model.sizes, 3)
+    assert (loaded.vocabulary, loaded.ngram_counts, loaded.order) == (
+        model.vocabulary,
+        model.ngram_counts,
+        3,
+    )
     rng = np.random.default_rng(0)
     for history in [
         (START,),
@@ -185,7 +189,7 @@ def test_build_normalises_reports_and_writes(ds2edge, tmp_path):
         "turn",
         "two",
     ]
-    assert done.stdout.startswith(f"{output}: 0.00 MB, 7 words; 9 of 2 words\nperplexity: 1.")
+    assert done.stdout.startswith(f"{output}: 0.00 MB, 7 words, 9 2-grams\nperplexity: 1.")
     assert "0.00 % unknown words" in done.stdout
     assert [path.name for path in output.parent.iterdir()] == ["lm.ds2lm"]
 
@@ -229,7 +233,7 @@ def test_of_an_arpa_file_what_has_no_beginning_is_left_out(tmp_path):
     path, more = tmp_path / "lm.arpa", "\\3-grams:\n-0.1\tLIGHT THE LIGHT\n-0.3\t<s> THE LIGHT\n"
     path.write_text(ARPA.replace("\\end", f"{more}\n\\4-grams:\n\n\\end"))
     model = read_arpa(path)
-    assert model.sizes == [5, 2, 1, 0]
+    assert model.ngram_counts == [5, 2, 1, 0]
     assert math.log10(probability(model, "<s>", "the", "light")) == pytest.approx(-0.3)
     assert math.log10(probability(model, "light", "the", "light")) == pytest.approx(-0.2)
 
@@ -252,10 +256,10 @@ def test_of_an_arpa_file_what_has_no_beginning_is_left_out(tmp_path):
         (ARPA.replace("LIGHT\t", "\udcff\t"), "(line 8: not UTF-8 text)"),
         (
             "mmap lm http://kheafield.com/code format version 5\n\0",
-            "a binary of KenLM: give the ARPA file",
+            "a binary of KenLM; give the ARPA file",
         ),
         (ARPA.replace("-0.6\tLIGHT", "\n" * 3), "line 11"),
-        (ARPA.replace("LIGHT\t", "The\t"), "some words differ by case alone"),
+        (ARPA.replace("LIGHT\t", "The\t"), "some words differ only in case"),
         ("plain text\n", "no \\end\\ after n-grams"),
     ],
 )
@@ -333,7 +337,7 @@ def test_hot_words_are_taken_as_people_write_them(ds2edge, tmp_path):
     [
         (
             ("--lm", "none.ds2lm"),
-            "none.ds2lm: no such language model: `ds2edge lm build` makes one",
+            "none.ds2lm: no such language model; make one with `ds2edge lm build`",
         ),
         (("--lm", GOLDEN), "not a language model of `ds2edge lm build`"),
         (("--lm-weight", "1"), "--lm-weight needs --lm"),

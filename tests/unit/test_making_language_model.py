@@ -37,7 +37,7 @@ def test_a_transducer_becomes_an_arpa_file(tmp_path):
     path.write_text(run("fst_to_arpa.py", said=TRANSDUCER))
     model = read_arpa(path)
     assert model.vocabulary == ["<unk>", "<s>", "</s>", "light", "the"]
-    assert model.sizes == [5, 3]
+    assert model.ngram_counts == [5, 3]
     costs = {
         "the": 1.0,
         "<s> the": 0.25,

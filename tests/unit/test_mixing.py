@@ -11,8 +11,9 @@ from support import ARPA, probability, zipfian
 from ds2edge.runtime.decoding.language_model import SPECIAL, START, UNKNOWN, LanguageModel
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.language_model.arpa import read_arpa
-from ds2edge.train.language_model.mixing import mix, shrink, tune
+from ds2edge.train.language_model.mixing import mix, tune
 from ds2edge.train.language_model.ngrams import estimate, perplexity
+from ds2edge.train.language_model.pruning import shrink
 
 
 def histories(model: LanguageModel, seed: int) -> list[tuple[int, ...]]:
@@ -114,7 +115,7 @@ def test_what_matters_least_goes_first():
     text, held_out = zipfian(0, 4000), zipfian(1, 200)
     model = estimate(text, order=3)
     smaller = shrink(model, 0.6 * len(model.to_bytes()))
-    assert sum(smaller.sizes) < 0.75 * sum(model.sizes)
+    assert sum(smaller.ngram_counts) < 0.75 * sum(model.ngram_counts)
     assert perplexity(smaller, held_out)[0] < 1.1 * perplexity(model, held_out)[0]
     assert shrink(model, 1e9) is model
     with pytest.raises(InputError, match="its 40 words alone take"):
@@ -156,22 +157,34 @@ def test_build_mixes_text_and_models(ds2edge, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("a.txt", "b.arpa", "--mix", "0.5"), "--mix: 1 weights for 2 sources: give one for each"),
-        (("a.txt", "b.arpa", "--mix", "1,-1"), "weights are at least 0, and not all 0"),
-        (("a.txt", "b.arpa", "--mix", "0,0"), "weights are at least 0, and not all 0"),
-        (("a.txt", "b.arpa", "--mix", "nan,1"), "weights are at least 0, and not all 0"),
+        (("a.txt", "b.arpa", "--mix", "0.5"), "--mix: 1 weights for 2 sources; give one for each"),
+        (
+            ("a.txt", "b.arpa", "--mix", "1,-1"),
+            "weights must be at least 0, and one must be above 0",
+        ),
+        (
+            ("a.txt", "b.arpa", "--mix", "0,0"),
+            "weights must be at least 0, and one must be above 0",
+        ),
+        (
+            ("a.txt", "b.arpa", "--mix", "nan,1"),
+            "weights must be at least 0, and one must be above 0",
+        ),
         (
             ("a.txt", "b.arpa", "--mix", "1;1"),
-            "not numbers with commas between them, as in 0.6,0.4",
+            "give numbers with commas between them, as in 0.6,0.4",
         ),
-        (("a.txt", "b.arpa", "--mix", "1,1", "--tune", "a.txt"), "give one of them"),
+        (
+            ("a.txt", "b.arpa", "--mix", "1,1", "--tune", "a.txt"),
+            "--mix and --tune exclude each other",
+        ),
         (
             ("a.txt", "b.arpa", "--tune", "none.txt"),
             "none.txt: cannot be read (No such file or directory)",
         ),
         (
             ("a.txt", "b.arpa"),
-            "b.arpa: a model, not a text: --mix or --tune says how far it counts",
+            "b.arpa: a model, not a text; mix models with --mix or --tune",
         ),
         (
             ("a.txt", "none.arpa", "--mix", "1,1"),
