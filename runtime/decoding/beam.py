@@ -6,28 +6,38 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.decoding.ctc import BLANK, PAUSE_SECONDS, Decoder, Word, split_words
 from ds2edge.runtime.decoding.fusion import Fusion
-from ds2edge.runtime.decoding.prefix import Alignment, Prefix
+from ds2edge.runtime.decoding.prefix import Alignment, Prefix, most_probable, total_probability
 
 BEAM = 32  # default number of prefixes in the beam
 
-# The thresholds below save most of the time and have not changed a result in our tests.
-# Most steps are blank for certain, and only one symbol passes there.
-MIN_PROBABILITY = 5e-3  # symbols below it are skipped
-# The same for symbols that a hot word needs: the network is rarely sure of rare pieces.
+# Symbols below this probability are skipped, which saves most of the time: most steps are blank for
+# certain, and only one symbol passes.
+MIN_PROBABILITY = 5e-3
+# The same for symbols that a hot word needs, since the network is rarely sure of rare pieces.
 MIN_HOTWORD_PROBABILITY = 1e-4
-BEAM_MARGIN = 12.0  # prefixes that score this many nats below the best are dropped
-# Prefixes whose acoustic score is this many nats below the weakest of the next beam are dropped
-# before fusion scores them.
+# Prefixes that score this many nats less than the best are dropped.
+BEAM_MARGIN = 12.0
+# New prefixes that are this many nats below the weakest of the next beam by acoustics alone are
+# dropped before fusion scores them.
 ACOUSTIC_MARGIN = 3.0
-MAX_OPEN_SECONDS = 10.0  # older words become final, so that memory stays bounded
-
+# Words older than this become final, so that memory stays bounded.
+MAX_OPEN_SECONDS = 10.0
 SMALLEST = 1e-300  # stands for a probability of 0, which has no logarithm
+
+
+class Alternative(NamedTuple):
+    """One of several texts of an utterance."""
+
+    words: list[Word]
+    # log p(text | audio) plus what fusion adds, in nats. It compares texts of one utterance only.
+    score: float
 
 
 class BeamDecoder(Decoder):
@@ -78,10 +88,24 @@ class BeamDecoder(Decoder):
 
     def words(self) -> list[Word]:
         """All words so far, as if the open one had ended."""
-        ended = self._by_ended_prefix()
-        best = max(ended, key=lambda end: _log(_total(ended[end])) + end.state.finished_score)
-        emissions = _most_probable(ended[best]).emissions()
-        return self._words + [self._word(word) for word in split_words(emissions) if word]
+        return self.alternatives(1)[0].words
+
+    def alternatives(self, count: int) -> list[Alternative]:
+        """The `count` best texts so far, or fewer, best first, as if the open word had ended.
+
+        All begin with the words that are final.
+        """
+        groups = self._by_ended_prefix()
+        scores = {
+            ended: _log(total_probability(prefixes)) + ended.state.finished_score
+            for ended, prefixes in groups.items()
+        }
+        alternatives = []
+        for ended in sorted(scores, key=scores.__getitem__, reverse=True)[:count]:
+            emissions = most_probable(groups[ended]).emissions()
+            words = [self._word(word) for word in split_words(emissions) if word]
+            alternatives.append(Alternative(self._words + words, scores[ended] + self._log_scale))
+        return alternatives
 
     def take(self, open_word: bool = True) -> list[Word]:
         """Returns the words so far and drops them, so that memory stays bounded.
@@ -101,6 +125,7 @@ class BeamDecoder(Decoder):
         self._root = Prefix(None, "", self._fusion.start)
         self._root.p_blank = 1.0
         self._beam = [self._root]  # best first
+        self._log_scale = 0.0  # log probability of the beam's 1, since `_begin`
 
     def _step(self, probabilities: list[float]) -> None:
         """Extends the beam by one step, given the probability of each symbol."""
@@ -218,6 +243,7 @@ class BeamDecoder(Decoder):
         self._beam = [prefix for prefix in prefixes[: self._width] if prefix.score >= least]
         for prefix in {*before, *prefixes}.difference(self._beam):
             prefix.inflow = 0.0  # if it comes back, it is aligned anew
+        self._log_scale += math.log(scale)
         for prefix in self._beam:
             prefix.score -= math.log(scale)
             prefix.p_blank /= scale
@@ -233,7 +259,7 @@ class BeamDecoder(Decoder):
     def _end_words(self) -> None:
         """Ends the open words in a pause, whether or not the network emits a space."""
         groups = [
-            (ended, _total(prefixes), _most_probable(prefixes))
+            (ended, total_probability(prefixes), most_probable(prefixes))
             for ended, prefixes in self._by_ended_prefix().items()
         ]
         now = self._steps
@@ -269,11 +295,3 @@ class BeamDecoder(Decoder):
 
 def _log(probability: float) -> float:
     return math.log(probability or SMALLEST)
-
-
-def _total(prefixes: list[Prefix]) -> float:
-    return sum(prefix.probability for prefix in prefixes)
-
-
-def _most_probable(prefixes: list[Prefix]) -> Prefix:
-    return max(prefixes, key=lambda prefix: prefix.probability)

@@ -106,3 +106,13 @@ class Prefix:
             first = first.before
         first.before = None
         first.text = first.text[root.length - first.length :]
+
+
+def total_probability(prefixes: list[Prefix]) -> float:
+    """The sum over some prefixes."""
+    return sum(prefix.probability for prefix in prefixes)
+
+
+def most_probable(prefixes: list[Prefix]) -> Prefix:
+    """The one with the highest probability."""
+    return max(prefixes, key=lambda prefix: prefix.probability)

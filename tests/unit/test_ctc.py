@@ -64,7 +64,7 @@ def letters_and_pieces(draw):
 
 @given(paths=letters_and_pieces())
 def test_letters_and_pieces_give_the_same_words_and_nearly_the_same_times(paths):
-    """A space takes one step. A piece with a space at its start or end makes the word longer by it."""
+    """A space takes one step. A piece with a space at its start or end counts it to the word."""
     results = []
     for path, alphabet in zip(paths, (ALPHABET, PIECES), strict=True):
         decoder = GreedyDecoder(alphabet, 0.1)
