@@ -60,7 +60,9 @@ def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
         help=f"Of --lm.  [default: {WEIGHTS.language_model}]",
     )
     @click.option(
-        "--word-bonus", type=float, help=f"For each word, with --lm.  [default: {WEIGHTS.word_bonus}]"
+        "--word-bonus",
+        type=float,
+        help=f"For each word, with --lm.  [default: {WEIGHTS.word_bonus}]",
     )
     @click.option(
         "--hotwords",

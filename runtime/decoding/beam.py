@@ -159,7 +159,10 @@ class BeamDecoder(Decoder):
         self._keep_best(list(self._reached))
 
     def _acoustic_threshold(self, likely: list[float]) -> float:
-        """The acoustic score below which an extension by one of the `likely` is dropped."""
+        """The score below which new prefixes are dropped before fusion scores them.
+
+        `likely`: the probabilities of the symbols that pass.
+        """
         scores = np.add.outer([prefix.score for prefix in self._beam], np.log(likely)).ravel()
         threshold = float(scores.max()) - BEAM_MARGIN
         if len(scores) > self._width:
