@@ -1,5 +1,7 @@
-"""Models of both directions: every cell in every mode, run by the runtime and compared with its Keras model; and what a
-bidirectional one does that no other does."""
+"""Every cell and direction in every mode: the runtime computes what the Keras model computes.
+
+Also what only bidirectional models do.
+"""
 
 import dataclasses
 import tracemalloc
@@ -28,7 +30,7 @@ from ds2edge.runtime.specification import Graph, State
 from ds2edge.runtime.whole_clip import WholeClip
 from ds2edge.train.data.manifest import write_manifest
 from ds2edge.train.evaluation.evaluate import evaluate
-from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.pipeline.feature_cache import padding_of
 from ds2edge.train.recipe import CELLS, DIRECTIONS
 
 SPEECH = next(iter(SPOKEN.values()))
@@ -42,6 +44,7 @@ ALL = [
     )
     if case[:2] != ("qrnn", "bidirectional")
 ]
+# Lowest signal-to-noise ratio of the logits in dB.
 LEAST_SNR = {
     "float32": 100,
     "float16": 50,
@@ -49,18 +52,15 @@ LEAST_SNR = {
     "int16x8": 15,
     "int8": 15,
     "armv7": 15,
-}  # dB
-BYTES = {
-    "float32": 4,
-    "float16": 2,
-    "dynamic": 3.2,
-}  # a weight; what is small stays float in mode dynamic
+}
+# Bytes per weight. Small tensors stay float in mode dynamic.
+BYTES = {"float32": 4, "float16": 2, "dynamic": 3.2}
 STAGES = ["convolutions", "gru0", "gru1", "logits"]
 
 
 @pytest.fixture(scope="module")
 def run_of(tiny_recipe, tmp_path_factory):
-    """A function that makes a run of a cell and a direction, whose training knew the ranges of int8, and its logits."""
+    """A function: cell, direction -> a run with the ranges of int8, its logits, rounded logits."""
     made, samples = {}, read_audio(SPEECH, RATE)
 
     def make(cell, direction):
@@ -74,13 +74,13 @@ def run_of(tiny_recipe, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(tiny_recipe, tmp_path_factory):
-    """A bidirectional run that knows no ranges."""
+    """A bidirectional run without ranges of int8."""
     return tiny(tiny_recipe, "gru", "bidirectional", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def models(run, mini_clips, tmp_path_factory):
-    """Its files: float32 in chunks of 4 and of 7 steps, int8."""
+    """The run as files: float32 in chunks of 4 and of 7 steps, and int8."""
     folder = tmp_path_factory.mktemp("models")
     for name, mode, chunk_steps in (
         ("four", "float32", 4),
@@ -103,10 +103,10 @@ def tiny(recipe, cell, direction, folders, ranges_of=None):
 
 
 def keras_logits(run, samples):
-    """Of the whole clip: as trained, and rounded to the ranges that the run knows."""
+    """Logits of the whole clip: as trained, and rounded to the ranges of the run."""
     model, specification = run.best_model(), run.specification
     features = specification.front_end()
-    frames = pad_and_measure(samples, features, padding_of(model.settings))[None]
+    frames = features.padded(samples, padding_of(model.settings))[None]
     inputs = {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
     rounded = np.asarray(model.predict_on_batch(inputs))[0]
     model.round_to({})
@@ -120,16 +120,16 @@ def constants(path):
 
 
 def decibels(signal, other):
-    """Signal to noise."""
+    """Signal-to-noise ratio of `other` in dB."""
     return 10 * np.log10((signal**2).sum() / ((signal - other) ** 2).sum())
 
 
 @pytest.mark.parametrize(("cell", "direction", "mode"), ALL)
 def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, direction, mode):
-    (run, expected, rounded), path = run_of(cell, direction), tmp_path / "m.tflite"
-    conversion._build(
-        run.folder, mode, mini_clips[:1], path, chunk_steps=4
-    )  # in a process of its own it takes longer
+    run, expected, rounded = run_of(cell, direction)
+    path = tmp_path / "m.tflite"
+    # In this process: a process of its own would take longer.
+    conversion._build(run.folder, mode, mini_clips[:1], path, chunk_steps=4)
     heard = StreamTracer(path).trace(read_audio(SPEECH, RATE)).logits.values
     assert heard.shape == expected.shape
     assert expected.std() > 1  # or agreement would mean nothing
@@ -141,17 +141,17 @@ def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, di
     assert inspection.graphs == signatures
     assert not set(inspection.operations) & {"WHILE", "UNPACK", "PACK", "STRIDED_SLICE", "CUSTOM"}
     if mode == "int8":
-        assert decibels(rounded, heard) > max(
-            28, decibels(expected, heard)
-        )  # Keras rounds as this file does
+        # The rounded Keras model is nearer, because it rounds as this file does.
+        assert decibels(rounded, heard) > max(28, decibels(expected, heard))
     if mode in INT8_MODES:
         assert (inspection.float_tensors, inspection.partitions) == (0, signatures)
     least = BYTES.get(mode, 1.2) * run.best_model().count_params()
-    assert constants(path) < least + 256  # each weight is in it once; and a few constants
+    # The file holds each weight once, and a few other constants.
+    assert constants(path) < least + 256
 
 
 def test_neither_the_chunk_nor_the_rounding_changes_much(models, mini_clips):
-    """Every layer is compared at every step, whatever the chunks."""
+    """Layers are compared step by step even if the chunks differ."""
     clips = [clip for clip in mini_clips if clip.split == "test"][:3]
     parity = measure(models["four"], [models["seven"], models["int8"]], clips, 1000)
     seven, int8 = parity.comparisons
@@ -199,6 +199,13 @@ def test_nothing_heard_is_no_text(recognizer):
     assert recognizer.stream().finish().text == ""
 
 
+def test_the_utterances_of_a_file_hold_all_its_words(recognizer):
+    utterances = list(recognizer.utterances(SPEECH))
+    text = "".join(utterance.text for utterance in utterances).replace(" ", "")
+    assert text == recognizer.transcribe(SPEECH).text.replace(" ", "") != ""
+    assert all(len(utterance.samples) for utterance in utterances)
+
+
 def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_clips, tmp_path):
     path, clips = models["int8"], [clip for clip in mini_clips if clip.split == "test"][:2]
     assert Network(path).graph.shares_weights
@@ -217,9 +224,7 @@ def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_cli
 
 def test_what_is_live_refuses_it_in_one_line(models):
     path = models["int8"]
-    says = (
-        f"{path}: a bidirectional model hears whole clips, nothing live: use `ds2edge transcribe`, "
-    )
+    says = f"{path}: a bidirectional model needs whole clips and cannot transcribe live: "
     calls = (
         lambda: Listener(Recognizer(path)),
         lambda: bench.measure(path, None, 5.0, 1, GreedyDecoder),
@@ -238,15 +243,15 @@ LAYERS = ("a", "b")
 
 
 class Sums:
-    """A network whose two layers add up what came before, each way."""
+    """A network whose two layers are running sums, in both directions."""
 
     graph = Graph(
-        "float32",
-        4,
-        2,
-        0,
-        0,
-        tuple(
+        mode="float32",
+        chunk_steps=4,
+        time_stride=2,
+        warmup=0,
+        lookahead=0,
+        states=tuple(
             State(f"{layer}{way}_h", (1, 50), layer + way)
             for layer in LAYERS
             for way in ("", "_backward")
@@ -268,15 +273,13 @@ class Sums:
 
 @pytest.mark.parametrize("steps", [1, 4, 11])
 def test_the_backward_layer_begins_at_the_end_of_the_clip(steps):
-    clip, rows = (
-        WholeClip(Sums()),
-        np.random.default_rng(0).standard_normal((steps, 50)).astype(np.float32),
-    )
+    clip = WholeClip(Sums())
+    rows = np.random.default_rng(0).standard_normal((steps, 50)).astype(np.float32)
     for first in range(0, steps, 4):
         chunk = rows[first : first + 4]
-        frames = np.full((4, 50), 9.0, np.float32)  # what follows the end is not heard
+        frames = np.full((4, 50), 9.0, np.float32)  # frames after the end must not count
         frames[: len(chunk)] = chunk
-        clip.hear(frames.repeat(2, 0), len(chunk))
+        clip.accept(frames.repeat(2, 0), len(chunk))
     for _ in LAYERS:
         rows = np.cumsum(rows, 0) + np.cumsum(rows[::-1], 0)[::-1]
     np.testing.assert_allclose(np.concatenate(list(clip.logits())), rows, atol=1e-3)
@@ -286,7 +289,7 @@ def test_memory_grows_with_two_layers_of_activations():
     clip, chunks = WholeClip(Sums()), 2000
     tracemalloc.start()
     for _ in range(chunks):
-        clip.hear(np.ones((8, 50), np.float32), 4)
+        clip.accept(np.ones((8, 50), np.float32), 4)
     for _ in clip.logits():
         pass
     _, peak = tracemalloc.get_traced_memory()

@@ -38,7 +38,7 @@ def _weights(
     return [weight / sum(weights) for weight in weights]
 
 
-@click.group()
+@click.group(short_help="Make language models and inspect them.")
 def lm() -> None:
     """Make a language model for the option --lm."""
 
