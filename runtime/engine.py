@@ -6,6 +6,7 @@ import ctypes
 import functools
 import importlib
 import importlib.metadata
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Engine(Protocol):
         """Runs one of the graphs: float32 tensors by name in, float32 tensors by name out."""
 
 
-def load_engine(path: str | Path, threads: int, share_weights: bool) -> Engine:
+def load_engine(path: str | os.PathLike[str], threads: int, share_weights: bool) -> Engine:
     """Loads the file with the first interpreter that is installed.
 
     With `share_weights`, operations that use the same weights share one packed copy of them, if the
