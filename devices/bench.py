@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ds2edge.runtime import EndpointRules, InputError, Listener, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.options import decoding_options, model_option
-from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder, DecoderFactory
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Network
 
@@ -101,7 +101,7 @@ def measure(
     )
 
 
-def _times(network: Network, decoder: WordDecoder, sound: Samples) -> dict[str, list[float]]:
+def _times(network: Network, decoder: Decoder, sound: Samples) -> dict[str, list[float]]:
     """Milliseconds that each chunk of the sound takes in each part."""
     specification, graph = network.specification, network.graph
     features = specification.front_end()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ds2edge.runtime.audio.arrays import AudioArray
 from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.decoding.build import build_decoder
-from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder, DecoderFactory
 from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
@@ -65,7 +65,7 @@ class Recognizer:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
         return Stream(self.network, self.decoder())
 
-    def decoder(self) -> WordDecoder:
+    def decoder(self) -> Decoder:
         """A new decoder for the logits of this model."""
         return self._decoder(self.specification.alphabet, self.specification.step_seconds)
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ds2edge.runtime.audio.arrays import check_rate, check_samples
 from ds2edge.runtime.audio.resampler import Resampler
-from ds2edge.runtime.decoding.ctc import GreedyDecoder, Word, WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder, Word
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.endpoint import Endpointer
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, States
@@ -46,9 +47,7 @@ class Stream:
     all text comes when the stream finishes.
     """
 
-    def __init__(
-        self, network: StepNetwork, decoder: WordDecoder | Endpointer | None = None
-    ) -> None:
+    def __init__(self, network: StepNetwork, decoder: Decoder | Endpointer | None = None) -> None:
         """`Recognizer.stream()` makes one. The default `decoder` is greedy."""
         specification = network.specification
         graph = network.graph

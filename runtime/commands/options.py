@@ -69,7 +69,7 @@ def _decoder(
                 raise InputError(f"{option} needs --lm: it applies to a language model")
     weights = Weights(
         language_model=WEIGHTS.language_model if lm_weight is None else lm_weight,
-        word=WEIGHTS.word if word_bonus is None else word_bonus,
+        word_bonus=WEIGHTS.word_bonus if word_bonus is None else word_bonus,
     )
     return build_decoder(lm, hotwords, beam, weights)
 
@@ -117,7 +117,7 @@ decoding_options = option_group(
         "--word-bonus",
         type=float,
         metavar="BONUS",
-        help=f"Score added for each word, with --lm; {WEIGHTS.word} by default.",
+        help=f"Score added for each word, with --lm; {WEIGHTS.word_bonus} by default.",
     ),
     click.option(
         "--hotwords",

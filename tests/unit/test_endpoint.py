@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.endpoint import Endpointer, EndpointRules
 
 ALPHABET = ("", " ", "a", "b")

@@ -24,7 +24,7 @@ from ds2edge.devices import bench, deploy
 from ds2edge.runtime import InputError, Listener, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.listen import listen
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.specification import Graph, State
 from ds2edge.runtime.whole_clip import WholeClip

@@ -11,8 +11,8 @@ import soxr
 
 from ds2edge.runtime.audio.channels import to_float
 from ds2edge.runtime.audio.decoders import DECODER_ERRORS, describe
-from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.audio.file_types import LIBSNDFILE_SUFFIXES, is_system_file
+from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 

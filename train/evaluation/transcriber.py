@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
+from ds2edge.runtime.decoding.ctc import DecoderFactory
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.recognizer import Recognizer
