@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ds2edge.runtime.audio.arrays import check_rate, check_samples
 from ds2edge.runtime.audio.resampler import Resampler
+from ds2edge.runtime.decoding.beam import Alternative
 from ds2edge.runtime.decoding.ctc import Decoder, Word
 from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.endpoint import Endpointer
@@ -29,6 +30,8 @@ class Result:
     text: str
     words: list[Word]
     duration: float  # seconds of audio
+    # The best texts with their scores, best first, if they were asked for.
+    alternatives: list[Alternative] = field(default_factory=list)
 
 
 class StepNetwork(PartedNetwork, Protocol):

@@ -39,6 +39,11 @@ class Alternative(NamedTuple):
     # log p(text | audio) plus what fusion adds, in nats. It compares texts of one utterance only.
     score: float
 
+    @property
+    def text(self) -> str:
+        """The words, separated by spaces."""
+        return " ".join(word.text for word in self.words)
+
 
 class BeamDecoder(Decoder):
     """Finds the text with the highest probability over all its paths, plus what `Fusion` adds."""
