@@ -122,8 +122,9 @@ def _symbols_needed(phrase: str, alphabet: Sequence[str]) -> list[float]:
     known = "".join(sorted(set("".join(alphabet))))
     for letter in phrase:
         if letter not in known:
+            remedy = ": write numbers in words, such as forty two" if letter.isdigit() else ""
             raise InputError(
-                f"hot word {phrase!r}: this model has no {letter!r}; it knows only {known!r}"
+                f"hot word {phrase!r}: this model has no {letter!r}; it knows only {known!r}{remedy}"
             )
     symbols = set(alphabet)
     longest = max(map(len, alphabet))

@@ -1,4 +1,4 @@
-"""The option `--alternatives` of `ds2edge transcribe`, and `Recognizer.transcribe` with it."""
+"""`ds2edge transcribe` in this process: alternatives, and hot words with digits."""
 
 import json
 
@@ -65,3 +65,10 @@ def test_alternatives_that_cannot_be_given_are_an_input_error(arguments, message
     error = run(*arguments, CLIP).exception
     assert isinstance(error, InputError)
     assert message in str(error)
+
+
+@pytest.mark.parametrize("hotword", ["42", "C-3PO"])
+def test_a_hot_word_with_digits_is_refused_with_the_remedy(hotword):
+    error = run("--hotwords", hotword, CLIP).exception
+    assert isinstance(error, InputError)
+    assert "write numbers in words" in str(error)
