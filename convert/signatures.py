@@ -1,4 +1,4 @@
-"""The functions that a model is exported as: each runs one chunk and is one signature of the file."""
+"""The functions that a model is exported as: each runs one chunk and is a signature of the file."""
 
 from __future__ import annotations
 
