@@ -16,6 +16,7 @@ from ds2edge.convert import INT8_MODES
 from ds2edge.convert.inspection import Inspection, inspect_model
 from ds2edge.convert.weight_sharing import shares_weights
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
+from ds2edge.runtime.quiet import quiet_process
 from ds2edge.runtime.specification import Specification, attach_specification
 from ds2edge.train.data.manifest import Clip
 from ds2edge.train.run import Run
@@ -101,7 +102,7 @@ def _build_isolated(
 ) -> Conversion:
     """`_build` in a process of its own. BrokenProcessPool if that crashes."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=quiet_process) as pool:
         return pool.submit(_build, folder, mode, calibration, path, chunk_steps).result()
 
 

@@ -70,7 +70,7 @@ def run_bench(
     word of the clip is recognised.
     """
     started = time.perf_counter()
-    recognizer = Recognizer(model, threads, decoder)
+    recognizer = Recognizer(model, decoder=decoder, threads=threads)
     load_seconds = time.perf_counter() - started
     specification = recognizer.specification
     specification.require_streaming(model)
@@ -142,7 +142,7 @@ def _measure_latency(recognizer: Recognizer, samples: Samples, rate: int) -> Lat
     for start in range(0, len(samples), block):
         started = time.perf_counter()
         utterances = listener.accept(samples[start : start + block], rate)
-        now = listener.heard + time.perf_counter() - started
+        now = listener.duration + time.perf_counter() - started
         for utterance in utterances:
             # In long chunks the final text can come before any partial text.
             first_text = now if partial_at is None else partial_at
