@@ -232,9 +232,9 @@ def bench(
     as_json: bool,
     decoder: DecoderFactory,
 ) -> None:
-    """Measure a model on this machine: load time, speed, latency and memory.
+    """Measure the speed, latency and memory of a model.
 
-    Run it on the device itself. Figures from an emulator do not hold for the board.
+    The figures hold for the machine that runs the command. An emulator says nothing about a board.
     """
     result = run_bench(model, clip, seconds, threads, decoder)
     click.echo(json.dumps(asdict(result)) if as_json else table(result))

@@ -53,10 +53,11 @@ def parity(
     max_wer_increase: float,
     output: Path | None,
 ) -> None:
-    """Compare converted models with the float model of RUN on the clips of MANIFEST.
+    """Compare converted models with the float model.
 
-    The report shows word errors, speed, memory, and the stage of the network that adds most noise.
-    The exit code is 1 if a model's WER rises by more than --max-wer-increase.
+    All models transcribe the clips of MANIFEST; the float model is the best epoch of RUN. The
+    report shows word errors, speed, memory, and which stage of the network adds most noise. The
+    exit code is 1 if a model's WER rises by more than --max-wer-increase.
     """
     from ds2edge.convert.conversion import convert_run, converted_specification
     from ds2edge.convert.parity.measure import measure_parity, require_same_model

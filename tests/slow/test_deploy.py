@@ -29,7 +29,7 @@ CHANGE = b"""
 
 import dataclasses
 _transcribe = Recognizer.transcribe
-Recognizer.transcribe = lambda *a: dataclasses.replace(_transcribe(*a), text='what else')
+Recognizer.transcribe = lambda *a, **k: dataclasses.replace(_transcribe(*a, **k), text='what else')
 """
 
 
