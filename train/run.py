@@ -99,13 +99,6 @@ class Run:
             "dev_cer": figures["dev_cer"],
         }
 
-    def has_ranges(self) -> bool:
-        """Whether the best epoch holds int8 ranges, as after `ds2edge train --qat`.
-
-        Needs no keras. InputError as `load`.
-        """
-        return bool(_read_json(self.best, "config.json")["config"].get("ranges"))
-
     def last_model(self) -> tuple[DeepSpeech2, list[dict[str, Any]]]:
         """Model of the newest epoch, compiled with its optimizer's state, and the figures of all epochs so far."""
         model = self.load(self.last)

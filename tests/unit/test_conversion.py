@@ -148,7 +148,7 @@ def test_int8_modes_need_speech_to_calibrate_on(no_build, tiny_run, tmp_path, mo
 @pytest.mark.parametrize("mode", ["int8", "float32"])
 def test_a_run_without_a_finished_epoch_is_refused(no_build, tiny_run, tmp_path, mode):
     run = Run.create(tmp_path / "run", tiny_run.recipe, tiny_run.specification)
-    with pytest.raises(InputError, match="run: no epoch of it was finished"):
+    with pytest.raises(InputError, match=r"run: .*no epoch"):
         convert_run(run.folder, mode, [], tmp_path / "m.tflite", 4, isolated=False)
     run.best.write_bytes(b"no checkpoint")
     with pytest.raises(InputError, match=r"best.keras: cannot be read as a checkpoint"):
