@@ -45,14 +45,7 @@ def measure_parity(
         tracer = model.tracer
         require_same_model(float_model.tracer.specification, tracer.path, tracer.specification)
     left_out: list[str] = []
-    compared: list[Clip] = []
-    label = f"{1 + len(models)} models on {len(clips)} clips"
-    rate = float_model.tracer.specification.features.sample_rate
-    for clip, samples in _read_clips(track(clips, label, len(clips)), rate, left_out):
-        expected = float_model.run(clip, samples)
-        for model in models:
-            model.compare(expected, model.run(clip, samples))
-        compared.append(clip)
+    compared = _run_clips(clips, float_model, models, left_out)
     if not compared:
         raise InputError(
             f"none of the {len(clips)} clips can be compared; the first: {left_out[0]}"
@@ -181,6 +174,21 @@ class _Candidate(_Model):
                 if before != after
             ],
         )
+
+
+def _run_clips(
+    clips: list[Clip], float_model: _Model, models: list[_Candidate], left_out: list[str]
+) -> list[Clip]:
+    """Runs each clip through all models. Returns the clips that could be read, as `_read_clips`."""
+    compared = []
+    rate = float_model.tracer.specification.features.sample_rate
+    label = f"{1 + len(models)} models on {len(clips)} clips"
+    for clip, samples in _read_clips(track(clips, label, len(clips)), rate, left_out):
+        expected = float_model.run(clip, samples)
+        for model in models:
+            model.compare(expected, model.run(clip, samples))
+        compared.append(clip)
+    return compared
 
 
 def _read_clips(

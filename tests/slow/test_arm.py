@@ -117,7 +117,8 @@ def test_a_64_bit_board_computes_the_same_logits_bit_for_bit(
 
 
 def test_a_32_bit_board_gives_the_same_text_with_the_armv7_model(board, ds2edge, clips, tmp_path):
-    pi, processor = board(BOOKWORM_32), BOOKWORM_32.processors[0]
+    pi = board(BOOKWORM_32)
+    (processor,) = BOOKWORM_32.processors
     assert texts(transcribe(pi, processor, ARMV7, *clips)) == list(SPOKEN)
     assert texts(ds2edge("transcribe", "--json", "-m", ARMV7, *clips)) == list(SPOKEN)
     there, here = logits_there_and_here(pi, processor, ARMV7, clips, tmp_path)
@@ -127,7 +128,8 @@ def test_a_32_bit_board_gives_the_same_text_with_the_armv7_model(board, ds2edge,
 
 
 def test_a_32_bit_board_refuses_what_it_cannot_do_in_one_line(board, clips, fast_clip):
-    pi, processor = board(BOOKWORM_32), BOOKWORM_32.processors[0]
+    pi = board(BOOKWORM_32)
+    (processor,) = BOOKWORM_32.processors
     wrong_mode = "cannot run a model of mode int8: make one with `ds2edge convert --mode armv7`"
     no_soxr = "pip install soxr, or give 16000 Hz"
     for model, clip, says in ((GOLDEN, clips[0], wrong_mode), (ARMV7, fast_clip, no_soxr)):

@@ -54,6 +54,12 @@ def missing() -> str:
     return ""
 
 
+def make_key(path: Path) -> None:
+    """Writes a new key without a passphrase."""
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path]
+    subprocess.run(command, check=True)
+
+
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 
@@ -67,25 +73,24 @@ class SshBoard:
         for path in (self.home, self.programs, self.temporary):
             path.mkdir()
         for name in ("host", "user"):
-            subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True
-            )
-        for name, script in (("systemctl", SYSTEMCTL), ("loginctl", "#!/bin/sh\n")):
-            self.put_program(name, script)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        # pip on the board must find its index as it does here.
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith("PIP_") or "proxy" in name.lower()
-        }
+            make_key(folder / name)
+        self.put_program("systemctl", SYSTEMCTL)
+        self.put_program("loginctl", "#!/bin/sh\n")
         self.environment = {
-            **kept,
+            # pip on the board must find its index as it does here.
+            **{k: v for k, v in os.environ.items() if k.startswith("PIP_") or "proxy" in k.lower()},
             "HOME": str(self.home),
             "PATH": f"{self.programs}:/usr/bin:/bin",
             "TMPDIR": str(self.temporary),
         }
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.key = f"IdentityFile={folder / 'user'}"
+        self.options = [f"Port={port}", "IdentitiesOnly=yes", "StrictHostKeyChecking=accept-new"]
+        self.options += [f"UserKnownHostsFile={folder / 'known'}"]
+        self._start_sshd(folder, port)
+
+    def _start_sshd(self, folder: Path, port: int) -> None:
         settings = {
             "ListenAddress": f"127.0.0.1:{port}",
             "HostKey": folder / "host",
@@ -99,18 +104,13 @@ class SshBoard:
             "SetEnv": " ".join(f'"{name}={value}"' for name, value in self.environment.items()),
             "Subsystem": "sftp internal-sftp",
         }
-        (folder / "sshd_config").write_text(
-            "".join(f"{name} {value}\n" for name, value in settings.items())
-        )
+        configuration = folder / "sshd_config"
+        configuration.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         if os.geteuid() == 0:
             # The sshd of root needs this folder, which its service would make.
             Path("/run/sshd").mkdir(exist_ok=True)
-        self._sshd = subprocess.Popen(
-            [SSHD, "-D", "-f", folder / "sshd_config", "-E", folder / "sshd.log"]
-        )
-        self.key = f"IdentityFile={folder / 'user'}"
-        self.options = [f"Port={port}", "IdentitiesOnly=yes", "StrictHostKeyChecking=accept-new"]
-        self.options += [f"UserKnownHostsFile={folder / 'known'}"]
+        command = [SSHD, "-D", "-f", configuration, "-E", folder / "sshd.log"]
+        self._sshd = subprocess.Popen(command)
         for _ in range(100):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -224,9 +224,7 @@ def test_a_board_that_cannot_be_reached_is_one_line(deploy, wheel, tmp_path):
 
 
 def test_a_key_that_is_refused_is_one_line(deploy, wheel, tmp_path):
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True
-    )
+    make_key(tmp_path / "other")
     says = error_of(
         deploy("--wheel", wheel, options=(f"IdentityFile={tmp_path / 'other'}",), own_key=False)
     )
