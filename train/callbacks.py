@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import time
@@ -9,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import rich.console
 import rich.progress
 
 from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.distribution import ALONE, Group
+from ds2edge.train.evaluation.batch_decoding import decode_batch
 from ds2edge.train.evaluation.scoring import score
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.pipeline.batches import Batches
@@ -31,18 +32,15 @@ def transcribe_batches(
     model: DeepSpeech2, batches: Batches, alphabet: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """Reference and greedy text of every clip, by the whole-sequence model."""
-    references, hypotheses = [], []
+    references: list[str] = []
+    hypotheses: list[str] = []
     settings = batches.features.settings
     step_seconds = model.settings.time_stride * settings.hop / settings.sample_rate
+    decoder = functools.partial(GreedyDecoder, alphabet, step_seconds)
     for index in range(len(batches)):
         inputs, _ = batches[index]
-        logits = np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(inputs)), np.float32)
         references += batches.texts(index)
-        # Not strict: under MirroredStrategy every device hears the whole batch, and all that they say is returned.
-        for row, length in zip(logits, model.output_lengths(inputs["lengths"]), strict=False):
-            decoder = GreedyDecoder(alphabet, step_seconds)
-            decoder.accept(row[:length])
-            hypotheses.append(decoder.text())
+        hypotheses += decode_batch(model, inputs, decoder)
     return references, hypotheses
 
 

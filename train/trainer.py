@@ -30,7 +30,7 @@ from ds2edge.train.distribution import Group, join_group
 from ds2edge.train.fine_tune import copy_weights
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.pipeline.batches import Batches, batch_sizes
-from ds2edge.train.pipeline.dataset import Survey, compute_features, survey
+from ds2edge.train.pipeline.dataset import Dataset, compute_features, scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.pipeline.long_clips import without_long
 from ds2edge.train.recipe import Recipe
@@ -40,7 +40,7 @@ from ds2edge.train.tensorboard import Curves
 
 log = logging.getLogger("ds2edge")
 
-Beginning = tuple[Run, Survey, DeepSpeech2, History]
+Beginning = tuple[Run, Dataset, DeepSpeech2, History]
 
 
 def train(
@@ -92,7 +92,7 @@ def train(
 
 
 def _fit(
-    run: Run, found: Survey, model: DeepSpeech2, history: History, cache: FeatureCache, group: Group
+    run: Run, found: Dataset, model: DeepSpeech2, history: History, cache: FeatureCache, group: Group
 ) -> None:
     recipe, settings = run.recipe, run.recipe.training
     if len(history) == settings.epochs or (
@@ -167,7 +167,7 @@ def _begin(
         )
     symbols = _symbols(recipe, clips, parent)
     group.require_equal(symbols.alphabet, "version of sentencepiece")
-    found = survey(clips, recipe, cache, symbols)
+    found = scan_dataset(clips, recipe, cache, symbols)
     hours = sum(example.clip.duration for example in found.examples["train"]) / 3600
     facts = {
         "data": data,
@@ -228,7 +228,7 @@ def _symbols(recipe: Recipe, clips: list[Clip], parent: Run | None) -> Symbols:
     )
 
 
-def make_optimizer(recipe: Recipe, found: Survey) -> keras.optimizers.Optimizer:
+def make_optimizer(recipe: Recipe, found: Dataset) -> keras.optimizers.Optimizer:
     """AdamW, with the recipe's learning rate over all steps."""
     settings = recipe.training
     durations = np.array([example.clip.duration for example in found.examples["train"]])
@@ -258,4 +258,4 @@ def _resume(run: Run, recipe: Recipe, clips: list[Clip], cache: FeatureCache) ->
         )
     model, history = run.last_model()
     log.info("%s: going on after epoch %d of %d", run.folder, len(history), recipe.training.epochs)
-    return run, survey(clips, recipe, cache, run.symbols()), model, history
+    return run, scan_dataset(clips, recipe, cache, run.symbols()), model, history

@@ -28,7 +28,7 @@ from ds2edge.runtime.specification import Graph, State
 from ds2edge.runtime.whole_clip import WholeClip
 from ds2edge.train.data.manifest import write_manifest
 from ds2edge.train.evaluation.evaluate import evaluate
-from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.pipeline.padding import Padding, padded_frames
 from ds2edge.train.recipe import CELLS, DIRECTIONS
 
 SPEECH = next(iter(SPOKEN.values()))
@@ -106,7 +106,7 @@ def keras_logits(run, samples):
     """Of the whole clip: as trained, and rounded to the ranges that the run knows."""
     model, specification = run.best_model(), run.specification
     features = specification.front_end()
-    frames = pad_and_measure(samples, features, padding_of(model.settings))[None]
+    frames = padded_frames(samples, features, Padding.of(model.settings))[None]
     inputs = {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
     rounded = np.asarray(model.predict_on_batch(inputs))[0]
     model.round_to({})

@@ -7,9 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
 from ds2edge.runtime.errors import InputError
@@ -17,13 +15,13 @@ from ds2edge.runtime.features import Samples
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip
-from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.evaluation.batch_decoding import decode_batch
+from ds2edge.train.pipeline.padding import Padding, batch_length, pad_batch, padded_frames
 
 if TYPE_CHECKING:
     from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
 BATCH_SECONDS = 120.0  # of padded audio, for Keras; a longer clip is a batch of its own
-PADDED_STEPS = 16  # lengths are padded to a multiple of this, so that few shapes are traced
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class KerasTranscriber:
         """`specification` of the run that the model is of."""
         import keras
 
-        self._model, self._padding = model, padding_of(model.settings)
+        self._model, self._padding = model, Padding.of(model.settings)
         step_seconds = (
             model.settings.time_stride
             * specification.features.hop
@@ -137,19 +135,7 @@ class KerasTranscriber:
             yield from zip(batch, self._texts(batch), strict=True)
 
     def _texts(self, batch: list[Sound]) -> Iterator[str]:
-        import keras
-
-        frames = [pad_and_measure(sound.samples, self._features, self._padding) for sound in batch]
-        quantum = PADDED_STEPS * self._model.settings.time_stride
-        longest = -(-max(map(len, frames)) // quantum) * quantum
-        inputs: dict[str, Any] = {
-            "features": np.stack([np.pad(f, ((0, longest - len(f)), (0, 0))) for f in frames]),
-            "lengths": np.array([len(f) for f in frames], np.int32),
-        }
-        logits = np.asarray(
-            keras.ops.convert_to_numpy(self._model.predict_on_batch(inputs)), np.float32
-        )
-        for row, length in zip(logits, self._model.output_lengths(inputs["lengths"]), strict=True):
-            decoder = self._decoder()
-            decoder.accept(row[:length])
-            yield decoder.text()
+        frames = [padded_frames(sound.samples, self._features, self._padding) for sound in batch]
+        longest = max(map(len, frames))
+        inputs = pad_batch(frames, batch_length(longest, self._padding.time_stride))
+        yield from decode_batch(self._model, inputs, self._decoder)
