@@ -209,9 +209,9 @@ def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_cli
     assert text in [
         transcript.hypothesis for transcript in evaluate(path, [tmp_path / "m.jsonl"], "test").clips
     ]
-    card = ds2edge("info", path).stdout
+    card = ds2edge("info", "-m", path).stdout
     assert "int8, 4 steps of 20 ms, bidirectional: gru0, gru1\n" in card
-    assert "hears whole clips: no letter before the end" in card
+    assert "whole recordings only: no text before the end" in card
     assert "gru1_backward_h 1x24" in card
 
 
