@@ -170,8 +170,8 @@ def _verify(archive: Archive, path: Path) -> None:
     if digest.hexdigest() != expected:
         path.unlink()
         raise InputError(
-            f"{archive.url}: {algorithm} {digest.hexdigest()} differs from the expected {expected}; "
-            "the download is deleted: run this again, or give another address"
+            f"{archive.url}: {algorithm} {digest.hexdigest()} differs from the expected "
+            f"{expected}; the download is deleted: run this again, or give another address"
         )
 
 

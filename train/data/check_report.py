@@ -17,7 +17,7 @@ COLOURS = {"train": "tab:blue", "dev": "tab:orange", "test": "tab:green"}
 
 
 def lines(check: Check, name_all: bool = False) -> Iterator[str]:
-    """Yields the lines of the report. `name_all`: name all clips of a finding, not the first five."""
+    """Yields the lines of the report. `name_all`: name all clips of a finding, not just five."""
     yield from _table(check)
     forms = [f"{form} ({count})" for form, count in check.forms.most_common()]
     yield f"audio   {', '.join(forms) or 'none'}"
