@@ -60,7 +60,7 @@ def read_piece(path: Path, number: int, rate: int) -> Samples:
         samples, _ = soundfile.read(path, size, number * size, dtype="float32", always_2d=True)
     except DECODER_ERRORS as error:
         raise InputError(f"{path}: cannot be read ({describe(error)})") from None
-    piece = soxr.resample(to_float(samples)[:, 0], file_rate, rate)
+    piece: Samples = soxr.resample(to_float(samples)[:, 0], file_rate, rate)
     if not len(piece):  # the file is cut short, or too short for a single sample
         piece = np.zeros(1, np.float32)
     piece.flags.writeable = False  # the cache returns this array again
