@@ -29,7 +29,7 @@ PROJECT = Path(__file__).parents[1]  # the checkout, where this file is run from
 CANNOT_CONNECT = 255  # exit code of ssh
 
 
-@click.command()
+@click.command(short_help="Install the kit and a model on a Raspberry Pi.")
 @click.argument("host", metavar="[USER@]HOST")
 @model_option
 @click.option(

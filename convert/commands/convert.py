@@ -10,7 +10,7 @@ from ds2edge.convert import CALIBRATED, MODES
 from ds2edge.runtime.commands.output import require_writable
 
 
-@click.command()
+@click.command(short_help="Convert a trained run to a .tflite file.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--mode",

@@ -11,7 +11,7 @@ from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.train.data.manifest import SPLITS
 
 
-@click.command()
+@click.command(short_help="Compare converted models with the float model.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument(
     "models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -49,6 +51,15 @@ class ChannelStatistics:
         self.weights: Weights = np.full(channels, 1 / channels)
         self.cancelled = False  # whether the plain mean would have cancelled the sound
 
+    @classmethod
+    def of(cls, blocks: Iterable[Channels], channels: int) -> ChannelStatistics:
+        """Measures a whole recording, given as blocks [n, channels]."""
+        statistics = cls(channels)
+        for block in blocks:
+            statistics.add(block)
+        statistics.update_weights()
+        return statistics
+
     def add(self, samples: Channels, memory: float = 1.0) -> None:
         """Measures samples [n, channels]. `memory`: share of the older statistics that stays."""
         values = samples.astype(np.float64)
@@ -74,6 +85,14 @@ class ChannelStatistics:
         self.weights = signs * np.sqrt(power[loudest] / max(mixed_power, power[loudest]))
         self.cancelled = plain_power < CANCELLED_POWER_SHARE * mixed_power
         return self.weights
+
+
+def mix(samples: Channels, weights: Weights) -> Samples:
+    """Returns samples [n, channels] as mono [n]."""
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    mono: Samples = (samples * weights).sum(1).astype(np.float32)
+    return mono
 
 
 class StreamMixer:

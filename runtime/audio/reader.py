@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ds2edge.runtime.audio.channels import Channels, ChannelStatistics, Weights, to_float
+from ds2edge.runtime.audio.channels import Channels, ChannelStatistics, Weights, mix, to_float
 from ds2edge.runtime.audio.decoders import DECODER_ERRORS, Decoder, describe, open_recordings
 from ds2edge.runtime.audio.level import LevelMeter
 from ds2edge.runtime.audio.pipe import copy_of_pipe
@@ -65,9 +65,10 @@ class AudioFile:
         returns. Raises InputError if nothing can be read.
         """
         self._reset()
-        weights = self._all_weights()
-        for number, recording in enumerate(self._recordings()):
-            recording_weights = weights[number] if number < len(weights) else None
+        weights = iter(self._weights())
+        for recording in self._recordings():
+            plain_mean = ChannelStatistics(recording.channels).weights
+            recording_weights = next(weights, plain_mean)
             for block in self._mono_blocks(recording, recording_weights, seconds):
                 if len(block):
                     self.level.add(block)
@@ -104,27 +105,27 @@ class AudioFile:
         except InputError as error:
             raise InputError(str(error).replace(str(self._file), str(self.path), 1)) from None
 
-    def _all_weights(self) -> list[Weights]:
-        """Returns the weights of the channels of each recording; none if there is no choice."""
+    def _weights(self) -> list[Weights]:
+        """Returns the weights of the channels of each recording; none for a mono file."""
         if self.channels == 1 or self.channel is not None:
             return []
-        return [self._weights(recording) for recording in self._recordings()]
-
-    def _weights(self, recording: Decoder) -> Weights:
-        statistics = ChannelStatistics(recording.channels)
-        for block in self._read(recording, 1.0):
-            statistics.add(block)
-        weights = statistics.update_weights()
-        self.cancelled = self.cancelled or statistics.cancelled
-        return weights
+        statistics = [
+            ChannelStatistics.of(self._read(recording, 1.0), recording.channels)
+            for recording in self._recordings()
+        ]
+        self.cancelled = any(recording.cancelled for recording in statistics)
+        return [recording.weights for recording in statistics]
 
     def _mono_blocks(
-        self, recording: Decoder, weights: Weights | None, seconds: float
+        self, recording: Decoder, weights: Weights, seconds: float
     ) -> Iterator[Samples]:
         """Yields a recording as mono at the rate of the file's first recording."""
         resampler = Resampler(self.rate)
         for block in self._read(recording, seconds):
-            mono = self._mono(block, weights)
+            if self.channel is None:
+                mono = mix(block, weights)
+            else:
+                mono = np.ascontiguousarray(block[:, self.channel - 1])
             same_rate = recording.rate == self.rate
             yield mono if same_rate else resampler.accept(mono, recording.rate)
         yield resampler.finish()
@@ -144,17 +145,6 @@ class AudioFile:
                 return
             total += len(block)
             yield to_float(block)
-
-    def _mono(self, block: Channels, weights: Weights | None) -> Samples:
-        if self.channel is not None:
-            return np.ascontiguousarray(block[:, self.channel - 1])
-        channels = block.shape[1]
-        if channels == 1:
-            return block[:, 0]
-        if weights is None:
-            weights = np.full(channels, 1 / channels)
-        mono: Samples = (block * weights).sum(1).astype(np.float32)
-        return mono
 
 
 def read_audio(path: str | os.PathLike[str], rate: int) -> Samples:

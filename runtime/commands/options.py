@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ds2edge.runtime.decoding.beam import BEAM, BeamDecoder
-from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
-from ds2edge.runtime.decoding.fusion import Fusion, Weights
-from ds2edge.runtime.decoding.language_model import LanguageModel
+from ds2edge.runtime.decoding.beam import BEAM
+from ds2edge.runtime.decoding.build import build_decoder, spell_phrase
+from ds2edge.runtime.decoding.ctc import DecoderFactory
+from ds2edge.runtime.decoding.fusion import Weights
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.pretrained import LANGUAGE_MODEL, PRETRAINED
-from ds2edge.runtime.spelling import plain, words_of
+from ds2edge.runtime.pretrained import model_path
 
 WEIGHTS = Weights()
-PUNCTUATION = re.compile(r"[-\u2010-\u2015.!?:;\"\u201c\u201d()]")
 
 
 class ModelPath(click.Path):
@@ -30,8 +27,7 @@ class ModelPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Returns the path. A file called `pretrained` goes before the bundled model."""
-        path = Path(value)
-        return PRETRAINED if path == Path("pretrained") and not path.exists() else path
+        return model_path(value)
 
 
 model_option = click.option(
@@ -125,31 +121,11 @@ def _decoder(
         for option, value in (("--lm-weight", lm_weight), ("--word-bonus", word_bonus)):
             if value is not None:
                 raise InputError(f"{option} needs --lm: it applies to a language model")
-        if beam is None and not hotwords:
-            return GreedyDecoder
-    if lm == Path("pretrained") and not lm.exists():
-        lm = LANGUAGE_MODEL
-    if lm:
-        _refuse_arpa(lm)
     weights = Weights(
         language_model=WEIGHTS.language_model if lm_weight is None else lm_weight,
         word=WEIGHTS.word if word_bonus is None else word_bonus,
     )
-    fusion = Fusion(LanguageModel.load(lm) if lm else None, hotwords, weights)
-    return functools.partial(BeamDecoder, fusion=fusion, beam=beam or BEAM)
-
-
-def _refuse_arpa(path: Path) -> None:
-    """Raises InputError for a language model in ARPA format, which has to be converted first."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-    except OSError:  # loading the file will report it
-        return
-    if start.lstrip().startswith(b"\\data\\"):
-        raise InputError(
-            f"{path}: an ARPA file: `ds2edge lm convert {path} -o lm.ds2lm` converts it for --lm"
-        )
+    return build_decoder(lm, hotwords, beam, weights)
 
 
 def _parse_hotwords(
@@ -159,7 +135,7 @@ def _parse_hotwords(
     phrases: list[str] = []
     for value in values:
         phrases += _read_lines(Path(value[1:])) if value.startswith("@") else value.split(",")
-    spelt = [" ".join(words_of(PUNCTUATION.sub(" ", plain(phrase)))) for phrase in phrases]
+    spelt = [spell_phrase(phrase) for phrase in phrases]
     if values and not any(spelt):
         raise click.BadParameter("no word in it", context, option)
     return list(dict.fromkeys(phrase for phrase in spelt if phrase))

@@ -24,7 +24,8 @@ from ds2edge.runtime.commands.options import (
 from ds2edge.runtime.commands.output import Output
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.recognizer import Recognizer, Result
+from ds2edge.runtime.recognizer import Recognizer
+from ds2edge.runtime.stream import Result
 from ds2edge.runtime.subtitles import srt, tsv, vtt
 
 log = logging.getLogger("ds2edge")
@@ -118,7 +119,7 @@ def _transcribe_all(
             totals.failures += 1
             continue
         elapsed = time.perf_counter() - started
-        totals.audio_seconds += result.seconds
+        totals.audio_seconds += result.duration
         totals.elapsed_seconds += elapsed
         writer.write(path, result, elapsed)
     return totals
@@ -130,7 +131,9 @@ def _transcribe(recognizer: Recognizer, path: Path, channel: int | None) -> Resu
     duration = audio.header_duration
     if sys.stderr.isatty() and MIN_PROGRESS_SECONDS <= duration < float("inf"):
         with click.progressbar(length=int(duration), label=path.name, file=sys.stderr) as bar:
-            result = recognizer.transcribe(audio, lambda seconds: bar.update(round(seconds)))
+            result = recognizer.transcribe(
+                audio, progress=lambda seconds: bar.update(round(seconds))
+            )
     else:
         result = recognizer.transcribe(audio)
     if warning := audio.level.warning():
@@ -191,8 +194,14 @@ class ResultWriter:
 
 
 def _as_json(path: Path, result: Result, elapsed: float) -> str:
-    factor = round(elapsed / result.seconds, 4) if result.seconds else None
-    record = {"audio": str(path), **dataclasses.asdict(result), "real_time_factor": factor}
+    factor = round(elapsed / result.duration, 4) if result.duration else None
+    record = {
+        "audio": str(path),
+        "text": result.text,
+        "words": [dataclasses.asdict(word) for word in result.words],
+        "seconds": result.duration,
+        "real_time_factor": factor,
+    }
     return json.dumps(record, ensure_ascii=False)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import soundfile
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.listener import Utterance
+from ds2edge.runtime.utterances import Utterance
 
 DEV_INTERVAL = 10  # one recording in this many goes to the dev split
 
@@ -91,7 +91,7 @@ class Recordings:
         name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S-%fZ.wav")
         partial = self._folder / f"{name}.part"
         try:
-            soundfile.write(partial, utterance.sound, self._rate, subtype="PCM_16", format="WAV")
+            soundfile.write(partial, utterance.samples, self._rate, subtype="PCM_16", format="WAV")
             os.replace(partial, self._folder / name)
         except soundfile.LibsndfileError:
             # libsndfile hides the system's error; nearly always the disk is full.
@@ -103,7 +103,7 @@ class Recordings:
             {
                 "audio": name,
                 "text": utterance.text,
-                "duration": round(len(utterance.sound) / self._rate, 3),
+                "duration": round(len(utterance.samples) / self._rate, 3),
                 "split": "dev" if is_dev else "train",
             }
         )

@@ -26,7 +26,7 @@ def test_alsa_gives_the_exact_samples_and_the_exact_text(tmp_path, monkeypatch):
     samples = speech()
     for name, value in alsa_file(tmp_path, samples).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(microphone, "CAPACITY", float("inf"))
+    monkeypatch.setattr(microphone, "QUEUE_SECONDS", float("inf"))
     heard: list[np.ndarray] = []
     with microphone.Microphone(None, RATE) as opened:
         for block in opened.blocks(Event()):

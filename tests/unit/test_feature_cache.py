@@ -18,7 +18,7 @@ from ds2edge.train.data.manifest import Clip
 from ds2edge.train.pipeline import feature_cache
 from ds2edge.train.pipeline.dataset import compute_features, scan_dataset
 from ds2edge.train.pipeline.feature_cache import AugmentedVersion, FeatureCache
-from ds2edge.train.pipeline.padding import Padding, padded_frames
+from ds2edge.train.pipeline.padding import padding_of
 from ds2edge.train.recipe import Augmentation, read_recipe
 
 
@@ -37,8 +37,8 @@ def reads(monkeypatch):
 
 def test_levels_are_those_of_the_front_end_to_a_sixteenth_of_a_decibel(tiny_recipe, wav, tmp_path):
     cache = FeatureCache(tmp_path / "cache", tiny_recipe)
-    padding = Padding.of(tiny_recipe.model)
-    expected = padded_frames(babble(1.0), Features(tiny_recipe.features), padding)
+    padding = padding_of(tiny_recipe.model)
+    expected = Features(tiny_recipe.features).padded(babble(1.0), padding)
     for _ in range(2):
         levels = cache.levels(wav("a.wav", subtype="FLOAT"))
         assert levels.dtype == np.float32

@@ -32,7 +32,7 @@ class _Decibels(click.ParamType):
         return levels
 
 
-@click.command()
+@click.command(short_help="Measure the word error rate of a model.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(

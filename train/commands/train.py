@@ -20,7 +20,7 @@ def _cache() -> Path:
         return Path(tempfile.gettempdir()) / f"ds2edge-{os.getuid()}"
 
 
-@click.command()
+@click.command(short_help="Train a model from manifests of speech.")
 @click.argument("recipe")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(

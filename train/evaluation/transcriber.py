@@ -16,7 +16,7 @@ from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip
 from ds2edge.train.evaluation.batch_decoding import decode_batch
-from ds2edge.train.pipeline.padding import Padding, batch_length, pad_batch, padded_frames
+from ds2edge.train.pipeline.padding import batch_length, pad_batch, padding_of
 
 if TYPE_CHECKING:
     from ds2edge.train.model.deepspeech2 import DeepSpeech2
@@ -76,7 +76,7 @@ class StreamTranscriber:
 
     def __init__(self, path: Path, threads: int, decoder: DecoderFactory) -> None:
         """InputError for anything but a file of `ds2edge convert`."""
-        self._recognizer = Recognizer(path, threads, decoder)
+        self._recognizer = Recognizer(path, decoder=decoder, threads=threads)
         network = self._recognizer.network
         self.name, self.mode = network.specification.name, network.graph.mode
         counted = f"{threads} thread{'s' if threads > 1 else ''}"
@@ -109,7 +109,7 @@ class KerasTranscriber:
         """`specification` of the run that the model is of."""
         import keras
 
-        self._model, self._padding = model, Padding.of(model.settings)
+        self._model, self._padding = model, padding_of(model.settings)
         step_seconds = (
             model.settings.time_stride
             * specification.features.hop
@@ -135,7 +135,7 @@ class KerasTranscriber:
             yield from zip(batch, self._texts(batch), strict=True)
 
     def _texts(self, batch: list[Sound]) -> Iterator[str]:
-        frames = [padded_frames(sound.samples, self._features, self._padding) for sound in batch]
+        frames = [self._features.padded(sound.samples, self._padding) for sound in batch]
         longest = max(map(len, frames))
         inputs = pad_batch(frames, batch_length(longest, self._padding.time_stride))
         yield from decode_batch(self._model, inputs, self._decoder)

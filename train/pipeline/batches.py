@@ -15,13 +15,7 @@ from ds2edge.train.augmentation.augment import augment_samples, mask_frames
 from ds2edge.train.distribution import ALONE, Group
 from ds2edge.train.pipeline.dataset import Example, augmented_version
 from ds2edge.train.pipeline.feature_cache import FeatureCache
-from ds2edge.train.pipeline.padding import (
-    BATCH_STEPS,
-    Padding,
-    batch_length,
-    pad_batch,
-    padded_frames,
-)
+from ds2edge.train.pipeline.padding import BATCH_STEPS, batch_length, pad_batch, padding_of
 from ds2edge.train.recipe import Recipe, TrainingSettings
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -57,7 +51,7 @@ class Batches(keras.utils.PyDataset):
         self.cache = cache
         self.augment = augment
         self.group = group
-        self.padding = Padding.of(recipe.model)
+        self.padding = padding_of(recipe.model)
         self.longest_text = max(len(example.labels) for example in examples)
         self.durations = np.array([example.clip.duration for example in examples])
         self.weights = np.array([example.clip.weight for example in examples])
@@ -140,7 +134,8 @@ class Batches(keras.utils.PyDataset):
         if self.augment:
             seconds = seconds / min(1.0, augmentation.speed[0]) + augmentation.leading_silence[1]
         samples = int(seconds * settings.sample_rate)
-        return settings.frames(samples + sum(self.padding.around(samples, settings)))
+        silence = self.padding.before(settings) + self.padding.after(samples, settings)
+        return settings.frames(samples + silence)
 
     def _row_weights(
         self, clips: list[int], rows: int, batch_size: int
@@ -173,7 +168,7 @@ class Batches(keras.utils.PyDataset):
         else:
             rate = self.features.settings.sample_rate
             samples = augment_samples(read_audio(clip.audio, rate), rate, settings, rng)
-            frames = padded_frames(samples, self.features, self.padding)
+            frames = self.features.padded(samples, self.padding)
         return mask_frames(frames, settings, rng)
 
 

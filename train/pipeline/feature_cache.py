@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.features import Features, Frames
 from ds2edge.train.augmentation.augment import augment_samples
-from ds2edge.train.pipeline.padding import Padding, padded_frames
+from ds2edge.train.pipeline.padding import padding_of
 from ds2edge.train.recipe import Augmentation, Recipe
 
 log = logging.getLogger("ds2edge")
@@ -53,7 +53,7 @@ class FeatureCache:
         if self._folder and not _writable(self._folder):
             self._folder = None
         self._settings = recipe.features
-        self._padding = Padding.of(recipe.model)
+        self._padding = padding_of(recipe.model)
 
     def statistics(self, path: Path) -> Statistics:
         """Statistics of a clip. InputError if it cannot be read."""
@@ -80,8 +80,7 @@ class FeatureCache:
             if version:
                 rng = np.random.default_rng(version.seed)
                 samples = augment_samples(samples, rate, version.settings, rng)
-            frames = padded_frames(samples, Features(self._settings), self._padding)
-            return frames.astype(np.float16)
+            return Features(self._settings).padded(samples, self._padding).astype(np.float16)
 
         key = ("levels", path, self._settings, self._padding, version)
         levels: Frames = self._cached(key, compute).astype(np.float32)
