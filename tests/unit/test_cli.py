@@ -299,7 +299,7 @@ def test_info_prints_the_card_and_the_specification(ds2edge, tiny_model):
     [
         (
             ("train", "nonsense", "m.jsonl", "-o", "run"),
-            "neither a recipe file nor one of the kit's recipes",
+            "neither a recipe file nor a shipped recipe",
         ),
         (("train", "mini", "none.jsonl", "-o", "run"), "none.jsonl: cannot read the manifest"),
         (("train", "mini", "bad.jsonl", "-o", "run"), "bad.jsonl:2: not a JSON object"),
