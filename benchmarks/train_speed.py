@@ -36,7 +36,7 @@ from ds2edge.train.data.manifest import Clip, read_manifest
 from ds2edge.train.data.text import LETTERS
 from ds2edge.train.model.deepspeech2 import DeepSpeech2, ctc_loss
 from ds2edge.train.pipeline.batches import Batches
-from ds2edge.train.pipeline.dataset import Survey, compute_features, survey
+from ds2edge.train.pipeline.dataset import Dataset, compute_features, scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.recipe import Recipe, read_recipe
 from ds2edge.train.trainer import make_optimizer
@@ -47,7 +47,7 @@ BATCH = 32  # clips, the example's
 class Kit:
     """The kit's training, put together as `ds2edge train` does."""
 
-    def __init__(self, recipe: Recipe, found: Survey, cache: FeatureCache) -> None:
+    def __init__(self, recipe: Recipe, found: Dataset, cache: FeatureCache) -> None:
         self.threads = min(8, os.cpu_count() or 1)
         self.epoch = 0
 
@@ -229,11 +229,11 @@ def main(manifest: Path, name: str, count: int, rounds: int, variants: int | Non
     with tempfile.TemporaryDirectory() as folder:
         clips = as_wav(read_manifest(manifest, "train")[:count], recipe, Path(folder))
         cache = FeatureCache(Path(folder) / "cache", recipe)
-        found = survey([*clips, dataclasses.replace(clips[0], split="dev")], recipe, cache)
+        found = scan_dataset([*clips, dataclasses.replace(clips[0], split="dev")], recipe, cache)
         compute_features(found, recipe, cache)
         clips = [
             example.clip for example in found.examples["train"]
-        ]  # both without what the survey skips
+        ]  # both without the clips that scan_dataset skips
         kit = Kit(recipe, found, cache)
         example, other = (Example(recipe, clips, loss) for loss in (keras.losses.CTC(), kit_loss))
         seconds = in_turns(

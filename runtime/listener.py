@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.audio.reader import Resampler
+from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.decoding.ctc import Word
 from ds2edge.runtime.endpoint import Ended, Endpointer, EndpointRules
 from ds2edge.runtime.features import Samples

@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.audio.reader import AudioFile, Resampler
+from ds2edge.runtime.audio.reader import AudioFile
+from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder, Word, WordDecoder
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States

@@ -24,7 +24,7 @@ from ds2edge.train.evaluation.scoring import score
 from ds2edge.train.evaluation.transcriber import KerasTranscriber, Sound
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.quantization import SATURATION, STEPS, Quantizer, Range, nudge
-from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.pipeline.padding import Padding, padded_frames
 from ds2edge.train.progress import track
 from ds2edge.train.recipe import Augmentation
 
@@ -84,7 +84,7 @@ def calibrate(
     batches = list(_batches(sounds, rate, augmentation))
     for batch in track(batches, f"observing {len(sounds)} clips", len(batches)):
         frames = np.stack(
-            [pad_and_measure(samples, measure, padding_of(model.settings)) for samples in batch]
+            [padded_frames(samples, measure, Padding.of(model.settings)) for samples in batch]
         )
         lengths = np.full(len(frames), frames.shape[1], np.int32)
         model.quantized({"features": ops.convert_to_tensor(frames), "lengths": lengths}, observer)

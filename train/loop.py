@@ -31,7 +31,7 @@ from ds2edge.train.fine_tune import copy_weights
 from ds2edge.train.inputs import TrainingInput
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.pipeline.batches import Batches, batch_sizes
-from ds2edge.train.pipeline.dataset import Survey, compute_features, survey
+from ds2edge.train.pipeline.dataset import Dataset, compute_features, scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.recipe import TrainingSettings
 from ds2edge.train.run import History, Run
@@ -74,7 +74,7 @@ class Training:
     """A run with all that its next epochs need."""
 
     run: Run
-    dataset: Survey
+    dataset: Dataset
     model: DeepSpeech2  # compiled
     history: History  # figures of the epochs that are finished
     cache: FeatureCache
@@ -86,7 +86,7 @@ class Training:
         recipe = inputs.recipe
         symbols = _symbols(inputs)
         group.require_equal(symbols.alphabet, "version of sentencepiece")
-        dataset = survey(inputs.clips, recipe, cache, symbols)
+        dataset = scan_dataset(inputs.clips, recipe, cache, symbols)
         specification = _specification(inputs, dataset, symbols)
         model = _new_model(inputs, specification)
         steps = recipe.training.epochs * _batches_per_epoch(dataset, recipe.training)
@@ -115,7 +115,7 @@ class Training:
         model, history = run.last_model()
         epochs = run.recipe.training.epochs
         log.info("%s: continuing after epoch %d of %d", run.folder, len(history), epochs)
-        dataset = survey(inputs.clips, run.recipe, cache, run.symbols())
+        dataset = scan_dataset(inputs.clips, run.recipe, cache, run.symbols())
         return cls(run, dataset, model, history, cache, group)
 
     def fit(self) -> None:
@@ -202,7 +202,7 @@ def _symbols(inputs: TrainingInput) -> Symbols:
     return Symbols.learn(texts, pieces)
 
 
-def _specification(inputs: TrainingInput, dataset: Survey, symbols: Symbols) -> Specification:
+def _specification(inputs: TrainingInput, dataset: Dataset, symbols: Symbols) -> Specification:
     recipe = inputs.recipe
     parent = inputs.parent
     facts: dict[str, Any] = {
@@ -241,10 +241,10 @@ def _new_model(inputs: TrainingInput, specification: Specification) -> DeepSpeec
     return model
 
 
-def _batches_per_epoch(dataset: Survey, settings: TrainingSettings) -> int:
+def _batches_per_epoch(dataset: Dataset, settings: TrainingSettings) -> int:
     durations = np.array([example.clip.duration for example in dataset.examples["train"]])
     return len(batch_sizes(durations, settings))
 
 
-def _hours(dataset: Survey) -> float:
+def _hours(dataset: Dataset) -> float:
     return sum(example.clip.duration for example in dataset.examples["train"]) / 3600

@@ -21,7 +21,7 @@ from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 from ds2edge.train.data.manifest import Clip
-from ds2edge.train.data.text import normalise
+from ds2edge.train.data.text import normalise_clip
 from ds2edge.train.evaluation.scoring import Score, bootstrap_interval, score
 from ds2edge.train.progress import track
 
@@ -258,11 +258,8 @@ def _sounds(
 ) -> Iterator[tuple[Clip, str, Samples]]:
     """Each clip with what is said in it and its samples."""
     for clip in clips:
-        said = normalise(clip.text).text
-        if not said:
-            left_out.append(f"{clip.audio}: no letter is left of its text {clip.text!r}")
-            continue
         try:
+            said = normalise_clip(clip.audio, clip.text)
             samples = read_audio(clip.audio, tracer.specification.features.sample_rate)
         except InputError as error:
             left_out.append(str(error))

@@ -154,7 +154,7 @@ fi
 ln -sfn "$venv/bin/ds2edge" "$bin/ds2edge"
 "$bin/ds2edge" --version || fail "the installed program does not start"
 if [ -n "$model" ]; then
-  "$bin/ds2edge" info "$model" || refuse "$model: no model of ds2edge; it was not installed"
+  "$bin/ds2edge" info --model "$model" || refuse "$model: no model of ds2edge; it was not installed"
   cp "$model" "$prefix/model.tflite.part"
   mv "$prefix/model.tflite.part" "$prefix/model.tflite" # at once: a service may be reading the old one
 fi

@@ -1,4 +1,4 @@
-"""The options of `ds2edge transcribe`, `listen` and `evaluate` that choose a decoder."""
+"""Options that several commands share: the model, its threads, the channel and the decoder."""
 
 from __future__ import annotations
 
@@ -18,61 +18,85 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.pretrained import LANGUAGE_MODEL, PRETRAINED
 from ds2edge.runtime.spelling import plain, words_of
 
-model_option = click.option(
-    "-m",
-    "--model",
-    default=PRETRAINED,
-    show_default="the English one that comes with ds2edge",
-    envvar="DS2EDGE_MODEL",
-    show_envvar=True,
-    type=click.Path(path_type=Path),
-    help="A .tflite file made by `ds2edge convert`.",
-)
-
-
 WEIGHTS = Weights()
 PUNCTUATION = re.compile(r"[-\u2010-\u2015.!?:;\"\u201c\u201d()]")
 
 
-def _phrases(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> list[str]:
-    """Phrases as the model spells them, each once: without accents, hyphens and full stops."""
-    listed: list[str] = []
-    for value in given:
-        listed += _read_list(Path(value[1:])) if value.startswith("@") else value.split(",")
-    phrases = [" ".join(words_of(PUNCTUATION.sub(" ", plain(phrase)))) for phrase in listed]
-    if given and not any(phrases):
-        raise click.BadParameter("no word in it", context, option)
-    return list(dict.fromkeys(phrase for phrase in phrases if phrase))
+class ModelPath(click.Path):
+    """The path of a model; the word `pretrained` stands for the bundled one."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Returns the path. A file called `pretrained` goes before the bundled model."""
+        path = Path(value)
+        return PRETRAINED if path == Path("pretrained") and not path.exists() else path
+
+
+model_option = click.option(
+    "-m",
+    "--model",
+    default="pretrained",
+    show_default=True,
+    envvar="DS2EDGE_MODEL",
+    show_envvar=True,
+    metavar="FILE",
+    type=ModelPath(),
+    help="Model (.tflite) made by `ds2edge convert`, or `pretrained` for the bundled English one.",
+)
+channel_option = click.option(
+    "--channel",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Use only channel N, counted from 1. By default, all channels that have sound are mixed.",
+)
+threads_option = click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of CPU threads for the model.",
+)
 
 
 def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options, and their outcome as its argument `decoder`, a DecoderFactory."""
+    """Adds the decoding options to a command, which gets a DecoderFactory as `decoder`."""
 
     @click.option(
         "--lm",
         type=click.Path(path_type=Path),
-        help="Language model of `ds2edge lm build`, or `pretrained`: one of general English.",
+        metavar="FILE",
+        help="Language model made by `ds2edge lm build`, or `pretrained` for the bundled "
+        "English one.",
     )
     @click.option(
         "--lm-weight",
         type=click.FloatRange(min=0),
-        help=f"Of --lm.  [default: {WEIGHTS.language_model}]",
+        metavar="WEIGHT",
+        help=f"Weight of the language model; {WEIGHTS.language_model} by default.",
     )
     @click.option(
-        "--word-bonus", type=float, help=f"For each word, with --lm.  [default: {WEIGHTS.word}]"
+        "--word-bonus",
+        type=float,
+        metavar="BONUS",
+        help=f"Score added for each word, with --lm; {WEIGHTS.word} by default.",
     )
     @click.option(
         "--hotwords",
         multiple=True,
-        callback=_phrases,
-        metavar="WORD[,WORD...]|@FILE",
-        help="Words and phrases to expect, or a file with one a line; once or more.",
+        callback=_parse_hotwords,
+        metavar="WORDS",
+        help="Words and phrases to favour, separated by commas, or @FILE with one per line. "
+        "May be repeated.",
     )
     @click.option(
         "--beam",
         type=click.IntRange(1, 1000),
-        help="Texts that a search pursues at once.  "
-        f"[default: {BEAM} with --lm or --hotwords, otherwise none: greedy decoding]",
+        metavar="N",
+        help=f"Beam width of the search; {BEAM} by default with --lm or --hotwords. "
+        "Without these three options, decoding is greedy.",
     )
     @functools.wraps(command)
     def with_decoder(
@@ -100,7 +124,7 @@ def _decoder(
     if lm is None:
         for option, value in (("--lm-weight", lm_weight), ("--word-bonus", word_bonus)):
             if value is not None:
-                raise InputError(f"{option} needs --lm: the language model that it is for")
+                raise InputError(f"{option} needs --lm: it applies to a language model")
         if beam is None and not hotwords:
             return GreedyDecoder
     if lm == Path("pretrained") and not lm.exists():
@@ -116,20 +140,33 @@ def _decoder(
 
 
 def _refuse_arpa(path: Path) -> None:
-    """InputError for a language model that is still text: a device reads the small file that is made of it."""
+    """Raises InputError for a language model in ARPA format, which has to be converted first."""
     try:
         with path.open("rb") as file:
-            begins = file.read(64)
-    except OSError:  # loading it says what is wrong
+            start = file.read(64)
+    except OSError:  # loading the file will report it
         return
-    if begins.lstrip().startswith(b"\\data\\"):
+    if start.lstrip().startswith(b"\\data\\"):
         raise InputError(
-            f"{path}: an ARPA file: `ds2edge lm convert {path} -o lm.ds2lm` makes what --lm takes"
+            f"{path}: an ARPA file: `ds2edge lm convert {path} -o lm.ds2lm` converts it for --lm"
         )
 
 
-def _read_list(path: Path) -> list[str]:
-    """Phrases of a file, one a line. InputError if it cannot be read."""
+def _parse_hotwords(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> list[str]:
+    """Returns the phrases without duplicates, spelt with the letters of the model."""
+    phrases: list[str] = []
+    for value in values:
+        phrases += _read_lines(Path(value[1:])) if value.startswith("@") else value.split(",")
+    spelt = [" ".join(words_of(PUNCTUATION.sub(" ", plain(phrase)))) for phrase in phrases]
+    if values and not any(spelt):
+        raise click.BadParameter("no word in it", context, option)
+    return list(dict.fromkeys(phrase for phrase in spelt if phrase))
+
+
+def _read_lines(path: Path) -> list[str]:
+    """Returns the lines of a text file. Raises InputError if it cannot be read."""
     try:
         return path.read_text("utf-8-sig").splitlines()
     except OSError as error:

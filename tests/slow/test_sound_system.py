@@ -54,7 +54,7 @@ def test_a_flood_is_dropped_and_reported_without_chatter(tmp_path):
         assert process.wait(10) == 0
     assert lines[0] == "listening to default at 16000 Hz\n"
     assert len(lines) >= 2
-    assert all(line.startswith("warning: the recogniser is too slow: ") for line in lines[1:])
+    assert all(line.startswith("warning: recognition is too slow: ") for line in lines[1:])
 
 
 def test_devices_are_listed_by_name_without_chatter(ds2edge, tmp_path):

@@ -282,7 +282,7 @@ def test_a_run_in_pieces_is_resumed_evaluated_and_converted(in_pieces, manifest,
         ("evaluate", in_pieces.folder, manifest, "--split", "dev", "--beam", "4"),
         ("convert", in_pieces.folder, "--mode", "float32", "-o", tmp_path / "pieces.tflite"),
         ("parity", in_pieces.folder, tmp_path / "pieces.tflite", manifest, "--split", "dev"),
-        ("info", tmp_path / "pieces.tflite"),
+        ("info", "-m", tmp_path / "pieces.tflite"),
     ):
         finished = ds2edge(*command)
         assert finished.returncode == 0, finished.stderr

@@ -12,7 +12,7 @@ import soundfile
 from support import RATE, babble, film
 
 from ds2edge.runtime.audio.channels import to_float
-from ds2edge.runtime.audio.reader import AudioFile, measure, read_audio
+from ds2edge.runtime.audio.reader import AudioFile, read_audio, scan_audio
 from ds2edge.runtime.errors import InputError
 
 
@@ -99,15 +99,15 @@ def streamed(data: bytes) -> bytes:
 def test_a_streamed_flac_is_read_to_its_end_without_a_word(wav, caplog):
     path = wav("a.flac", seconds=3.3)
     path.write_bytes(streamed(path.read_bytes()))
-    audio = measure(path)
+    audio = scan_audio(path)
     assert audio.level.samples == int(3.3 * RATE)
-    assert not audio.remarks()
+    assert not audio.warnings()
 
 
 def test_gsm_is_read_though_it_cannot_be_sought_in(wav):
-    audio = measure(wav("a.wav", rate=8000, subtype="GSM610"))
+    audio = scan_audio(wav("a.wav", rate=8000, subtype="GSM610"))
     assert audio.level.samples == pytest.approx(8000, abs=320)
-    assert not audio.remarks()
+    assert not audio.warnings()
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.5, 0.8])
@@ -171,9 +171,9 @@ def test_an_mp3_that_does_not_count_its_frames_is_read_to_its_end(tmp_path, quie
     path = tmp_path / "a.mp3"
     soundfile.write(path, sound, RATE, format="MP3", bitrate_mode="VARIABLE", compression_level=0.2)
     path.write_bytes(b"\0" * 700 + bare(path.read_bytes()))
-    audio = measure(path)
+    audio = scan_audio(path)
     assert audio.level.samples == pytest.approx(6 * RATE, abs=0.15 * RATE)
-    assert not audio.remarks()
+    assert not audio.warnings()
 
 
 @pytest.mark.parametrize("rate", [50, 2_000_000_000])
@@ -199,11 +199,11 @@ def test_a_rate_that_no_speech_has_is_refused(wav, rate):
 def test_what_phones_and_browsers_write_is_read_by_ffmpeg(tmp_path, name, codec, rate):
     sound = babble(2.0, rate)
     film(tmp_path / name, codec, sound, rate)
-    audio = measure(tmp_path / name)
+    audio = scan_audio(tmp_path / name)
     assert audio.rate == rate
     assert audio.level.samples == pytest.approx(2 * rate, abs=0.15 * rate)
     assert audio.level.mean == pytest.approx(10 * np.log10(np.mean(sound**2)), abs=1.5)
-    assert not audio.remarks()
+    assert not audio.warnings()
 
 
 def test_without_pyav_the_remedy_is_named(tmp_path, monkeypatch):
@@ -211,7 +211,7 @@ def test_without_pyav_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(
         InputError,
-        match=r"a\.m4a: not a readable .*pip install 'deepspeech2-edge\[formats\]'.*ffmpeg",
+        match=r"a\.m4a: not a readable .*pip install '.\[formats\]'.*ffmpeg",
     ):
         AudioFile(tmp_path / "a.m4a")
 

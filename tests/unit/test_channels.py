@@ -7,8 +7,9 @@ import pytest
 import soundfile
 from support import RATE, babble
 
-from ds2edge.runtime.audio.channels import Mixer
-from ds2edge.runtime.audio.reader import AudioFile, Resampler
+from ds2edge.runtime.audio.channels import StreamMixer
+from ds2edge.runtime.audio.reader import AudioFile
+from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.errors import InputError
 
 VOICE = babble(4.0)
@@ -45,7 +46,7 @@ def test_the_text_of_every_form_is_that_of_the_mono_file(tmp_path, form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_stream_adapts_within_a_second(form):
-    heard = Mixer(RATE).accept(np.stack(FORMS[form], 1))
+    heard = StreamMixer(RATE).accept(np.stack(FORMS[form], 1))
     assert apart(heard[RATE:], VOICE[RATE : len(heard)]) < -20
     assert np.abs(np.diff(heard)).max() < 1.2 * np.abs(np.diff(VOICE)).max()  # no click
 

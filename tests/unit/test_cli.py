@@ -276,7 +276,7 @@ def test_a_model_cut_short_or_missing_is_one_line(ds2edge, tiny_model, wav, tmp_
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(tiny_model.read_bytes()[:-100])
     for model, says in ((cut, "cut short"), (tmp_path / "none.tflite", "no such model file")):
-        for command in (("transcribe", "-m", model, wav("a.wav")), ("info", model)):
+        for command in (("transcribe", "-m", model, wav("a.wav")), ("info", "-m", model)):
             done = ds2edge(*command)
             assert done.returncode == 2
             assert done.stderr.startswith(f"error: {model}: ")
@@ -285,11 +285,11 @@ def test_a_model_cut_short_or_missing_is_one_line(ds2edge, tiny_model, wav, tmp_
 
 
 def test_info_prints_the_card_and_the_specification(ds2edge, tiny_model):
-    card = ds2edge("info", tiny_model).stdout
+    card = ds2edge("info", "-m", tiny_model).stdout
     assert "tiny" in card
     assert "linear spectrogram, 161 bins" in card
     assert "float32, 4 steps of 20 ms" in card
-    specification = json.loads(ds2edge("info", "--json", tiny_model).stdout)
+    specification = json.loads(ds2edge("info", "--json", "-m", tiny_model).stdout)
     assert specification["graph"]["lookahead"] == 3
     assert specification["alphabet"][:3] == ["", " ", "a"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support import RATE, babble
 
-from ds2edge.runtime.audio.level import Level, LevelWatch
+from ds2edge.runtime.audio.level import LevelMeter, LiveLevelMonitor
 
 PAUSES = np.zeros(20 * RATE, np.float32)
 
@@ -27,11 +27,11 @@ PAUSES = np.zeros(20 * RATE, np.float32)
 )
 @pytest.mark.parametrize("block", [1600, RATE])
 def test_remarks(samples, says, block):
-    level = Level(RATE)
+    level = LevelMeter(RATE)
     for first in range(0, len(samples), block):
         level.add(samples[first : first + block])
-    assert level.remark().startswith(says) or says in level.remark()
-    assert bool(level.remark()) == bool(says)
+    assert level.warning().startswith(says) or says in level.warning()
+    assert bool(level.warning()) == bool(says)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_remarks(samples, says, block):
     ],
 )
 def test_live_sound_is_remarked_on_once(samples, seconds, says):
-    watch = LevelWatch()
-    said = [remark for _ in range(seconds) if (remark := watch.remark(samples, RATE))]
+    watch = LiveLevelMonitor()
+    said = [remark for _ in range(seconds) if (remark := watch.warning(samples, RATE))]
     assert len(said) == bool(says)
     assert says in "".join(said)

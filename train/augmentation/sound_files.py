@@ -10,9 +10,9 @@ import soundfile
 import soxr
 
 from ds2edge.runtime.audio.channels import to_float
-from ds2edge.runtime.audio.decoders import ITS_OWN_ERRORS, reason
+from ds2edge.runtime.audio.decoders import DECODER_ERRORS, describe
 from ds2edge.runtime.audio.reader import AudioFile
-from ds2edge.runtime.audio.sound_files import SOUNDS
+from ds2edge.runtime.audio.file_types import LIBSNDFILE_SUFFIXES, is_system_file
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 
@@ -26,7 +26,12 @@ def sound_files(folder: str) -> tuple[Path, ...]:
     """Sound files in the folder and those below it, in order. InputError if it is missing or there are none."""
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such folder of sounds to augment with")
-    files = tuple(sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SOUNDS))
+    # Not those that FFmpeg alone reads: `read_piece` seeks with libsndfile.
+    files = tuple(
+        path
+        for path in sorted(Path(folder).rglob("*"))
+        if path.suffix.lower() in LIBSNDFILE_SUFFIXES and not is_system_file(path, Path(folder))
+    )
     if not files:
         raise InputError(f"{folder}: holds no sound file to augment with")
     return files
@@ -36,7 +41,7 @@ def sound_files(folder: str) -> tuple[Path, ...]:
 def rate_and_length(path: Path) -> tuple[int, int]:
     """Of a file, in Hz and samples, as its header says. InputError if it is no sound file or holds no audio."""
     audio = AudioFile(path)
-    return audio.rate, round(min(audio.promised, LONGEST) * audio.rate)
+    return audio.rate, round(min(audio.header_duration, LONGEST) * audio.rate)
 
 
 @lru_cache(maxsize=HELD)
@@ -50,8 +55,8 @@ def read_piece(path: Path, number: int, rate: int) -> Samples:
         samples, _ = soundfile.read(
             path, PIECE * own, number * PIECE * own, dtype="float32", always_2d=True
         )
-    except ITS_OWN_ERRORS as error:
-        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
+    except DECODER_ERRORS as error:
+        raise InputError(f"{path}: cannot be read ({describe(error)})") from None
     heard = soxr.resample(to_float(samples)[:, 0], own, rate)
     heard = (
         heard if len(heard) else np.zeros(1, np.float32)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ds2edge.runtime.audio.sound_files import FILMS, SOUNDS, added
+from ds2edge.runtime.audio.file_types import is_audio, is_system_file
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.corpora.importing import NAMED, Utterance, write_corpus
 from ds2edge.train.corpora.own_ljspeech import METADATA, lists_clips, own_clips
@@ -74,9 +74,9 @@ def drawn_split(key: str, dev_share: float, test_share: float) -> str:
 
 def _of_folder(source: Path, folder_is_speaker: bool) -> Iterator[Utterance]:
     without = []
-    paths = [path for path in sorted(source.rglob("*")) if not added(path, source)]
+    paths = [path for path in sorted(source.rglob("*")) if not is_system_file(path, source)]
     texts = {path.with_suffix(""): path for path in paths if path.suffix.lower() == ".txt"}
-    for path in (path for path in paths if path.suffix.lower() in SOUNDS | FILMS):
+    for path in (path for path in paths if is_audio(path)):
         text = texts.get(path.with_suffix(""))
         if text is None:
             without.append(path)

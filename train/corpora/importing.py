@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ds2edge.runtime.audio.reader import measure
+from ds2edge.runtime.audio.reader import scan_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.data.manifest import SPLITS, Clip, write_manifest
 from ds2edge.train.data.text import normalise
@@ -112,7 +112,7 @@ def _measure(utterance: Utterance) -> Clip | str:
     if not normalise(utterance.text).text:
         return f"{where}{utterance.audio}: no letter is left of its text {utterance.text!r}"
     try:
-        audio = measure(utterance.audio)
+        audio = scan_audio(utterance.audio)
     except InputError as error:
         return f"{where}{error}"
     seconds = audio.level.samples / audio.rate

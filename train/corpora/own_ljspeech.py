@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ds2edge.runtime.audio.sound_files import FILMS, SOUNDS
+from ds2edge.runtime.audio.file_types import is_audio
 from ds2edge.train.corpora.importing import Utterance, read_lines
 
 METADATA = "metadata.csv"
@@ -30,9 +30,7 @@ def own_clips(metadata: Path) -> Iterator[Utterance]:
     found: dict[str, Path] = {}
     for folder in (metadata.parent, metadata.parent / "wavs", metadata.parent / "wav"):
         if folder.is_dir():
-            listed = (
-                path for path in sorted(folder.iterdir()) if path.suffix.lower() in SOUNDS | FILMS
-            )
+            listed = (path for path in sorted(folder.iterdir()) if is_audio(path))
             found |= {path.stem: path for path in listed}
 
     def clip(line: str) -> Utterance:

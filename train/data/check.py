@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ds2edge.runtime.audio.level import MOST_CLIPPED
+from ds2edge.runtime.audio.level import MAX_CLIPPED_SHARE
 from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.data.manifest import Clip, read_manifest
@@ -42,7 +42,7 @@ ERRORS = (UNREADABLE, WORDLESS, LEAKED, CUT_SHORT, TOO_LONG)
 REPEATED = "the same audio twice in a split"
 WRONG_DURATION = "duration in the manifest is not the file's"
 SILENT = f"silent (below {SILENCE:g} dBFS)"
-CLIPPED = f"clipped (more than {100 * MOST_CLIPPED:g} % of samples at full scale)"
+CLIPPED = f"clipped (more than {100 * MAX_CLIPPED_SHARE:g} % of samples at full scale)"
 CANCELLED = "channels that cancel each other out (one is turned over)"
 MISMATCHED = "text too long or too short for the audio"
 SHARED_TEXT = "text of dev or test that training has too"
@@ -162,7 +162,7 @@ def hear(path: Path) -> Heard:
     level = audio.level
     form = f"{audio.rate} Hz {({1: 'mono', 2: 'stereo'}).get(audio.channels, f'{audio.channels} channels')}"
     seconds = level.samples / audio.rate
-    problem = f"{path}: {audio.remarks()[0]}" if audio.cut else ""
+    problem = f"{path}: {audio.warnings()[0]}" if audio.truncation else ""
     return Heard(
         seconds, form, level.mean, level.clipped_share, digest.digest(), problem, audio.cancelled
     )
@@ -190,7 +190,7 @@ def _add_audio(result: Check, clip: Clip, heard: Heard) -> None:
         result.found[CANCELLED].append(str(clip.audio))
     if heard.level < SILENCE:
         result.found[SILENT].append(f"{clip.audio}: {heard.level:.0f} dBFS")
-    if heard.clipped > MOST_CLIPPED:
+    if heard.clipped > MAX_CLIPPED_SHARE:
         result.found[CLIPPED].append(f"{clip.audio}: {100 * heard.clipped:.2f} %")
 
 

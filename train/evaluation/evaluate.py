@@ -18,7 +18,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.train.augmentation.noise import add_noise, draw_noise
 from ds2edge.train.augmentation.sound_files import sound_files
 from ds2edge.train.data.manifest import Clip, read_manifest
-from ds2edge.train.data.text import normalise
+from ds2edge.train.data.text import normalise_clip
 from ds2edge.train.evaluation.results import Confusion, Evaluation, Figures, Transcript
 from ds2edge.train.evaluation.scoring import Score, align, score
 from ds2edge.train.evaluation.transcriber import Sound, Transcriber, open_transcriber
@@ -141,11 +141,8 @@ def _sounds(
 ) -> Iterator[Sound]:
     """Each clip at all levels (None first). Clips that cannot be scored go to `left_out`."""
     for number, clip in clips:
-        reference = normalise(clip.text).text
-        if not reference:
-            left_out.append(f"{clip.audio}: no letter is left of its text {clip.text!r}")
-            continue
         try:
+            reference = normalise_clip(clip.audio, clip.text)
             samples = read_audio(clip.audio, rate)
         except InputError as error:
             left_out.append(str(error))

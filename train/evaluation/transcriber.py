@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
@@ -18,13 +16,12 @@ from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip
 from ds2edge.train.evaluation.batch_decoding import decode_batch
-from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.pipeline.padding import Padding, batch_length, pad_batch, padded_frames
 
 if TYPE_CHECKING:
     from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
 BATCH_SECONDS = 120.0  # of padded audio, for Keras; a longer clip is a batch of its own
-PADDED_STEPS = 16  # lengths are padded to a multiple of this, so that few shapes are traced
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ class KerasTranscriber:
 
         self._model = model
         self._features = specification.front_end()
-        self._padding = padding_of(model.settings)
+        self._padding = Padding.of(model.settings)
         step_seconds = model.settings.step_seconds(specification.features)
         self._decoder = functools.partial(decoder, specification.alphabet, step_seconds)
         self.name = specification.name
@@ -140,11 +137,6 @@ class KerasTranscriber:
             yield from zip(batch, self._texts(batch), strict=True)
 
     def _texts(self, batch: list[Sound]) -> Iterator[str]:
-        frames = [pad_and_measure(sound.samples, self._features, self._padding) for sound in batch]
-        multiple = PADDED_STEPS * self._model.settings.time_stride
-        longest = -(-max(map(len, frames)) // multiple) * multiple
-        inputs = {
-            "features": np.stack([np.pad(f, ((0, longest - len(f)), (0, 0))) for f in frames]),
-            "lengths": np.array([len(f) for f in frames], np.int32),
-        }
-        yield from decode_batch(self._model, inputs, self._decoder)
+        frames = [padded_frames(sound.samples, self._features, self._padding) for sound in batch]
+        length = batch_length(max(map(len, frames)), self._padding.time_stride)
+        yield from decode_batch(self._model, pad_batch(frames, length), self._decoder)

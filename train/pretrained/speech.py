@@ -43,7 +43,7 @@ from typing import Any
 
 import click
 
-from ds2edge.runtime.audio.reader import measure
+from ds2edge.runtime.audio.reader import scan_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.corpora.importing import read_lines
 from ds2edge.train.data.manifest import read_manifest
@@ -165,7 +165,7 @@ def why_not(clip: Row, forbidden: frozenset[str]) -> str:
 def measured(clip: Row) -> Row:
     """The clip with its duration, if it can be read."""
     try:
-        audio = measure(clip["audio"])
+        audio = scan_audio(clip["audio"])
         return clip | {"duration": round(audio.level.samples / audio.rate, 4)}
     except InputError:
         return clip
