@@ -84,8 +84,7 @@ def evaluate(
         level: score(references, [clip.texts[level] for clip in transcribed]) for level in levels
     }
     clean = scores[None]
-    by_noise = [_figures(_level(level), scores[level], seconds) for level in levels]
-    confusions = _confusions((clip.reference, clip.texts[None]) for clip in transcribed)
+    mistakes = _confusions((clip.reference, clip.texts[None]) for clip in transcribed)
     return Evaluation(
         model=str(model),
         name=transcriber.name,
@@ -97,11 +96,11 @@ def evaluate(
         real_time_factor=_real_time_factor(transcriber, float(seconds.sum()) * len(levels)),
         by_speaker=_by_speaker(transcribed, clean, seconds),
         by_length=_by_length(clean, seconds),
-        by_noise=by_noise if snrs else [],
+        by_noise=_by_noise(scores, seconds),
         noise=noise or "synthesised, coloured",
-        substitutions=[c for c in confusions if c.said and c.heard][:MOST_CONFUSIONS],
-        insertions=[c for c in confusions if not c.said][:MOST_CONFUSIONS],
-        deletions=[c for c in confusions if not c.heard][:MOST_CONFUSIONS],
+        substitutions=[pair for pair in mistakes if pair.said and pair.heard][:MOST_CONFUSIONS],
+        insertions=[pair for pair in mistakes if not pair.said][:MOST_CONFUSIONS],
+        deletions=[pair for pair in mistakes if not pair.heard][:MOST_CONFUSIONS],
         left_out=left_out,
         clips=_worst_first(transcribed, clean),
     )
@@ -191,6 +190,12 @@ def _by_speaker(clips: list[_TranscribedClip], clean: Score, seconds: Seconds) -
 def _by_length(clean: Score, seconds: Seconds) -> list[Figures]:
     groups = _groups([_length(length) for length in seconds], clean, seconds)
     return [groups[name] for name in LENGTHS if name in groups]
+
+
+def _by_noise(scores: dict[float | None, Score], seconds: Seconds) -> list[Figures]:
+    if len(scores) == 1:  # no noise was asked for
+        return []
+    return [_figures(_level(level), scored, seconds) for level, scored in scores.items()]
 
 
 def _groups(labels: list[str], whole: Score, seconds: Seconds) -> dict[str, Figures]:
