@@ -127,7 +127,8 @@ def small_disk(tmp_path):
 def test_a_disk_that_is_full_while_saving_is_one_line_and_can_be_resumed(
     setup, small_disk, tmp_path
 ):
-    run, filler = small_disk / "run", small_disk / "filler"
+    run = small_disk / "run"
+    filler = small_disk / "filler"
     filler.write_bytes(bytes(900_000))
     said = finish(setup, start(setup, run), code=2).splitlines()
     assert "No space left on device" in said[-1]

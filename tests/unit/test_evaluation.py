@@ -54,7 +54,8 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.text = [], ""
+        self.tags = []
+        self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -109,11 +110,12 @@ def test_every_checkpoint_of_a_run_can_be_evaluated(tiny_run, tmp_path, manifest
 
 
 def test_figures_agree_with_jiwer_and_groups_add_up(golden, mini_clips):
-    said, heard = [c.reference for c in golden.clips], [c.hypothesis for c in golden.clips]
+    references = [c.reference for c in golden.clips]
+    hypotheses = [c.hypothesis for c in golden.clips]
     overall = golden.overall
     assert (overall.clips, overall.words) == (112, 318)
-    assert overall.wer == pytest.approx(100 * jiwer.wer(said, heard))
-    assert overall.cer == pytest.approx(100 * jiwer.cer(said, heard))
+    assert overall.wer == pytest.approx(100 * jiwer.wer(references, hypotheses))
+    assert overall.cer == pytest.approx(100 * jiwer.cer(references, hypotheses))
     assert overall.wer_interval[0] < overall.wer < overall.wer_interval[1]
     assert overall.cer_interval[0] < overall.cer < overall.cer_interval[1] < overall.wer_interval[1]
     in_order = score(
@@ -220,7 +222,9 @@ def test_the_interval_of_the_cer_is_that_of_characters():
 def test_clips_of_any_form_are_heard_and_unusable_ones_named_and_counted(
     kind, tiny_run, tiny_model, wav, manifest, tmp_path, caplog
 ):
-    text, empty, speck = tmp_path / "text.wav", wav("empty.wav", seconds=0), tmp_path / "speck.wav"
+    text = tmp_path / "text.wav"
+    empty = wav("empty.wav", seconds=0)
+    speck = tmp_path / "speck.wav"
     text.write_text("no sound")
     soundfile.write(speck, np.zeros(1), 192000)
     path = manifest(

@@ -18,7 +18,8 @@ MEGABYTE = 1_000_000
 
 def test_it_streams_in_time_and_is_small():
     specification = read_specification(PRETRAINED)
-    graph, features = specification.graph, specification.features
+    graph = specification.graph
+    features = specification.features
     assert (graph.mode, graph.direction) == ("int8", "forward")
     latency = (graph.chunk_steps + graph.lookahead) * specification.step_seconds
     assert latency + (features.window - features.hop) / features.sample_rate <= 0.96
