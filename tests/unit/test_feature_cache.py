@@ -162,7 +162,7 @@ RECORDED = {
 
 
 def fingerprint(frames: np.ndarray) -> list[float]:
-    """Eight numbers, in dB, that any change of the frames changes; rounding of a platform does not."""
+    """Eight numbers in dB that change with the frames, but not with rounding of a platform."""
     directions = np.random.default_rng(0).standard_normal((8, *frames.shape))
     return ((directions * frames).sum((1, 2)) / np.sqrt(frames.size)).round(3).tolist()
 
@@ -178,7 +178,8 @@ def fingerprint(frames: np.ndarray) -> list[float]:
 def test_the_features_of_this_version_are_the_recorded_ones(tmp_path, name, changes, version):
     """If this fails, users' caches hold other features than this code computes.
 
-    Raise VERSION in train/pipeline/feature_cache.py and record the new numbers here, as those of that version.
+    Raise VERSION in train/pipeline/feature_cache.py and record the new numbers here, as those of
+    that version.
     """
     assert feature_cache.VERSION == 1
     left, right = babble(1.5, 44100), babble(1.5, 44100, seed=1)

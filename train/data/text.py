@@ -12,24 +12,25 @@ from ds2edge.runtime.spelling import APOSTROPHES, plain, words_of
 from ds2edge.train.data.spoken import spoken
 from ds2edge.train.progress import open_tracked
 
-# The symbol of each logit of a model that spells in letters. The blank comes first: keras.ops.ctc_loss expects it at
-# index 0 (`mask_index`).
+# The symbol of each logit of a model that spells in letters. The blank comes first:
+# keras.ops.ctc_loss expects it at index 0 (`mask_index`).
 LETTERS = ("", " ", *"abcdefghijklmnopqrstuvwxyz", "'")
 _ALLOWED = frozenset(LETTERS)
 
 
 @dataclass(frozen=True)
 class Normalised:
-    """A normalised text, and how often each character was dropped from it. White space does not count as dropped."""
+    """A normalised text, and how often each character was dropped. White space is not counted."""
 
     text: str
     dropped: Counter[str]
 
 
 def normalise(text: str) -> Normalised:
-    """Lower case, a-z, apostrophes and single spaces. Numbers become English words; letters lose their accents.
+    """Reduces a text to a-z, apostrophes and single spaces.
 
-    Other characters become spaces and are counted in `dropped`. The result may be empty.
+    Numbers become English words, and letters lose their accents. Other characters become spaces
+    and are counted in `dropped`. The result may be empty.
     """
     letters = plain(spoken(text.translate(APOSTROPHES)))
     dropped = Counter(c for c in letters if c not in _ALLOWED and not c.isspace())
@@ -38,7 +39,7 @@ def normalise(text: str) -> Normalised:
 
 
 def normalise_clip(audio: Path, text: str) -> str:
-    """The normalised text of a clip. InputError, which names the clip, if no letter is left of it."""
+    """The normalised text of a clip. InputError, with the clip, if no letter is left of it."""
     normalised = normalise(text).text
     if not normalised:
         raise InputError(f"{audio}: no letter is left of its text {text!r}")

@@ -30,7 +30,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 class Batches(keras.utils.PyDataset):
     """Batches of clips of about equal length.
 
-    How clip i sounds in epoch e depends on (seed, e, i) alone. So a resumed training sees what an unbroken one sees.
+    How clip i sounds in epoch e depends on (seed, e, i) alone. So a resumed training sees what an
+    unbroken one sees.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Batches(keras.utils.PyDataset):
     ) -> None:
         """Starts with epoch 0.
 
-        `augment` also draws the order of the batches and applies the weights of the clips. `group` decides which rows
-        of each batch this process gets. `workers` are arguments of keras.utils.PyDataset.
+        `augment` also draws the order of the batches and applies the weights of the clips. `group`
+        decides which rows of each batch this process gets. `workers` are arguments of
+        keras.utils.PyDataset.
         """
         super().__init__(**workers)
         self.examples = examples
@@ -67,9 +69,10 @@ class Batches(keras.utils.PyDataset):
         return len(self.sizes)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """({"features", "lengths"}, {"labels", "label_lengths"}) of one batch, and weights [rows] if needed.
+        """Inputs and targets of one batch (see `collate`), and weights [rows] if they are needed.
 
-        With several devices each gets the same number of rows. Empty rows, of length 0 and weight 0, fill up a batch.
+        With several devices each gets the same number of rows. Empty rows, of length 0 and weight
+        0, fill up a batch.
         """
         batch = self.order[index]
         share = self.group.share(len(batch))
@@ -78,7 +81,8 @@ class Batches(keras.utils.PyDataset):
         longest = self._longest(batch, clips, frames)
         length = batch_length(longest, self.padding.time_stride)
         if index == 0:
-            # It must differ from the second batch even where all clips are equally long: see `begin`.
+            # It must differ from the second batch even where all clips are equally long: see
+            # `begin`.
             length += BATCH_STEPS * self.padding.time_stride
         empty = len(share) - len(clips)
         frames += [np.zeros((0, self.recipe.features.bins), np.float32)] * empty
@@ -100,8 +104,8 @@ class Batches(keras.utils.PyDataset):
             durations = durations * rng.uniform(0.9, 1.1, len(durations))
         ranked = np.argsort(-durations, kind="stable")
         batches = np.split(ranked, np.cumsum(self.sizes)[:-1])
-        # Longest first: if memory is too small, that shows at once. Shortest second: Keras treats those dimensions as
-        # variable in which the first two batches differ.
+        # Longest first: if memory is too small, that shows at once. Shortest second: Keras treats
+        # those dimensions as variable in which the first two batches differ.
         rest = batches[1:-1]
         if self.augment and self.recipe.training.sorted_first_epoch and epoch == 0:
             rest = rest[::-1]
@@ -126,7 +130,10 @@ class Batches(keras.utils.PyDataset):
         return bound
 
     def _upper_bound(self, batch: npt.NDArray[np.int64]) -> int:
-        """Frames that no clip of a batch exceeds. All processes must pad alike, but each computes its own clips."""
+        """Frames that no clip of a batch exceeds.
+
+        All processes must pad alike, but each computes only its own clips.
+        """
         settings = self.features.settings
         augmentation = self.recipe.augmentation
         seconds = self.durations[batch].max() + 0.01  # a manifest rounds, and so does resampling
@@ -140,8 +147,9 @@ class Batches(keras.utils.PyDataset):
     ) -> npt.NDArray[np.float32] | None:
         """Weight of the loss of each row, float32 [rows]; None if all are 1.
 
-        Keras takes the mean over all rows. Empty rows weigh 0 and the others more than 1, so that this is the mean
-        over the clips, each times its own weight. Clips that the model is judged by all weigh the same.
+        Keras takes the mean over all rows. Empty rows weigh 0 and the others more than 1, so that
+        this is the mean over the clips, each times its own weight. Clips that the model is judged
+        by all weigh the same.
         """
         weighted = self.augment and bool((self.weights != 1).any())
         if self.group.devices == 1 and not weighted:
@@ -174,8 +182,8 @@ def collate(
 ) -> tuple[Arrays, Arrays]:
     """Inputs and targets of a batch of rows, padded with zeros.
 
-    Inputs: "features" float32 [rows, length, bins], "lengths" int32 [rows] in frames. Targets: "labels" int32
-    [rows, label_length], "label_lengths" int32 [rows].
+    Inputs: "features" float32 [rows, length, bins], "lengths" int32 [rows] in frames. Targets:
+    "labels" int32 [rows, label_length], "label_lengths" int32 [rows].
     """
     padded = [row + [0] * (label_length - len(row)) for row in labels]
     targets = {

@@ -1,4 +1,4 @@
-"""The first pass over the data: which clips can be used, and the mean and spread of their features."""
+"""The first pass over the data: finds usable clips and measures their features."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ds2edge.train.recipe import Recipe
 
 log = logging.getLogger("ds2edge")
 
-# dB, of a bin. Recordings may have an empty band, as telephone speech does. With a smaller standard deviation, the
-# first noise in that band would outweigh all speech.
+# dB, of a bin. Recordings may have an empty band, as telephone speech does. With a smaller standard
+# deviation, the first noise in that band would outweigh all speech.
 MIN_STD = 8.0
 LETTER_SYMBOLS = Symbols()
 
@@ -40,7 +40,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Usable clips by split, and mean and standard deviation (dB per bin) over the training split."""
+    """Usable clips by split; mean and standard deviation (dB per bin) of the training split."""
 
     examples: dict[str, list[Example]]
     mean: tuple[float, ...]
@@ -52,11 +52,12 @@ def scan_dataset(
 ) -> Dataset:
     """Reads every clip once, in worker processes. What the cache holds is not read again.
 
-    A clip is skipped, named and counted if it cannot be read, if the normaliser leaves nothing of its text, or if its
-    text needs more output steps than its audio gives. Clips of weight 0 are left out.
+    A clip is skipped, named and counted if it cannot be read, if the normaliser leaves nothing of
+    its text, or if its text needs more output steps than its audio gives. Clips of weight 0 are
+    left out.
 
-    InputError if split train or dev has no usable clip, or if more than 1 % of a large set cannot be read or have no
-    text.
+    InputError if split train or dev has no usable clip, or if more than 1 % of a large set cannot
+    be read or have no text.
     """
     clips = [clip for clip in clips if clip.weight]
     examples: dict[str, list[Example]] = {split: [] for split in SPLITS}
@@ -106,7 +107,8 @@ def _too_short(example: Example, frames: int, recipe: Recipe) -> str:
     steps = fastest // recipe.model.time_stride
     if needed <= steps:
         return ""
-    return f"{clip.audio}: its text needs {needed} steps, its {clip.duration:g} s of audio give {steps}"
+    audio = f"its {clip.duration:g} s of audio give {steps}"
+    return f"{clip.audio}: its text needs {needed} steps, {audio}"
 
 
 def _report(unusable: Sequence[str], too_short: Sequence[str], clips: int) -> None:
@@ -149,7 +151,8 @@ def compute_features(dataset: Dataset, recipe: Recipe, cache: FeatureCache) -> N
     )
     for _ in track(computed, f"computing features of {len(wanted)} clips", len(wanted)):
         pass
-    # Idle workers would keep their memory during the training, and outlive it for minutes if it is killed.
+    # Idle workers would keep their memory during the training, and outlive it for minutes if it is
+    # killed.
     get_reusable_executor().shutdown()
 
 
@@ -160,7 +163,8 @@ def _compute(clip: Clip, version: AugmentedVersion | None, cache: FeatureCache) 
 def augmented_version(clip: Clip, number: int, recipe: Recipe) -> AugmentedVersion:
     """Augmented version number `number` of a clip.
 
-    Its seed depends on the name of the sound file: the cache still knows a clip when others are added to the data.
+    Its seed depends on the name of the sound file: the cache still knows a clip when others are
+    added to the data.
     """
     name = zlib.crc32(clip.audio.name.encode())
     return AugmentedVersion(recipe.augmentation, (recipe.training.seed, number, name))

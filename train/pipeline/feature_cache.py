@@ -23,9 +23,9 @@ from ds2edge.train.recipe import Augmentation, Recipe
 
 log = logging.getLogger("ds2edge")
 
-# Raise this number whenever the same clip and settings give other features: after a change of reading, resampling,
-# mixing channels, features or augmentation. Caches of other versions are not read. A test holds features to recorded
-# values and fails when this was forgotten.
+# Raise this number whenever the same clip and settings give other features: after a change of
+# reading, resampling, mixing channels, features or augmentation. Caches of other versions are not
+# read. A test holds features to recorded values and fails when this was forgotten.
 VERSION = 1
 
 
@@ -70,8 +70,8 @@ class FeatureCache:
     def levels(self, path: Path, version: AugmentedVersion | None = None) -> Frames:
         """Levels of a clip with the padding that the network needs, float32 [frames, bins] in dB.
 
-        They are rounded to float16, whose steps of at most 1/16 dB are far below any standard deviation.
-        InputError if the clip cannot be read.
+        They are rounded to float16, whose steps of at most 1/16 dB are far below any standard
+        deviation. InputError if the clip cannot be read.
         """
 
         def compute() -> npt.NDArray[np.float16]:
@@ -88,7 +88,7 @@ class FeatureCache:
         return levels
 
     def _cached(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
-        """The array that `compute` returns for this key: from the folder, or computed and put there."""
+        """The array that `compute` returns: read from the folder, or computed and stored there."""
         path = self._entry(key)
         if path is None:
             return compute()

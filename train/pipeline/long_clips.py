@@ -1,4 +1,4 @@
-"""Leave out clips that are too long to train on: they would pad their whole batch and fill the memory."""
+"""Leaves out clips that are too long: every batch is padded to its longest clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Padding: the silence that the network needs around a clip, and zeros that make clips of a batch equally long."""
+"""Padding: silence around a clip for the network, and zeros that make a batch equally long."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ def batch_length(frames: int, time_stride: int) -> int:
 
 
 def pad_batch(clips: Sequence[Frames], length: int) -> dict[str, npt.NDArray[np.generic]]:
-    """A network's inputs: "features" [clips, length, bins], zeros at the end, and "lengths" [clips] in frames."""
+    """The inputs of a network, padded with zeros at the end.
+
+    "features" is float32 [clips, length, bins], "lengths" is int32 [clips] in frames.
+    """
     return {
         "features": np.stack([np.pad(f, ((0, length - len(f)), (0, 0))) for f in clips]),
         "lengths": np.array([len(f) for f in clips], np.int32),
