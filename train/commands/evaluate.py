@@ -31,7 +31,7 @@ def _decibels(
     return levels
 
 
-@click.command()
+@click.command(short_help="Measure the word error rate of a model.")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-m",

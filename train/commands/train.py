@@ -32,7 +32,7 @@ class _TrainCommand(click.Command):
             formatter.write_dl(list(summaries().items()))
 
 
-@click.command(cls=_TrainCommand)
+@click.command(cls=_TrainCommand, short_help="Train a model from manifests of speech.")
 @click.argument("recipe")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
