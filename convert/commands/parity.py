@@ -48,7 +48,7 @@ def parity(
     from ds2edge.convert.parity.report import markdown, write_report
     from ds2edge.runtime.network import Network
     from ds2edge.train.data.manifest import read_manifest
-    from ds2edge.train.evaluation.report import make_folder
+    from ds2edge.train.files import make_folder
 
     clips, chunks = (
         read_manifest(manifest, split),

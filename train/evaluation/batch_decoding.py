@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 def decode_batch(
     model: DeepSpeech2, inputs: dict[str, Any], decoder: Callable[[], WordDecoder]
 ) -> Iterator[str]:
-    """Yields the text of each row. `inputs` are "features" and "lengths" of a batch; `decoder` makes a new decoder."""
+    """Yields the text of each row of a batch.
+
+    `inputs` are "features" [rows, frames, bins] and "lengths" [rows] in frames. `decoder` makes a
+    new decoder.
+    """
     import keras
 
     logits = np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(inputs)), np.float32)
-    # Under MirroredStrategy every device computes the whole batch, and there are more rows of logits than lengths.
+    # Under MirroredStrategy every device computes the whole batch, so there are more rows of logits
+    # than lengths.
     for row, length in zip(logits, model.output_lengths(inputs["lengths"]), strict=False):
         row_decoder = decoder()
         row_decoder.accept(row[:length])
