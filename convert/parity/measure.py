@@ -20,7 +20,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip
-from ds2edge.train.data.text import normalise
+from ds2edge.train.data.text import normalise_clip
 from ds2edge.train.evaluation.scoring import Score, bootstrap_interval, score
 from ds2edge.train.progress import track
 
@@ -196,11 +196,8 @@ def _read_clips(
 ) -> Iterator[tuple[Clip, Samples]]:
     """Each clip with its normalised text and its real duration, and its samples at `rate`."""
     for clip in clips:
-        text = normalise(clip.text).text
-        if not text:
-            left_out.append(f"{clip.audio}: no letter is left of its text {clip.text!r}")
-            continue
         try:
+            text = normalise_clip(clip.audio, clip.text)
             samples = read_audio(clip.audio, rate)
         except InputError as error:
             left_out.append(str(error))

@@ -186,7 +186,8 @@ fi
 ln -sfn "$venv/bin/ds2edge" "$bin/ds2edge"
 "$bin/ds2edge" --version || fail "the installed program does not start"
 if [ -n "$model" ]; then
-  "$bin/ds2edge" info "$model" || refuse "$model: not a model of ds2edge; it was not installed"
+  "$bin/ds2edge" info --model "$model" ||
+    refuse "$model: not a model of ds2edge; it was not installed"
   cp "$model" "$prefix/model.tflite.part"
   mv "$prefix/model.tflite.part" "$prefix/model.tflite" # a service may be reading the old file
 fi

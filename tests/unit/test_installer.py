@@ -136,7 +136,7 @@ def test_an_installation_needs_no_root_when_no_package_is_missing(board):
     done = machine.install("--model", machine.model)
     assert done.returncode == 0, done.stderr
     assert "ds2edge --version" in done.stdout
-    assert f"ds2edge info {machine.model}" in done.stdout
+    assert f"ds2edge info --model {machine.model}" in done.stdout
     assert {call.split()[0] for call in machine.calls} == {"python3", "pip"}
     assert (machine.home / ".local/bin/ds2edge").resolve() == machine.prefix / "venv/bin/ds2edge"
     assert (machine.prefix / "model.tflite").read_text() == "a model"

@@ -155,7 +155,7 @@ def test_clips_are_drawn_from_the_first_split_that_has_any(tmp_path):
 def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, tmp_path):
     """The rounded model in Keras says what the int8 file says, chunk after chunk."""
     from ds2edge.convert.conversion import convert_run
-    from ds2edge.train.pipeline.feature_cache import padding_of
+    from ds2edge.train.pipeline.padding import padding_of
     from ds2edge.train.run import Run
 
     keras.utils.set_random_seed(0)

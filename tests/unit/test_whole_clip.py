@@ -1,5 +1,7 @@
-"""Models of both directions: every cell in every mode, run by the runtime and compared with its Keras model; and what a
-bidirectional one does that no other does."""
+"""Every cell and direction in every mode: the runtime computes what the Keras model computes.
+
+Also what only bidirectional models do.
+"""
 
 import dataclasses
 import tracemalloc
@@ -28,7 +30,7 @@ from ds2edge.runtime.specification import Graph, State
 from ds2edge.runtime.whole_clip import WholeClip
 from ds2edge.train.data.manifest import write_manifest
 from ds2edge.train.evaluation.evaluate import evaluate
-from ds2edge.train.pipeline.feature_cache import padding_of
+from ds2edge.train.pipeline.padding import padding_of
 from ds2edge.train.recipe import CELLS, DIRECTIONS
 
 SPEECH = next(iter(SPOKEN.values()))
@@ -59,7 +61,7 @@ STAGES = ["convolutions", "gru0", "gru1", "logits"]
 
 @pytest.fixture(scope="module")
 def run_of(tiny_recipe, tmp_path_factory):
-    """A function that makes a run of a cell and a direction, whose training knew the ranges of int8, and its logits."""
+    """A function: cell, direction -> a run with the ranges of int8, its logits, rounded logits."""
     made, samples = {}, read_audio(SPEECH, RATE)
 
     def make(cell, direction):
@@ -73,7 +75,7 @@ def run_of(tiny_recipe, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(tiny_recipe, tmp_path_factory):
-    """A bidirectional run that knows no ranges."""
+    """A bidirectional run without ranges of int8."""
     return tiny(tiny_recipe, "gru", "bidirectional", tmp_path_factory)
 
 
@@ -103,7 +105,7 @@ def tiny(recipe, cell, direction, folders, ranges_of=None):
 
 
 def keras_logits(run, samples):
-    """Of the whole clip: as trained, and rounded to the ranges that the run knows."""
+    """Logits of the whole clip: as trained, and rounded to the ranges of the run."""
     model, specification = run.best_model(), run.specification
     features = specification.front_end()
     frames = features.padded(samples, padding_of(model.settings))[None]
@@ -207,17 +209,15 @@ def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_cli
     assert text in [
         transcript.hypothesis for transcript in evaluate(path, [tmp_path / "m.jsonl"], "test").clips
     ]
-    card = ds2edge("info", path).stdout
+    card = ds2edge("info", "-m", path).stdout
     assert "int8, 4 steps of 20 ms, bidirectional: gru0, gru1\n" in card
-    assert "hears whole clips: no letter before the end" in card
+    assert "whole recordings only: no text before the end" in card
     assert "gru1_backward_h 1x24" in card
 
 
 def test_what_is_live_refuses_it_in_one_line(models):
     path = models["int8"]
-    says = (
-        f"{path}: a bidirectional model hears whole clips, nothing live: use `ds2edge transcribe`, "
-    )
+    says = f"{path}: a bidirectional model needs whole clips and cannot transcribe live: "
     calls = (
         lambda: Listener(Recognizer(path)),
         lambda: bench.run_bench(path, None, 5.0, 1, GreedyDecoder),
@@ -274,7 +274,7 @@ def test_the_backward_layer_begins_at_the_end_of_the_clip(steps):
         chunk = rows[first : first + 4]
         frames = np.full((4, 50), 9.0, np.float32)  # what follows the end is not heard
         frames[: len(chunk)] = chunk
-        clip.hear(frames.repeat(2, 0), len(chunk))
+        clip.accept(frames.repeat(2, 0), len(chunk))
     for _ in LAYERS:
         rows = np.cumsum(rows, 0) + np.cumsum(rows[::-1], 0)[::-1]
     np.testing.assert_allclose(np.concatenate(list(clip.logits())), rows, atol=1e-3)
@@ -284,7 +284,7 @@ def test_memory_grows_with_two_layers_of_activations():
     clip, chunks = WholeClip(Sums()), 2000
     tracemalloc.start()
     for _ in range(chunks):
-        clip.hear(np.ones((8, 50), np.float32), 4)
+        clip.accept(np.ones((8, 50), np.float32), 4)
     for _ in clip.logits():
         pass
     _, peak = tracemalloc.get_traced_memory()
