@@ -37,6 +37,7 @@ from ds2edge.runtime.commands.output import require_writable
 )
 @click.option(
     "--chunk-steps",
+    metavar="N",
     default=16,
     show_default=True,
     type=click.IntRange(1, 256),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ds2edge.runtime.commands.options import ModelPath
 from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.train.data.manifest import SPLITS
 
@@ -21,8 +22,8 @@ from ds2edge.train.data.manifest import SPLITS
     metavar="FILE",
     multiple=True,
     required=True,
-    type=click.Path(path_type=Path),
-    help="Model to compare (.tflite). Repeat the option for several models.",
+    type=ModelPath(),
+    help="Model to compare (.tflite), or `pretrained`. Repeat the option for several models.",
 )
 @click.option(
     "--split",
@@ -33,6 +34,7 @@ from ds2edge.train.data.manifest import SPLITS
 )
 @click.option(
     "--max-wer-increase",
+    metavar="POINTS",
     type=float,
     default=0.5,
     show_default=True,
