@@ -440,7 +440,7 @@ def test_evaluate_uses_the_beam_and_reports_it(ds2edge, tmp_path):
     ]
     manifest.write_text("\n".join(map(json.dumps, lines)))
     options = ("--lm", lm, "--hotwords", "Radio,close  the", "--beam", "8")
-    done = ds2edge("evaluate", GOLDEN, manifest, "--json", *options)
+    done = ds2edge("evaluate", "-m", GOLDEN, manifest, "--json", *options)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["overall"]["wer"] == 0
