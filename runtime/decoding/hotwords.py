@@ -124,7 +124,8 @@ def _symbols_needed(phrase: str, alphabet: Sequence[str]) -> list[float]:
         if letter not in known:
             remedy = ": write numbers in words, such as forty two" if letter.isdigit() else ""
             raise InputError(
-                f"hot word {phrase!r}: this model has no {letter!r}; it knows only {known!r}{remedy}"
+                f"hot word {phrase!r}: this model has no {letter!r}; "
+                f"it knows only {known!r}{remedy}"
             )
     symbols = set(alphabet)
     longest = max(map(len, alphabet))
