@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import re
 import shlex
@@ -79,22 +81,31 @@ def shell_lines(text: str) -> Iterator[str]:
         yield from block.replace("\\\n", " ").splitlines()
 
 
+def shell_commands(line: str) -> Iterator[list[str]]:
+    """The commands of a line, between pipes, `&&` and the like, without comments."""
+    tokens = shlex.shlex(line, posix=True, punctuation_chars="|&;()")
+    tokens.whitespace_split = True
+    words: list[str] = []
+    for token in [*tokens, ";"]:
+        if set(token) <= set("|&;()"):
+            yield words
+            words = []
+        else:
+            words.append(token)
+
+
 def command_lines(text: str) -> Iterator[list[str]]:
-    """The words after each `ds2edge` that stands where a shell would look for a command."""
+    """The words after `ds2edge` in each command of the code blocks of a page."""
     for line in shell_lines(text):
-        words = shlex.shlex(line, posix=True, punctuation_chars="|&;()")
-        words.whitespace_split = True
         try:
-            split = list(words)
-        except ValueError:  # not a line of a shell
+            commands = list(shell_commands(line))
+        except ValueError:  # an apostrophe in a line that is not for a shell
             continue
-        while "ds2edge" in (names := [Path(word).name for word in split]):
-            start = names.index("ds2edge")
-            before = split[:start]
-            split = split[start + 1 :]
-            end = next((i for i, word in enumerate(split) if set(word) <= set("|&;()")), len(split))
-            if not before or all("=" in word or set(word) <= set("|&;()") for word in before[-1:]):
-                yield split[:end]
+        for words in commands:
+            while words and re.match(r"[A-Z][A-Z0-9_]*=", words[0]):
+                words = words[1:]
+            if words and Path(words[0]).name == "ds2edge":
+                yield words[1:]
 
 
 def parse(words: list[str]) -> None:
@@ -112,12 +123,11 @@ def parse(words: list[str]) -> None:
         if inner is None:
             raise click.UsageError(f"no command {name}")
         command, context = inner, click.Context(inner, parent=context)
-    values, left, _ = command.make_parser(context).parse_args(list(words))
+    _, left, given = command.make_parser(context).parse_args(list(words))
     if left and not isinstance(command, click.Group):
         raise click.UsageError(f"too many arguments: {left}")
     for parameter in command.params:
-        value = values.get(parameter.name or "")
-        if parameter.required and value in (None, ()) and not outline:
+        if parameter.required and parameter not in given and not outline:
             raise click.UsageError(f"{parameter.human_readable_name} is missing")
 
 
@@ -178,10 +188,25 @@ def test_nothing_says_to_install_a_name_that_is_not_ours():
     assert {named(path) for path in guilty} == set()
 
 
-def test_the_check_of_command_lines_refuses_what_click_refuses():
-    """Proof that these tests can fail."""
-    block = "    arecord | ds2edge listen --nosuch\n    X=1 .venv/bin/ds2edge info a b c  # d\n"
-    problems = refused(command_lines(block))
-    assert len(problems) == 2
-    assert "--nosuch" in problems[0]
-    assert "too many arguments" in problems[1]
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("arecord | ds2edge listen --nosuch", "--nosuch"),
+        ("X=1 .venv/bin/ds2edge bench a && echo", "too many arguments"),
+        ("ds2edge nosuch  # a comment", "no command nosuch"),
+        ("ds2edge data join manifest.jsonl", "folder is missing"),
+    ],
+)
+def test_wrong_command_lines_are_found(line, reason):
+    """Proof that the tests above can fail."""
+    [problem] = refused(command_lines(f"Text.\n\n    {line}\n"))
+    assert reason in problem
+
+
+@every_current_page
+def test_names_imported_in_python_examples_exist(page):
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("ds2edge"):
+                module = importlib.import_module(str(node.module))
+                assert not [name.name for name in node.names if not hasattr(module, name.name)]
