@@ -23,6 +23,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / ".github").rglob("*.md"), *IN_FOLDE
 # The changelog also tells of options and paths that are gone.
 CURRENT_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]
 NOTEBOOK = ROOT / "train" / "colab.ipynb"
+SCRIPTS = (ROOT / "devices/raspberrypi/install.sh", ROOT / "train/data/mini/make.py")
 CODE_BLOCK = re.compile(r"^```(?s:.*?)^```|(?:^ {4}.*\n?)+", re.MULTILINE)
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -157,8 +158,8 @@ def test_command_lines_of_the_notebook_can_be_parsed():
 
 @cache
 def all_options() -> set[str]:
-    """Every long option of `ds2edge` and of the installer."""
-    found = set(OPTION.findall((ROOT / "devices/raspberrypi/install.sh").read_text()))
+    """Every long option of `ds2edge` and of the scripts that the pages describe."""
+    found = {option for script in SCRIPTS for option in OPTION.findall(script.read_text("utf-8"))}
     commands: list[click.Command] = [main]
     while commands:
         command = commands.pop()
