@@ -62,6 +62,11 @@ class Run:
         folder = Path(folder)
         if folder == Path("pretrained") and not folder.exists():
             folder = PRETRAINED
+            if not folder.exists():
+                raise InputError(
+                    "pretrained: this installation leaves out the checkpoint, which only training "
+                    "needs. Take it from a checkout: --init-from CHECKOUT/train/pretrained"
+                )
         try:
             recipe = json.loads((folder / "recipe.json").read_text("utf-8"))
             specification = (folder / "specification.json").read_text("utf-8")
