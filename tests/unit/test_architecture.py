@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("runtime", "train", "convert", "devices")  # each may import those before it
 SCRIPTS = ("train/pretrained", "train/data/mini")  # run by hand, imported by nobody
-# The folders of a package that a folder may import. Its flat modules are free to, within the order that has no circle.
+# The folders of its package that a folder may import. Flat modules are bound by the absence of
+# circles alone.
 ROOMS = {
     "runtime.audio": set(),
     "runtime.decoding": set(),
