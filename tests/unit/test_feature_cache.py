@@ -118,12 +118,11 @@ def test_truncated_entries_are_computed_anew(tiny_recipe, wav, tmp_path, reads, 
     cache = FeatureCache(tmp_path / "cache", tiny_recipe)
     expected = cache.levels(path)
     for size in (0, 50, 1000):
-        for file in (tmp_path / "cache").rglob("*.npy"):
+        for file in (tmp_path / "cache").rglob("output.pkl"):
             file.write_bytes(file.read_bytes()[:size])
         np.testing.assert_array_equal(cache.levels(path), expected)
     assert len(reads) == 4
-    assert not caplog.records
-    assert not list((tmp_path / "cache").rglob("*.part"))
+    assert not caplog.records  # joblib would show a traceback
 
 
 def test_on_a_full_disk_features_are_computed_each_time(
@@ -132,14 +131,13 @@ def test_on_a_full_disk_features_are_computed_each_time(
     path = wav("a.wav")
     cache = FeatureCache(tmp_path / "cache", tiny_recipe)
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(feature_cache.np, "save", full)
+    monkeypatch.setattr(joblib.numpy_pickle, "dump", full)
     np.testing.assert_array_equal(cache.levels(path), cache.levels(path))
     assert len(reads) == 2
     assert not caplog.records
-    assert [file for file in (tmp_path / "cache").rglob("*") if file.is_file()] == []
 
 
 def test_a_clip_that_cannot_be_read_is_named_each_time(tiny_recipe, tmp_path):
