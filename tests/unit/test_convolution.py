@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from ds2edge.train.model.convolution import convolve, convolve_in_lanes
+from ds2edge.train.model.convolution import convolve, convolve_space_to_depth
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_both_forms_give_the_same(shape, kernel, stride, padding):
     weights = rng.standard_normal(kernel).astype(np.float32)
     plain = ops.convert_to_numpy(convolve(x, weights, stride, padding))
     found = ops.convert_to_numpy(
-        convolve_in_lanes(ops.convert_to_tensor(x), weights, stride, padding)
+        convolve_space_to_depth(ops.convert_to_tensor(x), weights, stride, padding)
     )
     assert found.shape == plain.shape
     np.testing.assert_allclose(found, plain, atol=1e-4)

@@ -15,7 +15,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
 from ds2edge.train.calibration import Observer, check_speech, choose_clips
 from ds2edge.train.data.manifest import Clip
-from ds2edge.train.model.cells import CELLS
+from ds2edge.train.model.cells import RECURRENT_CELLS
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.quantization import FLOAT, FakeQuantizer, fake_quantize, nudge
 from ds2edge.train.recipe import Convolution, ModelSettings
@@ -24,7 +24,7 @@ BINS = 41
 CONVOLUTIONS = (Convolution(4, (5, 11), (2, 4)), Convolution(3, (3, 7), (1, 3)))
 
 
-WAYS = [(cell, way) for cell in CELLS for way in ("forward", "bidirectional")] + [
+WAYS = [(cell, way) for cell in RECURRENT_CELLS for way in ("forward", "bidirectional")] + [
     ("qrnn", "forward")
 ]
 

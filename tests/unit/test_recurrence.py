@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ds2edge.train.model.fast_gru import GRU
+from ds2edge.train.model.fast_gru import FastGRU
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu")),
@@ -18,7 +18,7 @@ def test_outputs_and_gradients_are_those_of_keras(policy, tolerance):
     """In a graph that is traced once for all lengths, as `fit` traces it."""
     rng = np.random.default_rng(0)
     ours, theirs = (
-        layer(6, return_sequences=True, dtype=policy) for layer in (GRU, keras.layers.GRU)
+        layer(6, return_sequences=True, dtype=policy) for layer in (FastGRU, keras.layers.GRU)
     )
     for layer in (ours, theirs):
         layer.build((None, None, 5))
@@ -55,7 +55,7 @@ def test_outputs_and_gradients_are_those_of_keras(policy, tolerance):
 
 def test_what_is_left_between_the_steps_is_one_product_each_way():
     """Keras projects the input within its loop: the gain would go unseen if the kit's layer fell back to that."""
-    layer = GRU(6, return_sequences=True)
+    layer = FastGRU(6, return_sequences=True)
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec((None, None, 5))).graph
     loops = [
         operation
