@@ -59,7 +59,8 @@ def _build(folder: Path, mode: str, clips: list[Clip], path: Path, chunk_steps: 
     from ds2edge.convert.export import RangesInGraph, export, step_graph
     from ds2edge.convert.representative_dataset import representative_inputs
     from ds2edge.convert.tflite import quantize
-    from ds2edge.train.calibration import calibrate, choose_clips
+    from ds2edge.train.calibration import calibrate
+    from ds2edge.train.calibration_clips import choose_clips
     from ds2edge.train.model.quantization import FLOAT
     from ds2edge.train.run import Run
 
