@@ -62,14 +62,15 @@ class Group:
         if self.devices == 1:
             return nullcontext()
         names = keras.distribution.list_devices()
+        scope: AbstractContextManager[Any]
         if keras.backend.backend() == "jax":
             # `Batches` gives each process its share already: Keras need not.
             parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-            scope: AbstractContextManager[Any] = parallel.scope()
-            return scope
-        import tensorflow as tf
+            scope = parallel.scope()
+        else:
+            import tensorflow as tf
 
-        scope = tf.distribute.MirroredStrategy([name.upper() for name in names]).scope()
+            scope = tf.distribute.MirroredStrategy([name.upper() for name in names]).scope()
         return scope
 
     def alone(self) -> AbstractContextManager[Any]:
