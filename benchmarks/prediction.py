@@ -16,7 +16,7 @@ import numpy as np
 from ds2edge.convert.parity.trace import StreamTracer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.train.data.manifest import read_manifest
-from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.pipeline.feature_cache import padding_of
 from ds2edge.train.progress import track
 from ds2edge.train.run import Run
 
@@ -44,7 +44,7 @@ def main(run: Path, model: Path, manifest: Path, clips: int) -> None:
         rounding.round_to(used)
         computed = []
         for samples, logits in track(list(zip(sounds, said, strict=True)), name, len(sounds)):
-            frames = pad_and_measure(samples, measure, padding_of(rounding.settings))
+            frames = measure.padded(samples, padding_of(rounding.settings))
             padded = np.pad(frames, ((0, -len(frames) % PADDED_FRAMES), (0, 0)))[None]
             inputs = {"features": padded, "lengths": np.array([len(frames)], np.int32)}
             computed.append(

@@ -55,7 +55,7 @@ def soak(
             finals += len(listener.accept(pending[:BLOCK], rate))
             spent += time.process_time() - started
             pending = pending[BLOCK:]
-            if listener.heard >= 60 * (len(figures["seconds"]) + 1):
+            if listener.duration >= 60 * (len(figures["seconds"]) + 1):
                 figures["megabytes"].append(resident_megabytes())
                 figures["seconds"].append(spent)
                 figures["finals"].append(finals)

@@ -15,6 +15,7 @@ from typing import Any
 from ds2edge.convert import CALIBRATED, INT8_MODES
 from ds2edge.convert.inspection import Inspection, inspect_model, shares_weights
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
+from ds2edge.runtime.quiet import quiet_process
 from ds2edge.runtime.specification import attach_specification
 from ds2edge.train.data.manifest import Clip
 
@@ -43,7 +44,8 @@ def convert(
     output.parent.mkdir(parents=True, exist_ok=True)
     beside = output.with_name(output.name + ".part")
     try:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context, initializer=quiet_process) as pool:
             conversion = pool.submit(_build, run, mode, calibration, beside, chunk_steps).result()
         os.replace(beside, output)
     except BrokenProcessPool:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ds2edge.convert.export import FloatNetwork
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.network import Rows, States
-from ds2edge.runtime.recognizer import Stream
+from ds2edge.runtime.stream import Stream
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip
 from ds2edge.train.model.deepspeech2 import DeepSpeech2

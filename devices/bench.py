@@ -67,7 +67,7 @@ def measure(
     InputError if the model or the clip cannot be read, if the model is for whole clips, or if nothing is recognised.
     """
     started = time.perf_counter()
-    recognizer = Recognizer(model, threads, decoder)
+    recognizer = Recognizer(model, decoder=decoder, threads=threads)
     load = time.perf_counter() - started
     network, rate = recognizer.network, recognizer.specification.features.sample_rate
     recognizer.specification.require_streaming(model)
@@ -137,7 +137,7 @@ def _latency(recognizer: Recognizer, sound: Samples, rate: int) -> Latency:
     for first in range(0, len(sound), size):
         started = time.perf_counter()
         finals = listener.accept(sound[first : first + size], rate)
-        now = listener.heard + time.perf_counter() - started
+        now = listener.duration + time.perf_counter() - started
         for utterance in finals:
             seen = (
                 first_partials.pop() if first_partials else now

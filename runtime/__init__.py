@@ -1,12 +1,21 @@
-"""On-device speech recognition: features, the LiteRT network, CTC decoding and streams. Needs numpy and an interpreter.
+"""On-device speech recognition: features, the LiteRT network, CTC decoding, files and live sound.
 
-from ds2edge.runtime import Recognizer
+Transcribe a file, or samples in memory:
 
-stream = Recognizer("model.tflite").stream()
-for samples in microphone:                # float32 or int16, any rate
-    stream.accept(samples, rate=48000)
-    print(stream.partial())
-print(stream.finish().text)
+    from ds2edge.runtime import Recognizer
+
+    recognizer = Recognizer()                       # or Recognizer("model.tflite")
+    print(recognizer.transcribe("meeting.wav").text)
+    print(recognizer.transcribe(samples, rate=16000).text)
+    for utterance in recognizer.utterances("meeting.wav"):
+        print(utterance.start, utterance.end, utterance.text)
+
+Transcribe a microphone:
+
+    from ds2edge.runtime import Listener, Microphone
+
+    for utterance in Listener(recognizer).listen(Microphone()):
+        print(utterance.text)
 """
 
 from ds2edge.runtime.decoding.beam import BeamDecoder
@@ -16,9 +25,12 @@ from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.features import Features, FeatureSettings
-from ds2edge.runtime.listener import Listener, Utterance
-from ds2edge.runtime.recognizer import Recognizer, Result, Stream
+from ds2edge.runtime.listener import Listener
+from ds2edge.runtime.live.microphone import Microphone
+from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification, read_specification
+from ds2edge.runtime.stream import Result, Stream
+from ds2edge.runtime.utterances import Utterance
 
 __all__ = [
     "BeamDecoder",
@@ -30,6 +42,7 @@ __all__ = [
     "InputError",
     "LanguageModel",
     "Listener",
+    "Microphone",
     "QualityCheckFailed",
     "Recognizer",
     "Result",

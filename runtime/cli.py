@@ -1,4 +1,4 @@
-"""The `ds2edge` command: finds its subcommands among the installed entry points and turns errors into one line."""
+"""The `ds2edge` command: loads its subcommands on demand and turns errors into one line."""
 
 from __future__ import annotations
 
@@ -12,47 +12,52 @@ from typing import Any
 import click
 
 from ds2edge.runtime.errors import InputError, QualityCheckFailed, one_line
+from ds2edge.runtime.quiet import quiet_process
 
 COMMANDS = "ds2edge.commands"  # entry-point group, see pyproject.toml
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-# Modules that the base install lacks.
-TRAIN_EXTRA = {
+# In the order of a first use. Other commands follow in alphabetical order.
+ORDER = (
+    "transcribe",
+    "listen",
+    "doctor",
+    "info",
+    "data",
+    "train",
+    "evaluate",
+    "convert",
+    "parity",
+    "lm",
+    "bench",
+    "deploy",
+)
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# Modules of the extra `train`.
+TRAIN_MODULES = {
     *("tensorflow", "keras", "jiwer", "num2words", "rich", "requests", "joblib", "tensorboardX"),
     *("matplotlib", "jinja2", "scipy", "pyroomacoustics"),
 }
 
 
 class Commands(click.Group):
-    """A group whose commands are imported when they are asked for. Their modules keep tensorflow inside functions."""
+    """A group that imports a command only when it is asked for.
+
+    The modules of the commands import tensorflow inside functions, so help is quick.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of a first use: train, convert, compare, run."""
-        order = [
-            "data",
-            "train",
-            "evaluate",
-            "convert",
-            "parity",
-            "info",
-            "lm",
-            "transcribe",
-            "listen",
-            "doctor",
-            "bench",
-            "deploy",
-        ]
+        """The names of the installed commands, in the order of `ORDER`."""
         names = {entry.name for entry in entry_points(group=COMMANDS)}
-        return [name for name in order if name in names] + sorted(names - set(order))
+        return [name for name in ORDER if name in names] + sorted(names - set(ORDER))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
+        """Imports the command of that name; None if there is none."""
         for entry in entry_points(group=COMMANDS, name=cmd_name):
             command: click.Command = entry.load()
             return command
         return None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs it. The kit's own errors, and a train extra that is not installed, become one line."""
+        """Runs the command. Errors that a user can mend become one line and an exit code."""
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -60,19 +65,19 @@ class Commands(click.Group):
         except QualityCheckFailed as error:
             raise _Failure(str(error), 1) from error
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] not in TRAIN_EXTRA:
+            if error.name is None or error.name.split(".")[0] not in TRAIN_MODULES:
                 raise
-            remedy = "pip install 'deepspeech2-edge[train]'"
-            raise _Failure(
-                f"this command needs {error.name}, which is not installed: {remedy}", 2
-            ) from error
+            message = (
+                f"this command needs {error.name}, which is not installed: "
+                "run pip install '.[train]' in the checkout of ds2edge"
+            )
+            raise _Failure(message, 2) from error
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in CANNOT_WRITE:
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            raise _Failure(
-                f"{where}{error.strerror}: make room, or write to another place", 2
-            ) from None
+            message = f"{where}{error.strerror}: make room, or write to another place"
+            raise _Failure(message, 2) from None
         except KeyboardInterrupt:
             raise _Failure("interrupted", 130) from None
 
@@ -83,28 +88,32 @@ class _Failure(SystemExit):
         super().__init__(exit_code)
 
 
-class _Lines(logging.Handler):
-    """Log records as one line each on standard error: `warning: ...`."""
+class _LogLines(logging.Handler):
+    """Prints each log record as one line on standard error, such as `warning: ...`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         if sys.stderr.isatty():
-            prefix = "\r\x1b[K" + prefix  # `listen` may have drawn there
+            prefix = "\r\x1b[K" + prefix  # clear the line that `listen` may have drawn
         click.echo(prefix + one_line(record.getMessage()), err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("deepspeech2-edge"), prog_name="ds2edge")
 def main() -> None:
-    """DeepSpeech2 for the edge: train in Keras, quantize to int8 LiteRT, transcribe on a Raspberry Pi or a phone."""
+    """Speech recognition for small devices.
+
+    Train DeepSpeech2 in Keras, convert it to int8 LiteRT, and transcribe on a Raspberry Pi or a
+    phone.
+    """
+    quiet_process()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # a terminal that is not UTF-8, a name that is not either
+        if isinstance(stream, io.TextIOWrapper):
+            # Terminals may not be UTF-8, and file names may not be text in any encoding.
             stream.reconfigure(errors="backslashreplace")
     log = logging.getLogger("ds2edge")
     log.setLevel(logging.INFO)
-    log.handlers = [_Lines()]
+    log.handlers = [_LogLines()]
     log.propagate = False
 
 

@@ -1,4 +1,4 @@
-"""Where one utterance ends and the next begins, in a stream of logits that has no end itself."""
+"""Cuts an endless stream of logits into utterances."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from ds2edge.runtime.network import Logits
 
 @dataclass(frozen=True)
 class EndpointRules:
-    """An utterance is over when one of these is reached; seconds. After the three endpoint rules of sherpa-onnx."""
+    """When an utterance ends, in seconds. Whichever rule applies first ends it.
 
-    idle: float = 2.4  # blanks, though nothing has been said
-    silence: float = 1.2  # blanks after words
-    length: float = 20.0  # the whole utterance: the word that is being said goes to the next one
+    These are the three endpoint rules of sherpa-onnx.
+    """
+
+    idle: float = 2.4  # without a letter, before the first word
+    silence: float = 1.2  # without a letter, after a word
+    length: float = 20.0  # of the whole utterance; an open word goes to the next one
 
     def __post_init__(self) -> None:
         for name in ("idle", "silence", "length"):
@@ -26,49 +29,53 @@ class EndpointRules:
 
 
 class Ended(NamedTuple):
-    """The words of an utterance that is over."""
+    """An utterance that has ended."""
 
     words: list[Word]  # at least one
-    decided: float  # seconds of the stream at which it was over
+    decided: float  # time in the stream, in seconds, at which the end was detected
 
 
 class Endpointer:
-    """A decoder that cuts what it decodes into utterances, step by step: how the logits are chunked changes nothing."""
+    """A decoder that cuts its output into utterances.
+
+    It works step by step, so the result does not depend on how the logits are chunked.
+    """
 
     def __init__(self, decoder: WordDecoder, rules: EndpointRules) -> None:
-        """`decoder` gives its words up to the utterances, so that it holds those of the open one alone."""
+        """Takes the words of finished utterances out of `decoder`, so its memory stays bounded."""
         self._decoder = decoder
         self._rules = rules
         self._ended: list[Ended] = []
-        self.start = 0.0  # seconds from which the open utterance counts
+        self.start = 0.0  # start of the open utterance, in seconds of the stream
 
     def accept(self, logits: Logits) -> None:
-        """Next logits, float [steps, symbols]."""
+        """Takes the next logits, float [steps, symbols]."""
         for step in range(len(logits)):
             self._decoder.accept(logits[step : step + 1])
             self._apply_rules()
 
     def words(self) -> list[Word]:
-        """Words of the utterance that is still open."""
+        """The words of the open utterance."""
         return self._decoder.words()
 
     def text(self) -> str:
-        """Text of the utterance that is still open."""
+        """The text of the open utterance."""
         return self._decoder.text()
 
     def take(self, last: bool = False) -> list[Ended]:
-        """The utterances that ended since the last call; `last` ends the open one as well."""
+        """Returns the utterances that ended since the last call; `last` ends the open one too."""
         if last:
             self._end(self._decoder.take())
-        ended, self._ended = self._ended, []
+        ended = self._ended
+        self._ended = []
         return ended
 
     def _apply_rules(self) -> None:
-        lasting = self._decoder.seconds - self.start
-        blank = min(self._decoder.blank_seconds, lasting)
+        duration = self._decoder.seconds - self.start
+        blank = min(self._decoder.blank_seconds, duration)
         if blank >= (self._rules.idle if self._decoder.empty else self._rules.silence):
             self._end(self._decoder.take())
-        elif lasting >= self._rules.length:
+        elif duration >= self._rules.length:
             self._end(self._decoder.take(open_word=False) or self._decoder.take())
 
     def _end(self, words: list[Word]) -> None:

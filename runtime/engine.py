@@ -1,13 +1,11 @@
-"""The graphs of a .tflite file, run by whichever LiteRT is installed, in the leanest way that it knows."""
+"""Runs the graphs of a .tflite file with whichever LiteRT interpreter is installed."""
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import functools
 import importlib
 import importlib.metadata
-import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -21,48 +19,55 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.quiet import quiet
 
 Tensors = dict[str, npt.NDArray[np.float32]]
+Shapes = dict[str, tuple[int, ...]]
 
-# Distribution, module: the first that is installed serves. tensorflow is the last resort, never imported otherwise.
+# Distributions and modules, in order of preference. tensorflow is imported only as a last resort.
 INTERPRETERS = [
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
     ("tflite-runtime", "tflite_runtime.interpreter"),
     ("tensorflow", "tensorflow.lite"),
 ]
 
-AT_HWCAP, HWCAP_ASIMDDP = (
-    16,
-    1 << 20,
-)  # of Linux: what a processor can do, and one thing that it can
+# Linux: the entry of the auxiliary vector that lists a processor's features, and the bit in it for
+# the dot product instructions of 64-bit Arm.
+AT_HWCAP = 16
+HWCAP_ASIMDDP = 1 << 20
 
 
 class Engine(Protocol):
-    """A loaded file."""
+    """A loaded model file."""
 
-    inputs: dict[str, dict[str, tuple[int, ...]]]  # of each signature: shapes by name
+    inputs: dict[str, Shapes]  # by signature, then by name
 
     def run(self, signature: str, inputs: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
-        """One of its graphs: float32 tensors by name in and out."""
+        """Runs one of the graphs: float32 tensors by name in, float32 tensors by name out."""
 
 
-def load_engine(path: str | os.PathLike[str], threads: int, share_weights: bool) -> Engine:
-    """The file in the first of the libraries that is installed. InputError if there is none, or it cannot load this.
+def load_engine(path: str | Path, threads: int, share_weights: bool) -> Engine:
+    """Loads the file with the first interpreter that is installed.
 
-    `share_weights`, where the library can: one packed copy of a weight serves all operations that use it. LiteRT packs
-    their scales along and does not ask whether they are equal: a graph in which they are not would compute nonsense.
+    With `share_weights`, operations that use the same weights share one packed copy of them, if the
+    library can do that. LiteRT shares the scales too and does not check that they are equal: a
+    graph in which they differ would compute nonsense.
+
+    InputError if no interpreter is installed or it cannot load the file.
     """
     interpreter_class, name = find_interpreter()
     try:
         with quiet():
             if share_weights and can_share_weights():
-                return _Compiled(Path(path), threads)
-            return _Interpreted(Path(path), threads, interpreter_class)
+                return _CompiledEngine(Path(path), threads)
+            return _InterpreterEngine(Path(path), threads, interpreter_class)
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: {name} cannot load this model ({reason})") from None
 
 
 def find_interpreter() -> tuple[type[Any], str]:
-    """Interpreter class and what to call it ("ai-edge-litert 2.3.0"); InputError if none is installed."""
+    """Returns the interpreter class and its name and version, such as "ai-edge-litert 2.3.0".
+
+    InputError if none is installed.
+    """
     for distribution, module in INTERPRETERS:
         try:
             interpreter = importlib.import_module(module).Interpreter
@@ -70,26 +75,28 @@ def find_interpreter() -> tuple[type[Any], str]:
             continue
         return interpreter, f"{distribution} {importlib.metadata.version(distribution)}"
     raise InputError(
-        "no LiteRT interpreter is installed: pip install ai-edge-litert (32-bit Arm: tflite-runtime)"
+        "no LiteRT interpreter is installed: pip install ai-edge-litert "
+        "(32-bit Arm: tflite-runtime)"
     )
 
 
 def can_share_weights() -> bool:
-    """Whether the library that is used has a cache of packed weights, and its CompiledModel runs on this processor."""
+    """Whether the library can cache packed weights, and its CompiledModel runs on this machine."""
     _, name = find_interpreter()
-    if not name.startswith("ai-edge-litert") or not _has_dot_products():
+    if not name.startswith("ai-edge-litert") or not _compiled_model_runs_here():
         return False
     try:
         options = importlib.import_module("ai_edge_litert.cpu_options").CpuOptions
-    except ImportError:  # of an earlier version
+    except ImportError:  # an older version
         return False
     return "xnnpack_weight_cache_path" in options.__dataclass_fields__
 
 
-def _has_dot_products() -> bool:
-    """On 64-bit Arm under Linux: whether the processor is of Armv8.2 with dot products, as a Raspberry Pi 5's is.
+def _compiled_model_runs_here() -> bool:
+    """False on 64-bit Arm under Linux if the processor lacks dot product instructions (Armv8.2).
 
-    On those of a Pi 3 and 4 (Cortex-A53, A72) CompiledModel of ai-edge-litert 2.3.0 dies of an illegal instruction.
+    CompiledModel of ai-edge-litert 2.3.0 dies there of an illegal instruction: on a Raspberry Pi 3
+    and 4 (Cortex-A53, A72), but not on a Raspberry Pi 5.
     """
     if (sys.platform, platform.machine()) != ("linux", "aarch64"):
         return True
@@ -98,9 +105,12 @@ def _has_dot_products() -> bool:
     return bool(capabilities(AT_HWCAP) & HWCAP_ASIMDDP)
 
 
-class _Interpreted:
-    """The classic interpreter. XNNPACK packs the weights of every operation anew there: a graph that is unrolled over
-    16 steps holds, and reads, 16 copies of its recurrent weights."""
+class _InterpreterEngine:
+    """The classic interpreter.
+
+    Its XNNPACK packs the weights of every operation separately: a graph that is unrolled over 16
+    steps holds 16 copies of its recurrent weights.
+    """
 
     def __init__(self, path: Path, threads: int, interpreter_class: type[Any]) -> None:
         self._interpreter = interpreter_class(model_path=str(path), num_threads=threads)
@@ -117,9 +127,12 @@ class _Interpreted:
         return outputs
 
 
-class _Compiled:
-    """LiteRT's CompiledModel, whose cache of packed weights keeps one copy of each: less memory, and more of them stay
-    in the processor's own caches."""
+class _CompiledEngine:
+    """LiteRT's CompiledModel with its cache of packed weights.
+
+    It keeps one copy of each weight. That takes less memory, and more of the weights stay in the
+    caches of the processor.
+    """
 
     def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert.compiled_model import CompiledModel
@@ -127,62 +140,55 @@ class _Compiled:
         from ai_edge_litert.options import Options
 
         cpu = CpuOptions(num_threads=threads, xnnpack_weight_cache_path=":memory")
-        self._model = CompiledModel.from_file(
+        model = CompiledModel.from_file(
             str(path), options=Options(cpu_options=cpu), environment=_environment()
         )
-        model, found = self._model, self._model.get_signature_list()
-        self.inputs = {name: _shapes(model.get_input_tensor_details(name)) for name in found}
-        self._shapes = {name: _shapes(model.get_output_tensor_details(name)) for name in found}
-        self._inputs = {
+        signatures = model.get_signature_list()
+        self._model = model
+        self.inputs = {name: _shapes(model.get_input_tensor_details(name)) for name in signatures}
+        self._output_shapes = {
+            name: _shapes(model.get_output_tensor_details(name)) for name in signatures
+        }
+        self._input_buffers = {
             name: {
                 tensor: model.create_input_buffer_by_name(name, tensor)
                 for tensor in tensors["inputs"]
             }
-            for name, tensors in found.items()
+            for name, tensors in signatures.items()
         }
-        self._outputs = {
+        self._output_buffers = {
             name: {
                 tensor: model.create_output_buffer_by_name(name, tensor)
                 for tensor in tensors["outputs"]
             }
-            for name, tensors in found.items()
+            for name, tensors in signatures.items()
         }
-        for (
-            name,
-            shapes,
-        ) in (
-            self.inputs.items()
-        ):  # the first use of a buffer makes, and tells of, a second environment
-            self.run(
-                name, {tensor: np.zeros(shape, np.float32) for tensor, shape in shapes.items()}
-            )
+        # Run each graph once: the first use of a buffer makes LiteRT create, and log, a second
+        # environment. This constructor is called inside `quiet`.
+        for name, shapes in self.inputs.items():
+            zeros = {tensor: np.zeros(shape, np.float32) for tensor, shape in shapes.items()}
+            self.run(name, zeros)
 
     def run(self, signature: str, inputs: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
-        buffers, outputs = self._inputs[signature], self._outputs[signature]
+        buffers = self._input_buffers[signature]
+        outputs = self._output_buffers[signature]
         for name, value in inputs.items():
             buffers[name].write(value)
         self._model.run_by_name(signature, buffers, outputs)
         return {
             name: outputs[name].read(int(np.prod(shape)), np.float32).reshape(shape)
-            for name, shape in self._shapes[signature].items()
+            for name, shape in self._output_shapes[signature].items()
         }
 
 
-def _shapes(details: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def _shapes(details: dict[str, Any]) -> Shapes:
     return {name: tuple(int(size) for size in tensor["shape"]) for name, tensor in details.items()}
 
 
 @functools.cache
 def _environment() -> Any:
-    """What all compiled models share: made, and let go, once in a process, since both are told on standard error."""
+    """The LiteRT environment that all compiled models share, because LiteRT logs each one."""
     from ai_edge_litert.environment import Environment, EnvironmentOptions
 
-    atexit.register(_mute)
     folder = importlib.import_module("ai_edge_litert").__path__[0]
     return Environment.create(options=EnvironmentOptions(runtime_path=folder))
-
-
-def _mute() -> None:
-    """The last that a process says: what comes after are the destructors of LiteRT, which list what they destroy."""
-    sys.stderr.flush()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

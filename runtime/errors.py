@@ -1,10 +1,10 @@
-"""The two ways in which the kit ends early on purpose; the command line turns them into one line and an exit code."""
+"""The two errors that end a command on purpose; the command line prints each as one line."""
 
 
 class InputError(ValueError):
-    """Something that was given is missing, unreadable or contradictory (exit code 2).
+    """Some input is missing, unreadable or contradictory (exit code 2).
 
-    The message is one line that names the thing and the remedy.
+    The message is one line that names the input and the remedy.
     """
 
     def __init__(self, message: object) -> None:
@@ -12,9 +12,9 @@ class InputError(ValueError):
 
 
 class QualityCheckFailed(RuntimeError):
-    """The work was done, but its result misses the bound that was asked for (exit code 1)."""
+    """The work is done, but the result misses the bound that the caller asked for (exit code 1)."""
 
 
 def one_line(error: object) -> str:
-    """A message on one line: a file's name may hold line breaks."""
+    """The text of an error on one line: file names may contain line breaks."""
     return " ".join(str(error).split("\n"))

@@ -1,194 +1,138 @@
-"""Speech to text: `Recognizer` is a loaded model, `Stream` one recording that is being recognised."""
+"""Speech to text: a `Recognizer` is a loaded model with its decoder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.audio.reader import AudioFile, Resampler
-from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder, Word, WordDecoder
-from ds2edge.runtime.features import Samples
-from ds2edge.runtime.network import Logits, Network, Rows, States
-from ds2edge.runtime.pretrained import PRETRAINED
-from ds2edge.runtime.specification import Graph, Specification, silence_after
-from ds2edge.runtime.whole_clip import WholeClip
+from ds2edge.runtime.audio.arrays import AudioArray
+from ds2edge.runtime.audio.reader import AudioFile
+from ds2edge.runtime.decoding.build import build_decoder
+from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
+from ds2edge.runtime.decoding.language_model import LanguageModel
+from ds2edge.runtime.endpoint import EndpointRules
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.network import Network
+from ds2edge.runtime.pretrained import PRETRAINED, model_path
+from ds2edge.runtime.stream import Result, Stream
+from ds2edge.runtime.utterances import Utterance, UtteranceStream
 
-BLOCK = 16000  # samples that go through the front end at once: bounds the memory that one long `accept` takes
-
-
-@dataclass(frozen=True)
-class Result:
-    """What was said; `seconds` of audio were heard."""
-
-    text: str
-    words: list[Word]
-    seconds: float
+Audio = AudioFile | str | os.PathLike[str] | npt.NDArray[np.generic]
 
 
 class Recognizer:
-    """A model on a device."""
+    """A model that is ready to transcribe files, arrays and live sound."""
 
     def __init__(
         self,
         model: str | os.PathLike[str] = PRETRAINED,
+        *,
+        language_model: LanguageModel | str | os.PathLike[str] | None = None,
+        hotwords: Iterable[str] = (),
+        beam: int | None = None,
+        decoder: DecoderFactory | None = None,
         threads: int = 1,
-        decoder: DecoderFactory = GreedyDecoder,
     ) -> None:
-        """Loads a .tflite file made by `ds2edge convert`; by default, the English one that comes with the kit.
+        """Loads a .tflite file made by `ds2edge convert`.
 
-        InputError if it is none, or if `decoder` cannot serve it.
+        `model`: the file, or "pretrained" for the English model that comes with the kit (the
+        default). `language_model`: a file made by `ds2edge lm build`, a loaded `LanguageModel`, or
+        "pretrained" for English. `hotwords`: words and phrases to expect. `beam`: the number of
+        texts that the search keeps. Without these three, decoding is greedy. `decoder` replaces
+        them: a function that makes a decoder from the alphabet and the seconds per step.
+        `threads`: threads of the interpreter.
+
+        InputError if a file cannot be used or the model cannot spell a hot word; TypeError for an
+        argument of the wrong type.
         """
-        self.network = Network(model, threads)
+        if decoder is None:
+            decoder = build_decoder(language_model, hotwords, beam)
+        elif language_model is not None or hotwords or beam is not None:
+            raise InputError(
+                "decoder replaces language_model, hotwords and beam: give it without them"
+            )
+        if threads < 1:
+            raise InputError(f"threads must be at least 1, not {threads}")
+        self.network = Network(model_path(model), threads)
         self.specification = self.network.specification
         self._decoder = decoder
-        self.decoder()  # one that cannot serve this model says so now, not when the first stream begins
+        self.decoder()  # fails now, not with the first stream, if it cannot serve this model
 
     def stream(self) -> Stream:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
         return Stream(self.network, self.decoder())
 
     def decoder(self) -> WordDecoder:
-        """A new decoder for a stream of this model's logits."""
+        """A new decoder for the logits of this model."""
         return self._decoder(self.specification.alphabet, self.specification.step_seconds)
 
     def transcribe(
         self,
-        audio: AudioFile | str | os.PathLike[str],
-        heard: Callable[[float], object] | None = None,
+        audio: Audio,
+        rate: int | None = None,
+        *,
+        progress: Callable[[float], object] | None = None,
     ) -> Result:
-        """A whole sound file of any length, in constant memory; of a bidirectional model, in that of `WholeClip`.
+        """Transcribes a whole recording: a sound file, or samples in memory.
 
-        InputError if it cannot be read.
+        `audio`: a path or an open `AudioFile`, in any format; or an array [n] or [n, channels] of
+        int16, int32 or float in -1..1, whose sample rate in Hz is `rate`. `progress` is called with
+        the seconds of each block that was read.
 
-        `heard` is told the seconds of each block: a progress bar, say.
+        Memory does not grow with the length of a file, unless the model is bidirectional.
+
+        InputError if the file cannot be read; TypeError or InputError for other arguments.
         """
-        audio, stream = audio if isinstance(audio, AudioFile) else AudioFile(audio), self.stream()
-        for block in audio.blocks():
-            stream.accept(block, audio.rate)
-            if heard:
-                heard(len(block) / audio.rate)
+        source = _open(audio, rate)
+        stream = self.stream()
+        for block in source.blocks():
+            stream.accept(block, source.rate)
+            if progress:
+                progress(len(block) / source.rate)
         return stream.finish()
 
+    def utterances(
+        self,
+        audio: Audio,
+        rate: int | None = None,
+        *,
+        rules: EndpointRules | None = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> Iterator[Utterance]:
+        """Yields the utterances of a recording with their times, as they end.
 
-class StepNetwork(Protocol):
-    """What a stream needs of a network; `Network` is one, the float model under calibration another."""
-
-    specification: Specification
-    graph: Graph
-
-    def initial_states(self) -> States:
-        """What a stream begins with."""
-
-    def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
-        """One chunk: frames and states in, logits and next states out."""
-
-    def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
-        """Of a bidirectional model: one chunk through one part, as `Network.run`."""
-
-
-class Decoder(Protocol):
-    """What a stream needs of a decoder."""
-
-    def accept(self, logits: Logits) -> None:
-        """Next logits [steps, symbols]."""
-
-    def words(self) -> list[Word]:
-        """The words so far."""
-
-    def text(self) -> str:
-        """The words so far, one space between them."""
+        Suits long files: memory is constant (except with a bidirectional model, which yields all
+        utterances at the end). The utterances are those that a `Listener` hears in the same sound.
+        `rules`: when an utterance ends. The other arguments and the errors are those of
+        `transcribe`.
+        """
+        source = _open(audio, rate)
+        stream = UtteranceStream(self.network, self.decoder(), rules)
+        return _utterances(source, stream, progress)
 
 
-class Stream:
-    """Samples in, text out, as it is spoken. How the samples are cut into calls changes nothing.
+def _utterances(
+    source: AudioFile | AudioArray,
+    stream: UtteranceStream,
+    progress: Callable[[float], object] | None,
+) -> Iterator[Utterance]:
+    for block in source.blocks():
+        yield from stream.accept(block, source.rate)
+        if progress:
+            progress(len(block) / source.rate)
+    yield from stream.finish()
 
-    With a bidirectional model all text comes when the stream finishes.
-    """
 
-    def __init__(self, network: StepNetwork, decoder: Decoder | None = None) -> None:
-        """Usually made by `Recognizer.stream()`. `decoder`: greedy by default."""
-        specification = network.specification
-        self._network = network
-        self._graph = network.graph
-        self._settings = specification.features
-        self._features = specification.front_end()
-        self._decoder = decoder or GreedyDecoder(specification.alphabet, specification.step_seconds)
-        # Outputs still to come that are meant for times before the start.
-        self._early = self._graph.warmup + self._graph.lookahead
-        self._states = network.initial_states()
-        self._clip = WholeClip(network) if self._graph.layers else None
-        self._frames = np.zeros(
-            (0, self._settings.bins), np.float32
-        )  # heard, but less than a chunk
-        self._resampler = Resampler(self._settings.sample_rate)
-        self._hear(
-            np.zeros(self._graph.warmup * self._graph.time_stride * self._settings.hop, np.float32)
-        )
-        self._samples = 0  # at the model's rate
-        self._finished = False
-
-    def accept(self, samples: npt.NDArray[np.generic], rate: int) -> None:
-        """Next samples, int16 or float in -1..1, [n] or [n, channels], at any `rate` in Hz."""
-        if self._finished:
-            raise ValueError("this stream is finished: begin a new one")
-        self._hear_sound(self._resampler.accept(samples, rate))
-
-    def partial(self) -> str:
-        """Text of what has been heard so far; the last word may still grow."""
-        return self._decoder.text()
-
-    def finish(self) -> Result:
-        """Says the rest (the model's lookahead needs silence after the last sample) and closes the stream."""
-        if not self._finished:
-            self._hear_sound(self._resampler.finish())
-            self._finished = True
-            seconds = self._samples / self._settings.sample_rate
-            if self._samples:
-                self._hear_silence()
-            words = self._decoder.words()
-            self._result = Result(" ".join(word.text for word in words), words, round(seconds, 3))
-        return self._result
-
-    def _hear_sound(self, samples: Samples) -> None:
-        self._samples += len(samples)
-        self._hear(samples)
-
-    def _hear_silence(self) -> None:
-        graph = self._graph
-        silence = silence_after(self._samples, self._settings, graph.time_stride, graph.lookahead)
-        self._hear(np.zeros(silence, np.float32))
-        rest = len(self._frames)
-        if rest:  # whole steps by construction, but less than a chunk: fill it and keep the logits of what was heard
-            filled = np.zeros((graph.chunk_frames, self._settings.bins), np.float32)
-            filled[:rest] = self._frames
-            self._run(filled, rest // graph.time_stride)
-        if self._clip:
-            for logits in self._clip.logits():
-                self._say(logits)
-
-    def _hear(self, samples: Samples) -> None:
-        for start in range(0, len(samples), BLOCK):
-            frames = self._features.accept(samples[start : start + BLOCK])
-            frames = np.concatenate([self._frames, frames])
-            size = self._graph.chunk_frames
-            whole = len(frames) - len(frames) % size
-            for first in range(0, whole, size):
-                self._run(frames[first : first + size], self._graph.chunk_steps)
-            self._frames = frames[whole:]
-
-    def _run(self, frames: npt.NDArray[np.float32], steps: int) -> None:
-        if self._clip:
-            self._clip.hear(frames, steps)
-            return
-        logits, self._states = self._network.step(frames, self._states)
-        self._say(logits[:steps])
-
-    def _say(self, logits: Logits) -> None:
-        early = min(self._early, len(logits))
-        self._early -= early
-        self._decoder.accept(logits[early:])
+def _open(audio: Audio, rate: int | None) -> AudioFile | AudioArray:
+    if isinstance(audio, np.ndarray):
+        if rate is None:
+            raise InputError("an array needs its sample rate: give rate=16000, for example")
+        return AudioArray(audio, rate)
+    if not isinstance(audio, (AudioFile, str, os.PathLike)):
+        raise TypeError(f"audio must be a path or a numpy array, not {type(audio).__name__}")
+    if rate is not None:
+        raise InputError("rate is for arrays only: a file states its own sample rate")
+    return audio if isinstance(audio, AudioFile) else AudioFile(audio)

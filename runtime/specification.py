@@ -1,4 +1,4 @@
-"""What a device must know of a model beside its weights; kept as JSON inside the .tflite file itself."""
+"""What the runtime must know about a model beside its weights: JSON inside the .tflite file."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.features import Features, FeatureSettings
+from ds2edge.runtime.features import Features, FeatureSettings, Padding
 from ds2edge.runtime.records import from_dict
 
-MEMBER = "ds2edge.json"  # name inside the zip that follows the flatbuffer (TFLite metadata: associated files)
-LONGEST = 1 << 22  # bytes of a specification: those of `ds2edge convert` have a hundredth of that
+# Name of the file in the zip that follows the flatbuffer (TFLite metadata: associated files).
+MEMBER = "ds2edge.json"
+MAX_BYTES = 1 << 22  # of a specification; `ds2edge convert` writes about a hundredth of that
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class State:
-    """A float32 tensor that a stream carries from chunk to chunk, zero at first."""
+    """A float32 tensor that a stream carries from chunk to chunk. It begins as zeros."""
 
     name: str
     shape: tuple[int, ...]
@@ -30,33 +31,35 @@ class State:
 
     @property
     def output(self) -> str:
-        """Name of the graph's output that becomes this input of the next chunk."""
+        """Name of the output that holds the state after the chunk."""
         return f"{self.name}_next"
 
 
 @dataclass(frozen=True)
 class Graph:
-    """What the file computes, a chunk at a time.
+    """What the file computes, one chunk at a time.
 
-    A model that streams has one signature, `step`: `features` [1, chunk_frames, bins] and states in, `logits`
-    [1, chunk_steps, symbols] and next states out. A bidirectional one comes in parts, each with states of its own and
-    one `input` and `output`, whose rows are steps: `convolutions` ([chunk_frames, bins] in), each of `layers` and its
-    `_backward`, and `output`.
+    A streaming model has one signature, `step`. It takes `features` [1, chunk_frames, bins] and
+    the states, and returns `logits` [1, chunk_steps, symbols] and the next states.
+
+    A bidirectional model has several signatures, or parts: `convolutions`, each of `layers` and its
+    `_backward`, and `output`. Each part has its own states, one `input` and one `output`, both
+    [chunk_steps, values]; the input of `convolutions` is [chunk_frames, bins].
     """
 
     mode: str  # float32, float16, dynamic, int8 or armv7 (int8 for the interpreter of 32-bit Arm)
     chunk_steps: int
     time_stride: int  # feature frames per output step
-    warmup: int  # steps of silence to hear before the first sample, whose outputs are dropped
-    lookahead: int  # steps by which outputs come late: so many more are dropped, so much silence follows the end
+    warmup: int  # steps of silence to feed before the first sample; their outputs are dropped
+    # Output delay in steps: as many more initial outputs are dropped, and as many steps of silence
+    # are fed after the last sample.
+    lookahead: int
     states: tuple[State, ...]
-    calibration_clips: int = 0  # that the int8 ranges were chosen by
-    shares_weights: bool = (
-        False  # whether all operations with the same weights have the same scales: see engine.py
-    )
-    layers: tuple[
-        str, ...
-    ] = ()  # recurrent, of a bidirectional model: what both ways say is added up
+    calibration_clips: int = 0  # number of clips that the int8 ranges were measured on
+    # Whether operations that share weights also share their scales: see engine.py.
+    shares_weights: bool = False
+    # Recurrent layers of a bidirectional model; the outputs of both directions are added.
+    layers: tuple[str, ...] = ()
 
     @property
     def chunk_frames(self) -> int:
@@ -64,25 +67,29 @@ class Graph:
         return self.chunk_steps * self.time_stride
 
     @property
+    def padding(self) -> Padding:
+        """The silence that the network needs around a clip."""
+        return Padding(self.warmup, self.time_stride, self.lookahead)
+
+    @property
     def direction(self) -> str:
-        """Of the recurrences: forward, which streams, or bidirectional, which needs whole clips."""
+        """`forward` for a streaming model, `bidirectional` for one that needs whole clips."""
         return "bidirectional" if self.layers else "forward"
 
 
 @dataclass(frozen=True)
 class Specification:
-    """All that `ds2edge` needs to run a model, and what its user should know of it."""
+    """Everything that `ds2edge` needs to run a model, and the facts that its users should know."""
 
     name: str
     alphabet: tuple[str, ...]  # symbol of each logit; the blank, at index 0, is ""
     features: FeatureSettings
-    mean: tuple[float, ...]  # dB per bin, of the training set
-    # Standard deviation of the same. Files name it `deviation`, as they always have.
+    mean: tuple[float, ...]  # of the training set, in dB per bin
+    # Standard deviation of the training set, in dB per bin. In files its key is `deviation`.
     std: tuple[float, ...] = field(metadata={"formerly": "deviation"})
-    graph: Graph | None = None  # None: a trained model that is not yet converted
-    training: dict[str, Any] = field(
-        default_factory=dict
-    )  # data, licence, hours, epochs, WER: for people
+    graph: Graph | None = None  # None: a trained model that is not converted yet
+    # Facts for people: data, licence, hours, epochs, word error rate.
+    training: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -92,39 +99,44 @@ class Specification:
             )
         if not self.alphabet or self.alphabet[0] != "":
             raise ValueError("the alphabet must begin with the blank ''")
-        if not len(self.mean) == len(self.std) == self.features.bins:
+        bins = self.features.bins
+        if not len(self.mean) == len(self.std) == bins:
             raise ValueError(
-                f"{len(self.mean)} means and {len(self.std)} standard deviations for {self.features.bins} bins"
+                f"{len(self.mean)} means and {len(self.std)} standard deviations for {bins} bins"
             )
 
     @property
     def step_seconds(self) -> float:
-        """Audio per output step. ValueError for a specification without a graph."""
+        """Seconds of audio per output step. ValueError for a specification without a graph."""
         if self.graph is None:
             raise ValueError(f"{self.name} is not converted: it has no steps yet")
-        return self.graph.time_stride * self.features.hop / self.features.sample_rate
+        return self.features.step_seconds(self.graph.time_stride)
 
     def front_end(self) -> Features:
-        """The features of this model, with nothing heard yet."""
+        """A new front end with the settings and the statistics of this model."""
         return Features(self.features, self.mean, self.std)
 
     def require_streaming(self, path: str | os.PathLike[str]) -> None:
-        """InputError (opened by `path`) for a bidirectional model, which says nothing before the end of a clip."""
+        """Raises InputError for a bidirectional model, which cannot transcribe live sound.
+
+        The message begins with `path`.
+        """
         if self.graph and self.graph.layers:
             raise InputError(
-                f"{path}: a bidirectional model hears whole clips, nothing live: use `ds2edge transcribe`, "
-                'or train and convert one of direction "forward"'
+                f"{path}: a bidirectional model needs whole clips and cannot transcribe live: "
+                "use `ds2edge transcribe`, or train and convert a model "
+                'with direction = "forward"'
             )
 
     def to_json(self) -> str:
-        """JSON text, readable and in a fixed order."""
+        """The specification as JSON text, indented and in a fixed order."""
         names = {"std": "deviation"}
         values = {names.get(name, name): value for name, value in dataclasses.asdict(self).items()}
         return json.dumps(values, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> Specification:
-        """The inverse of `to_json`; InputError (opened by `where`) for anything else."""
+        """The inverse of `to_json`. InputError, beginning with `where`, for any other text."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -132,39 +144,25 @@ class Specification:
         return from_dict(cls, values, where)
 
 
-def silence_after(samples: int, features: FeatureSettings, time_stride: int, lookahead: int) -> int:
-    """Zeros to append to a clip so that the network has said all of it.
-
-    As many as make whole output steps of all the audio (at least one) and then the `lookahead` steps of delay. Training
-    appends them to its clips, a stream when it finishes: that is why the two agree to the end.
-    """
-    heard = 1 + max(
-        0, -(-(samples - features.window) // features.hop)
-    )  # frames that reach the last sample
-    steps = -(-heard // time_stride) + lookahead
-    return (steps * time_stride - 1) * features.hop + features.window - samples
-
-
 def read_specification(path: str | os.PathLike[str]) -> Specification:
-    """Specification inside a .tflite file. InputError if there is no such file or none inside."""
+    """Reads the specification in a .tflite file. InputError if there is no file or none in it."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
     try:
         with zipfile.ZipFile(path) as archive, archive.open(MEMBER) as member:
-            text = member.read(LONGEST + 1)
+            text = member.read(MAX_BYTES + 1)
     except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, RuntimeError, ValueError):
         raise InputError(
-            f"{path}: no ds2edge specification inside: the file is cut short or was not made by `ds2edge convert`"
+            f"{path}: no ds2edge specification inside: "
+            "the file is cut short or was not made by `ds2edge convert`"
         ) from None
-    if len(text) > LONGEST:
-        raise InputError(
-            f"{path}: the specification inside is larger than any of `ds2edge convert`"
-        )
+    if len(text) > MAX_BYTES:
+        raise InputError(f"{path}: the specification inside has more than {MAX_BYTES} bytes")
     return Specification.from_json(text, str(path))
 
 
 def attach_specification(path: str | os.PathLike[str], specification: Specification) -> None:
-    """Appends the specification to a bare .tflite file, as a zip: the interpreter reads only what stands before it."""
+    """Appends the specification to a bare .tflite file as a zip, which interpreters ignore."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(MEMBER), specification.to_json(), zipfile.ZIP_DEFLATED)

@@ -1,15 +1,15 @@
-"""Letters as a model knows them, from whatever people type: the half of the normaliser that needs no library."""
+"""Reduces typed text to the letters of a model; the part of the text normaliser without numbers."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# What keyboards, telephones and word processors put where an apostrophe is meant.
+# Characters that keyboards, telephones and word processors put in place of an apostrophe.
 APOSTROPHES = dict.fromkeys(
     map(ord, "\u2019\u2018\u02bc\u02b9\u2032\u00b4`\uff07\u201b\ua78c"), "'"
 )
-# Letters that Unicode does not take apart.
+# Letters that Unicode does not decompose.
 LETTERS = str.maketrans(
     {
         "\u00df": "ss",
@@ -32,15 +32,17 @@ _NAMED = re.compile(r"LATIN (?:SMALL|CAPITAL) LETTER ([A-Z]) WITH ")
 
 
 def plain(text: str) -> str:
-    """Lower case, without accents and strokes; all kinds of apostrophe are one. Other characters stay."""
+    """Lower case without accents and strokes, with one kind of apostrophe.
+
+    Other characters are unchanged.
+    """
     folded = unicodedata.normalize("NFKD", text.translate(APOSTROPHES).translate(LETTERS).lower())
-    return "".join(_without_stroke(c) for c in folded if not unicodedata.combining(c)).translate(
-        APOSTROPHES
-    )
+    letters = (_without_stroke(c) for c in folded if not unicodedata.combining(c))
+    return "".join(letters).translate(APOSTROPHES)
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a plain text: an apostrophe is a letter inside a word and a quotation mark around one."""
+    """The words of a plain text. Apostrophes around a word are quotation marks and are dropped."""
     return [word for word in (word.strip("'") for word in text.split()) if word]
 
 

@@ -1,4 +1,4 @@
-"""A transcript as subtitles: words in lines that a person can read while they are said."""
+"""Writes a transcript as subtitles, in lines short enough to read as they are spoken."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from ds2edge.runtime.decoding.ctc import Word
 
-PAUSE = 0.8  # seconds between two words that end a line
-LONGEST = 6.0  # seconds of a line
-LETTERS = 80  # of a line
+MAX_PAUSE = 0.8  # seconds between two words of one line
+MAX_SECONDS = 6.0  # duration of a line
+MAX_LETTERS = 80  # length of a line
 
 
 class Cue(NamedTuple):
-    """A line, and when it is shown, in seconds."""
+    """One line of subtitles with the times in seconds at which it is shown and hidden."""
 
     start: float
     end: float
@@ -21,14 +21,14 @@ class Cue(NamedTuple):
 
 
 def cues(words: Sequence[Word]) -> Iterator[Cue]:
-    """The lines of a transcript."""
+    """Divides a transcript into lines."""
     line: list[Word] = []
     for word in words:
-        letters = sum(len(said.text) + 1 for said in line) + len(word.text)
+        letters = sum(len(earlier.text) + 1 for earlier in line) + len(word.text)
         full = line and (
-            word.end - line[0].start > LONGEST
-            or letters > LETTERS
-            or word.start - line[-1].end > PAUSE
+            word.end - line[0].start > MAX_SECONDS
+            or letters > MAX_LETTERS
+            or word.start - line[-1].end > MAX_PAUSE
         )
         if full:
             yield _cue(line)
@@ -43,7 +43,7 @@ def _cue(line: Sequence[Word]) -> Cue:
 
 
 def srt(words: Sequence[Word]) -> str:
-    """SubRip."""
+    """A transcript in the SubRip format."""
     blocks = [
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}\n"
         for number, cue in enumerate(cues(words), 1)
@@ -52,7 +52,7 @@ def srt(words: Sequence[Word]) -> str:
 
 
 def vtt(words: Sequence[Word]) -> str:
-    """WebVTT."""
+    """A transcript in the WebVTT format."""
     blocks = [
         f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{cue.text}\n" for cue in cues(words)
     ]
@@ -60,7 +60,7 @@ def vtt(words: Sequence[Word]) -> str:
 
 
 def tsv(words: Sequence[Word], name: str) -> str:
-    """Lines of start and end in milliseconds, the file's name, and the text; tab-separated."""
+    """A transcript as tab-separated lines: start and end in ms, name of the file, text."""
     rows = (
         f"{round(1000 * cue.start)}\t{round(1000 * cue.end)}\t{name}\t{cue.text}"
         for cue in cues(words)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.network import Logits, Network, States
-from ds2edge.runtime.recognizer import Stream
+from ds2edge.runtime.stream import Stream
 
 
 class Recorder(Network):

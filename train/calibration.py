@@ -23,7 +23,7 @@ from ds2edge.train.evaluation.transcriber import KerasTranscriber, Sound
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.observer import METHODS, Observer
 from ds2edge.train.model.quantization import Range
-from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.pipeline.feature_cache import padding_of
 from ds2edge.train.progress import track
 from ds2edge.train.recipe import Augmentation
 
@@ -105,7 +105,7 @@ def _observe(
     padding = padding_of(model.settings)
     batches = list(_batches(sounds, specification.features.sample_rate, augmentation))
     for batch in track(batches, f"observing {len(sounds)} clips", len(batches)):
-        frames = np.stack([pad_and_measure(samples, measure, padding) for samples in batch])
+        frames = np.stack([measure.padded(samples, padding) for samples in batch])
         lengths = np.full(len(frames), frames.shape[1], np.int32)
         model.quantized({"features": ops.convert_to_tensor(frames), "lengths": lengths}, observer)
     return observer

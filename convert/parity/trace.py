@@ -14,7 +14,7 @@ from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
-from ds2edge.runtime.recognizer import Stream
+from ds2edge.runtime.stream import Stream
 from ds2edge.runtime.specification import Specification
 from ds2edge.runtime.whole_clip import CONVOLUTIONS, OUTPUT
 

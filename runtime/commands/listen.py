@@ -20,12 +20,13 @@ from ds2edge.runtime.commands.options import decoding_options, model_option
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.listener import Listener, Utterance
+from ds2edge.runtime.listener import Listener
 from ds2edge.runtime.live.display import LiveLine
 from ds2edge.runtime.live.microphone import Microphone, list_devices
 from ds2edge.runtime.live.sources import SAMPLE_FORMATS, Block, play, raw_pcm
 from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
 from ds2edge.runtime.recognizer import Recognizer
+from ds2edge.runtime.utterances import Utterance
 
 log = logging.getLogger("ds2edge")
 
@@ -172,7 +173,7 @@ def listen(
         rules = EndpointRules(idle=end_idle, silence=end_silence, length=end_length)
     except ValueError as error:
         raise InputError(str(error)) from None
-    recognizer = Recognizer(model, threads, decoder)
+    recognizer = Recognizer(model, decoder=decoder, threads=threads)
     listener = Listener(recognizer, rules)
     sample_rate = recognizer.specification.features.sample_rate
     with contextlib.ExitStack() as opened:
@@ -240,7 +241,7 @@ class _Output:
         self._finals(finals, listener, block.captured)
         partial = listener.partial()
         if partial and partial != self._partial and self._as_json:
-            _print_json({"event": "partial", "text": partial, "heard": round(listener.heard, 3)})
+            _print_json({"event": "partial", "text": partial, "heard": round(listener.duration, 3)})
         self._partial = partial
         self._line.draw(block.samples, partial)
 
@@ -254,7 +255,7 @@ class _Output:
         for utterance in finals:
             # Sound that had to pass until the end was clear, waiting in a queue, and computing.
             event = final_event(
-                utterance, listener.heard - utterance.end + time.monotonic() - captured
+                utterance, listener.duration - utterance.end + time.monotonic() - captured
             )
             self._line.clear()
             if self._as_json:

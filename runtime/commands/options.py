@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ds2edge.runtime.decoding.beam import BEAM, BeamDecoder
-from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
-from ds2edge.runtime.decoding.fusion import Fusion, Weights
-from ds2edge.runtime.decoding.language_model import LanguageModel
+from ds2edge.runtime.decoding.beam import BEAM
+from ds2edge.runtime.decoding.build import build_decoder, spell_phrase
+from ds2edge.runtime.decoding.ctc import DecoderFactory
+from ds2edge.runtime.decoding.fusion import Weights
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.pretrained import LANGUAGE_MODEL, PRETRAINED
-from ds2edge.runtime.spelling import plain, words_of
+from ds2edge.runtime.pretrained import PRETRAINED
 
 model_option = click.option(
     "-m",
@@ -31,7 +29,6 @@ model_option = click.option(
 
 
 WEIGHTS = Weights()
-PUNCTUATION = re.compile(r"[-\u2010-\u2015.!?:;\"\u201c\u201d()]")
 
 
 def _phrases(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> list[str]:
@@ -39,7 +36,7 @@ def _phrases(context: click.Context, option: click.Parameter, given: tuple[str, 
     listed: list[str] = []
     for value in given:
         listed += _read_list(Path(value[1:])) if value.startswith("@") else value.split(",")
-    phrases = [" ".join(words_of(PUNCTUATION.sub(" ", plain(phrase)))) for phrase in listed]
+    phrases = [spell_phrase(phrase) for phrase in listed]
     if given and not any(phrases):
         raise click.BadParameter("no word in it", context, option)
     return list(dict.fromkeys(phrase for phrase in phrases if phrase))
@@ -101,31 +98,11 @@ def _decoder(
         for option, value in (("--lm-weight", lm_weight), ("--word-bonus", word_bonus)):
             if value is not None:
                 raise InputError(f"{option} needs --lm: the language model that it is for")
-        if beam is None and not hotwords:
-            return GreedyDecoder
-    if lm == Path("pretrained") and not lm.exists():
-        lm = LANGUAGE_MODEL
-    if lm:
-        _refuse_arpa(lm)
     weights = Weights(
         language_model=WEIGHTS.language_model if lm_weight is None else lm_weight,
         word=WEIGHTS.word if word_bonus is None else word_bonus,
     )
-    fusion = Fusion(LanguageModel.load(lm) if lm else None, hotwords, weights)
-    return functools.partial(BeamDecoder, fusion=fusion, beam=beam or BEAM)
-
-
-def _refuse_arpa(path: Path) -> None:
-    """InputError for a language model that is still text: a device reads the small file that is made of it."""
-    try:
-        with path.open("rb") as file:
-            begins = file.read(64)
-    except OSError:  # loading it says what is wrong
-        return
-    if begins.lstrip().startswith(b"\\data\\"):
-        raise InputError(
-            f"{path}: an ARPA file: `ds2edge lm convert {path} -o lm.ds2lm` makes what --lm takes"
-        )
+    return build_decoder(lm, hotwords, beam, weights)
 
 
 def _read_list(path: Path) -> list[str]:

@@ -20,8 +20,9 @@ from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.pretrained import PRETRAINED
-from ds2edge.runtime.recognizer import Recognizer, Result
+from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification, read_specification
+from ds2edge.runtime.stream import Result
 from ds2edge.runtime.subtitles import srt, tsv, vtt
 
 log = logging.getLogger("ds2edge")
@@ -86,7 +87,7 @@ def transcribe(
         raise InputError(
             f"--format {form} of several files: give -o FOLDER, which gets one of each"
         )
-    recognizer = Recognizer(model, threads, decoder)
+    recognizer = Recognizer(model, decoder=decoder, threads=threads)
     heard, spent, failed = 0.0, 0.0, 0
     with Output(None if apart else output) as out:
         for path in files:
@@ -98,7 +99,7 @@ def transcribe(
                 failed += 1
                 continue
             seconds = time.perf_counter() - started
-            heard, spent = heard + result.seconds, spent + seconds
+            heard, spent = heard + result.duration, spent + seconds
             if apart and output is not None:
                 with Output(_beside(output, path, form)) as own:
                     own.line(_written(form, path, result, seconds, several))
@@ -131,8 +132,13 @@ def _beside(folder: Path, path: Path, form: str) -> Path:
 
 def _written(form: str, path: Path, result: Result, seconds: float, several: bool) -> str:
     if form == "json":
-        facts = {"audio": str(path), **dataclasses.asdict(result)}
-        facts["real_time_factor"] = round(seconds / result.seconds, 4) if result.seconds else None
+        facts = {
+            "audio": str(path),
+            "text": result.text,
+            "words": [dataclasses.asdict(word) for word in result.words],
+            "seconds": result.duration,
+            "real_time_factor": round(seconds / result.duration, 4) if result.duration else None,
+        }
         return json.dumps(facts, ensure_ascii=False)
     if form == "srt":
         return srt(result.words)
@@ -149,7 +155,9 @@ def _transcribe_with_progress(recognizer: Recognizer, path: Path, channel: int |
         result = recognizer.transcribe(audio)
     else:
         with click.progressbar(length=int(audio.promised), label=path.name, file=sys.stderr) as bar:
-            result = recognizer.transcribe(audio, lambda seconds: bar.update(round(seconds)))
+            result = recognizer.transcribe(
+                audio, progress=lambda seconds: bar.update(round(seconds))
+            )
     if remark := audio.level.remark():
         log.warning("%s: %s", path, remark)
     return result

@@ -47,7 +47,7 @@ class Device:
 class Microphone:
     """A context whose blocks are what is heard. In it, what ALSA and JACK write to standard error is thrown away."""
 
-    def __init__(self, name: str | None, rate: int, wait: bool = False) -> None:
+    def __init__(self, name: str | None = None, rate: int = 16000, wait: bool = False) -> None:
         """`name`: of the device, or a part that only one has; None: the system's default. `rate` wanted, in Hz.
 
         `wait`: a device that is not there at the start is waited for, as one that is lost later always is.
@@ -81,11 +81,12 @@ class Microphone:
         self._close()
         self._quiet.close()
 
-    def blocks(self, stop: Event, until: float = math.inf) -> Iterator[Block]:
+    def blocks(self, stop: Event | None = None, until: float = math.inf) -> Iterator[Block]:
         """What is heard, until `stop`, or until a time of time.monotonic().
 
         Sound that came too fast to be recognised, and a lost device, are reported.
         """
+        stop = stop or Event()
         last = time.monotonic()
         while not stop.is_set() and time.monotonic() < until:
             if self._stream is None:

@@ -13,7 +13,7 @@ from typing import Any
 import soundfile
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.listener import Utterance
+from ds2edge.runtime.utterances import Utterance
 
 DEV_EVERY = 10  # utterances, of which one is to judge a training by
 
@@ -73,7 +73,7 @@ class Recordings:
         name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S-%fZ.wav")
         beside = self._folder / (name + ".part")
         try:
-            soundfile.write(beside, utterance.sound, self._rate, subtype="PCM_16", format="WAV")
+            soundfile.write(beside, utterance.samples, self._rate, subtype="PCM_16", format="WAV")
             os.replace(beside, self._folder / name)
         except (
             soundfile.LibsndfileError
@@ -81,7 +81,7 @@ class Recordings:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
         finally:
             beside.unlink(missing_ok=True)
-        seconds = round(len(utterance.sound) / self._rate, 3)
+        seconds = round(len(utterance.samples) / self._rate, 3)
         split = "dev" if self._kept % DEV_EVERY == DEV_EVERY // 2 else "train"
         self._manifest.append(
             {"audio": name, "text": utterance.text, "duration": seconds, "split": split}

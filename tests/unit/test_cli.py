@@ -1,5 +1,6 @@
-"""The command line: what it imports, what it answers to bad input, what it prints."""
+"""The command line: what it imports, how it answers bad input, and what it prints."""
 
+import atexit
 import json
 import os
 import re
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 from support import GOLDEN, SPOKEN, babble
+
+from ds2edge.runtime.quiet import quiet_process
 
 HEAVY = (
     "tensorflow",
@@ -27,7 +30,7 @@ HEAVY = (
 
 
 def imports_after(code: str, *arguments: str) -> set[str]:
-    """Top-level modules that are loaded in a fresh interpreter after `code`."""
+    """The top-level modules that a fresh interpreter has loaded after `code`."""
     script = (
         code
         + "\nimport sys\nprint('LOADED', *sorted({name.split('.')[0] for name in sys.modules}))"
@@ -46,6 +49,28 @@ def test_importing_every_module_of_the_runtime_imports_no_training_library():
     assert not loaded.intersection(HEAVY)
 
 
+def test_importing_the_library_imports_only_what_it_needs():
+    loaded = imports_after("import ds2edge.runtime")
+    assert {"numpy", "soundfile"} <= loaded
+    assert not loaded.intersection({*HEAVY, "click", "av", "pyaudio", "ai_edge_litert"})
+
+
+def test_importing_and_using_the_library_changes_nothing_of_the_host():
+    code = (
+        "import logging, os, sys, warnings\n"
+        "def state():\n"
+        "    return (dict(os.environ), list(sys.meta_path), list(warnings.filters),\n"
+        "            logging.getLogger().handlers[:], logging.getLogger('ds2edge').handlers[:],\n"
+        "            logging.getLogger('tensorflow').level, os.fstat(2), sys.stderr)\n"
+        "import numpy, soundfile  # they have filters of their own\n"
+        "before = state()\n"
+        "from ds2edge.runtime import Recognizer\n"
+        "Recognizer(sys.argv[1]).stream().finish()\n"
+        "for one, other in zip(before, state(), strict=True): assert one == other, (one, other)"
+    )
+    imports_after(code, str(GOLDEN))
+
+
 def test_transcribing_imports_no_training_library(tiny_model, wav):
     code = (
         "import sys\nfrom ds2edge.runtime.cli import main\n"
@@ -59,8 +84,8 @@ def test_transcribing_imports_no_training_library(tiny_model, wav):
 def test_help_of_everything_imports_no_training_library():
     code = (
         "from ds2edge.runtime.cli import main\n"
-        "for words in ([], ['train'], ['evaluate'], ['convert'], ['parity'], ['data', 'check'], ['lm', 'build'],\n"
-        "              ['info'], ['transcribe']):\n"
+        "for words in ([], ['train'], ['evaluate'], ['convert'], ['parity'], ['data', 'check'],\n"
+        "              ['lm', 'build'], ['info'], ['transcribe']):\n"
         "    try: main([*words, '--help'])\n"
         "    except SystemExit as end: assert not end.code"
     )
@@ -75,8 +100,65 @@ def test_without_the_train_extra_the_command_says_what_to_install(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: this command needs keras, which is not installed: pip install 'deepspeech2-edge[train]'\n"
+        "error: this command needs keras, which is not installed: "
+        "run pip install '.[train]' in the checkout of ds2edge\n"
     )
+
+
+def test_help_lists_every_command_with_a_whole_sentence(ds2edge):
+    done = ds2edge("--help", env=os.environ | {"COLUMNS": "80"})
+    assert done.returncode == 0
+    lines = done.stdout.split("Commands:\n")[1].splitlines()
+    assert len(lines) == 12
+    for line in lines:  # click ends a sentence that does not fit with an ellipsis
+        assert re.fullmatch(r"  [a-z]+ +[A-Z].*[^.]\.", line), line
+        assert len(line) <= 80
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete_the_command(ds2edge, shell):
+    done = ds2edge(env=os.environ | {"_DS2EDGE_COMPLETE": f"{shell}_source"})
+    assert done.returncode == 0, done.stderr
+    assert "_DS2EDGE_COMPLETE" in done.stdout
+    words = {"COMP_WORDS": "ds2edge tr", "COMP_CWORD": "tr" if shell == "fish" else "1"}
+    done = ds2edge(env=os.environ | words | {"_DS2EDGE_COMPLETE": f"{shell}_complete"})
+    assert "transcribe" in done.stdout
+    assert "listen" not in done.stdout
+
+
+def test_tensorflow_does_not_log_in_a_command_or_its_workers():
+    code = (
+        "import multiprocessing, os\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from ds2edge.runtime.cli import main\n"
+        "from ds2edge.runtime.quiet import quiet_process\n"
+        "main(['info'], standalone_mode=False)\n"
+        "import tensorflow\n"
+        "tensorflow.zeros(1)\n"
+        "context = multiprocessing.get_context('spawn')\n"
+        "with ProcessPoolExecutor(1, mp_context=context, initializer=quiet_process) as pool:\n"
+        "    pool.submit(exec, 'import tensorflow').result()\n"
+        "print('DONE')\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if "TF_CPP" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.endswith("DONE\n")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("level", "quiet"), [(None, True), ("3", True), ("0", False)])
+def test_a_user_can_ask_for_the_logs_of_tensorflow(monkeypatch, level, quiet):
+    monkeypatch.setattr(sys, "meta_path", [])
+    monkeypatch.setattr(atexit, "register", lambda function: function)
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    if level:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    for _ in range(2):
+        quiet_process()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == (level or "3")
+    assert len(sys.meta_path) == quiet
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])

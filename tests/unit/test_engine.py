@@ -1,11 +1,11 @@
-"""Both ways to run a graph say the same, and one of them shares the weights of an unrolled graph."""
+"""Both engines compute the same, one of them with shared weights; LiteRT's logs are not seen."""
 
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from support import GOLDEN
+from support import GOLDEN, SPOKEN
 
 from ds2edge.convert import inspection
 from ds2edge.convert.inspection import shares_weights
@@ -20,7 +20,7 @@ needs_sharing = pytest.mark.skipif(
 
 
 def outputs(path, share_weights):
-    """Of the step graph for random inputs."""
+    """Outputs of the step graph for random inputs."""
     loaded, rng = load_engine(path, 1, share_weights), np.random.default_rng(0)
     shapes = loaded.inputs["step"]
     return loaded.run(
@@ -41,14 +41,16 @@ def test_shared_weights_compute_the_same_bits(tiny_int8):
     for name, values in plain.items():
         assert shared[name].shape == values.shape
         np.testing.assert_array_equal(shared[name], values)
-    assert np.abs(plain["logits"]).max() > 1  # it does say something
+    assert np.abs(plain["logits"]).max() > 1  # or agreement would mean nothing
 
 
 @needs_sharing
 @pytest.mark.parametrize("names", [["step"], ["first", "second"]])
 def test_weights_are_not_shared_where_scales_differ(tmp_path, names):
-    """LiteRT would take the scales of the first of two products with the same weights for both, in one signature or
-    in two."""
+    """Two products with the same weights but other scales, in one signature and in two.
+
+    LiteRT would use the scales of the first product for both.
+    """
     import tensorflow as tf
 
     module = tf.Module()
@@ -83,7 +85,7 @@ def test_nothing_is_said_of_sharing_where_it_cannot_be_tried(tiny_int8, monkeypa
 
 @needs_sharing
 def test_outputs_are_the_callers_own(tiny_int8):
-    """The engine writes into buffers of its own at every run: what it has given away must not change."""
+    """Outputs do not change with the next run, although the engine reuses its buffers."""
     network = Network(tiny_int8)
     rng = np.random.default_rng(0)
     frames = [
@@ -97,12 +99,37 @@ def test_outputs_are_the_callers_own(tiny_int8):
         np.testing.assert_array_equal(state, kept[1][name])
 
 
-def test_litert_is_not_heard():
-    """It writes to standard error when it is loaded, first used and let go."""
-    program = (
-        f"from ds2edge.runtime import Recognizer\nRecognizer({str(GOLDEN)!r}).stream().finish()"
+def run_program(text):
+    """Standard output and standard error of a Python program."""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr
+
+
+RECOGNIZE = f"""
+from ds2edge.runtime import Recognizer
+Recognizer({str(GOLDEN)!r}).stream().finish()
+"""
+
+
+def test_loading_and_running_a_model_prints_nothing():
+    output, errors = run_program(RECOGNIZE + "import sys\nprint('last line', file=sys.stderr)")
+    assert output == ""
+    assert errors.startswith("last line\n")
+
+
+@pytest.mark.parametrize("registered", ["before", "after"])
+def test_what_a_host_program_prints_at_exit_is_kept(registered):
+    at_exit = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: (print('goodbye', file=sys.stderr), os.write(2, b'raw\\n')))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert (done.stdout, done.stderr) == ("", "")
+    program = at_exit + RECOGNIZE if registered == "before" else RECOGNIZE + at_exit
+    _, errors = run_program(program)
+    assert sorted(errors.splitlines()[:2]) == ["goodbye", "raw"]
+
+
+def test_the_command_line_shows_no_log_of_litert(ds2edge):
+    done = ds2edge("transcribe", "-m", GOLDEN, next(iter(SPOKEN.values())))
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) == 1
+    assert "real-time factor" in done.stderr

@@ -14,7 +14,7 @@ from ds2edge.runtime.features import Features
 from ds2edge.train.data.manifest import Clip
 from ds2edge.train.pipeline import feature_cache
 from ds2edge.train.pipeline.dataset import compute_features, survey
-from ds2edge.train.pipeline.feature_cache import Drawn, FeatureCache, pad_and_measure, padding_of
+from ds2edge.train.pipeline.feature_cache import Drawn, FeatureCache, padding_of
 from ds2edge.train.recipe import Augmentation
 
 
@@ -33,8 +33,8 @@ def reads(monkeypatch):
 
 def test_levels_are_those_of_the_front_end_to_a_sixteenth_of_a_decibel(tiny_recipe, wav, tmp_path):
     cache = FeatureCache(tmp_path / "cache", tiny_recipe)
-    expected = pad_and_measure(
-        babble(1.0), Features(tiny_recipe.features), padding_of(tiny_recipe.model)
+    expected = Features(tiny_recipe.features).padded(
+        babble(1.0), padding_of(tiny_recipe.model)
     )
     for _ in range(2):
         levels = cache.levels(wav("a.wav", subtype="FLOAT"))

@@ -1,4 +1,4 @@
-"""The front end: frames do not depend on how sound is cut, and levels are what they say."""
+"""The front end: frames do not depend on how sound is cut, and levels are exact."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support import RATE, babble
 
-from ds2edge.runtime.features import Features, FeatureSettings, mel_filters
-from ds2edge.runtime.specification import silence_after
+from ds2edge.runtime.features import Features, FeatureSettings, Padding, mel_filters
 
 LEVELLED = FeatureSettings(mel_bands=40, floor_db=-60.0, ceiling_db=40.0, level_rise=0.2)
 SETTINGS = [
@@ -61,17 +60,28 @@ def test_every_mel_band_hears_something_and_peaks_at_one():
 @given(samples=st.integers(1, 5000), stride=st.integers(1, 6), lookahead=st.integers(0, 9))
 def test_silence_after_a_clip_makes_whole_steps_of_all_of_it(samples, stride, lookahead):
     settings = FeatureSettings()
-    silence = silence_after(samples, settings, stride, lookahead)
+    silence = Padding(0, stride, lookahead).after(samples, settings)
     frames = settings.frames(samples + silence)
     assert silence >= 0
     assert frames % stride == 0
-    # The last sample is inside a frame that has `lookahead` whole steps after its own.
+    # The last sample lies in a frame that is followed by `lookahead` whole steps.
     first_without_audio = -(-samples // settings.hop)
     assert min(frames, first_without_audio) >= 1
     assert frames - lookahead * stride >= settings.frames(samples)
-    # One step fewer would cut audio off.
+    # With one step less, audio would be cut off.
     fewer = frames - (lookahead + 1) * stride
     assert fewer == 0 or (fewer - 1) * settings.hop + settings.window < samples
+
+
+def test_a_padded_clip_has_silence_before_and_after():
+    settings, padding, samples = FeatureSettings(), Padding(3, 2, 4), babble(0.5)
+    frames = Features(settings).padded(samples, padding)
+    assert len(frames) % padding.time_stride == 0
+    warmup = padding.warmup * padding.time_stride
+    unpadded = Features(settings)(samples)
+    assert (frames[: warmup - 1] == settings.floor_db).all()
+    np.testing.assert_array_equal(frames[warmup : warmup + len(unpadded)], unpadded)
+    assert (frames[-padding.delay * padding.time_stride :] == settings.floor_db).all()
 
 
 @given(gain_db=st.floats(-40, 0), start=st.integers(0, 4000), length=st.integers(400, 8000))
@@ -91,9 +101,8 @@ def test_digital_silence_does_not_move_the_level():
     level = features._level
     assert (features.accept(silence)[10:] == LEVELLED.floor_db).all()
     features.accept(np.zeros(RATE, np.float32))
-    assert features._level == pytest.approx(
-        level, abs=0.5
-    )  # the last windows of sound reach into the silence
+    # Not exactly: the last windows of sound reach into the silence.
+    assert features._level == pytest.approx(level, abs=0.5)
     np.testing.assert_allclose(
         Features(LEVELLED)(np.concatenate([silence, sound]))[-40:],
         Features(LEVELLED)(sound)[-40:],

@@ -1,14 +1,16 @@
-"""Listener: a recording without end on a converted model."""
+"""Listener: endless recordings on a converted model."""
 
 import itertools
+from threading import Event
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import RATE, babble
+from support import GOLDEN, RATE, SPOKEN, babble, speech
 
 from ds2edge.runtime import EndpointRules, Listener, Recognizer
+from ds2edge.runtime.live.sources import Block
 
 RULES = EndpointRules(idle=1.0, silence=0.3, length=2.0)
 
@@ -28,7 +30,7 @@ def sound(seed: int = 0) -> np.ndarray:
 def heard(recognizer, blocks, rate=RATE, rules=RULES) -> list:
     listener = Listener(recognizer, rules)
     found = [utterance for block in blocks for utterance in listener.accept(block, rate)]
-    return [(u.words, u.sound.tolist()) for u in found + listener.finish()]
+    return [(u.words, u.samples.tolist()) for u in found + listener.finish()]
 
 
 @settings(max_examples=15, deadline=None)
@@ -57,7 +59,7 @@ def test_block_edges_add_nothing_at_any_rate(recognizer, rate):
 
 
 def test_the_utterances_are_those_of_the_whole_recording(recognizer):
-    """Cutting decides where an utterance ends, never what is heard."""
+    """Cutting decides where an utterance ends, not which letters it holds."""
     stream = recognizer.stream()
     stream.accept(sound(), RATE)
     words = [word for words, _ in heard(recognizer, [sound()]) for word in words]
@@ -85,7 +87,7 @@ def test_two_listeners_at_once_do_not_disturb_each_other(recognizer):
             found[number] += listener.accept(samples[first : first + 1600], RATE)
     for number, listener in enumerate(together):
         found[number] += listener.finish()
-        assert [(u.words, u.sound.tolist()) for u in found[number]] == alone[number]
+        assert [(u.words, u.samples.tolist()) for u in found[number]] == alone[number]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_two_listeners_at_once_do_not_disturb_each_other(recognizer):
     ],
 )
 def test_bad_sound_does_no_lasting_harm(recognizer, bad):
-    """What follows is heard as if nothing had been: the states stay finite."""
+    """The states stay finite: what follows is transcribed."""
     listener = Listener(recognizer, RULES)
     listener.accept(bad, RATE)
     for _ in range(5):
@@ -121,7 +123,7 @@ def test_bad_sound_does_no_lasting_harm(recognizer, bad):
 
 
 def test_nothing_grows(recognizer):
-    """Ten minutes of talk: what the listener holds is bounded by the rules."""
+    """Ten minutes of talk: the rules bound what the listener holds in memory."""
     listener = Listener(recognizer, RULES)
     most = 0
     for block in itertools.islice(
@@ -129,7 +131,7 @@ def test_nothing_grows(recognizer):
     ):
         listener.accept(block, RATE)
         most = max(most, len(listener._recent._bytes), 100 * len(listener.partial()))
-    assert listener.heard == 600
+    assert listener.duration == 600
     assert 4 * RATE < most < 4 * RATE * (RULES.length + 2)
 
 
@@ -142,3 +144,56 @@ def test_partial_is_the_open_utterance_alone(recognizer):
     finals += listener.finish()
     assert listener.partial() == ""
     assert any(partial and finals[-1].text.startswith(partial) for partial in partials[40:])
+
+
+class FakeMicrophone:
+    """Plays samples in blocks of a tenth of a second, and records what is done to it."""
+
+    def __init__(self, samples: np.ndarray) -> None:
+        self.pieces = np.array_split(samples, len(samples) // 1600)
+        self.events: list[str] = []
+
+    def __enter__(self) -> "FakeMicrophone":
+        self.events.append("opened")
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.events.append("closed")
+
+    def blocks(self, stop: Event | None = None):
+        for piece in self.pieces:
+            if stop and stop.is_set():
+                return
+            yield Block(piece, RATE, 0.0)
+
+
+def test_listening_to_a_microphone_yields_its_utterances():
+    microphone = FakeMicrophone(speech())
+    listener = Listener(Recognizer(GOLDEN))
+    assert [utterance.text for utterance in listener.listen(microphone)] == list(SPOKEN)
+    assert microphone.events == ["opened", "closed"]
+
+
+def test_leaving_the_loop_closes_the_microphone():
+    microphone = FakeMicrophone(speech())
+    utterances = Listener(Recognizer(GOLDEN)).listen(microphone)
+    assert microphone.events == []
+    assert next(utterances).text == next(iter(SPOKEN))
+    utterances.close()
+    assert microphone.events == ["opened", "closed"]
+
+
+def test_stopping_yields_the_open_utterance_too():
+    microphone, stop = FakeMicrophone(speech()), Event()
+    microphone.pieces = microphone.pieces[:14]  # the first utterance, without silence after it
+    pieces = iter(microphone.pieces)
+
+    def blocks(asked: Event | None = None):
+        assert asked is stop
+        for piece in pieces:
+            yield Block(piece, RATE, 0.0)
+        stop.set()
+
+    microphone.blocks = blocks
+    utterances = list(Listener(Recognizer(GOLDEN)).listen(microphone, stop))
+    assert [utterance.text for utterance in utterances] == [next(iter(SPOKEN))]

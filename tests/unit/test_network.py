@@ -1,16 +1,16 @@
-"""Which models an interpreter is given, and which would end the process."""
+"""Which models each interpreter is given, and which are refused because they would crash it."""
 
 import pytest
 
 from ds2edge.runtime import engine, network
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
-from ds2edge.runtime.network import Network
+from ds2edge.runtime.network import UNSUPPORTED_ON_ARMV7, Network
 from ds2edge.runtime.specification import Graph, Specification, attach_specification
 
 
 class FakeInterpreter:
-    """Loads anything."""
+    """An interpreter that accepts any file."""
 
     def __init__(self, model_path: str, num_threads: int) -> None:
         self.model_path = model_path
@@ -23,7 +23,7 @@ class FakeInterpreter:
 
 
 def model(path, mode):
-    """A file of that mode, as far as its specification goes."""
+    """A file with the specification of a model of that mode, and nothing else."""
     features = FeatureSettings(mel_bands=1)
     attach_specification(
         path, Specification("x", ("", "a"), features, (0.0,), (1.0,), Graph(mode, 4, 2, 0, 0, ()))
@@ -33,7 +33,7 @@ def model(path, mode):
 
 @pytest.fixture
 def interpreter(monkeypatch):
-    """Sets the interpreter that is found."""
+    """A function that sets which interpreter is installed."""
 
     def install(name, interpreter_class=FakeInterpreter):
         for module in (engine, network):
@@ -46,15 +46,18 @@ def crash(**_: object) -> None:
     raise AssertionError("loaded")
 
 
-@pytest.mark.parametrize("mode", ["int8", "dynamic"])
+def test_the_modes_that_32_bit_arm_cannot_run():
+    assert UNSUPPORTED_ON_ARMV7 == ("int8", "dynamic")
+
+
+@pytest.mark.parametrize("mode", UNSUPPORTED_ON_ARMV7)
 def test_tflite_runtime_is_never_given_dense_weights_per_channel(interpreter, tmp_path, mode):
     interpreter("tflite-runtime 2.14.0", crash)
     with pytest.raises(InputError) as problem:
         Network(model(tmp_path / "m.tflite", mode))
-    remedy = "make one with `ds2edge convert --mode armv7`"
-    assert (
-        str(problem.value)
-        == f"{tmp_path / 'm.tflite'}: tflite-runtime 2.14.0 cannot run a model of mode {mode}: {remedy}"
+    assert str(problem.value) == (
+        f"{tmp_path / 'm.tflite'}: tflite-runtime 2.14.0 cannot run a model of mode {mode}: "
+        "make one with `ds2edge convert --mode armv7`"
     )
 
 

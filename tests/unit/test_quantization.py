@@ -155,7 +155,7 @@ def test_clips_are_drawn_from_the_first_split_that_has_any(tmp_path):
 def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, tmp_path):
     """The rounded model in Keras says what the int8 file says, chunk after chunk."""
     from ds2edge.convert.conversion import convert
-    from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+    from ds2edge.train.pipeline.feature_cache import padding_of
     from ds2edge.train.run import Run
 
     keras.utils.set_random_seed(0)
@@ -164,7 +164,7 @@ def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, 
         tiny_run.recipe.model, specification.features.bins, len(specification.alphabet)
     )
     measure = specification.front_end()
-    frames = pad_and_measure(babble(6.0), measure, padding_of(model.settings))[None]
+    frames = measure.padded(babble(6.0), padding_of(model.settings))[None]
     observer = Observer()
     model.quantized(
         {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}, observer

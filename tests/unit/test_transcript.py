@@ -11,7 +11,7 @@ from support import RATE, babble
 
 from ds2edge.runtime.decoding.ctc import Word
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.listener import Utterance
+from ds2edge.runtime.utterances import Utterance
 from ds2edge.runtime.live.display import decibels, meter
 from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
 from ds2edge.train.data.manifest import read_manifest
@@ -84,7 +84,7 @@ def test_recordings_are_a_manifest_to_train_on(tmp_path):
     assert clips[0].audio != clips[1].audio
     sound, rate = soundfile.read(clips[0].audio, dtype="float32")
     assert rate == RATE
-    np.testing.assert_allclose(sound, UTTERANCE.sound, atol=1e-4)
+    np.testing.assert_allclose(sound, UTTERANCE.samples, atol=1e-4)
     assert len(list((tmp_path / "kept").iterdir())) == 3
 
 

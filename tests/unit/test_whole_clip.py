@@ -1,5 +1,7 @@
-"""Models of both directions: every cell in every mode, run by the runtime and compared with its Keras model; and what a
-bidirectional one does that no other does."""
+"""Every cell and direction in every mode: the runtime computes what the Keras model computes.
+
+Also what only bidirectional models do.
+"""
 
 import dataclasses
 import tracemalloc
@@ -28,7 +30,7 @@ from ds2edge.runtime.specification import Graph, State
 from ds2edge.runtime.whole_clip import WholeClip
 from ds2edge.train.data.manifest import write_manifest
 from ds2edge.train.evaluation.evaluate import evaluate
-from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.pipeline.feature_cache import padding_of
 from ds2edge.train.recipe import CELLS, DIRECTIONS
 
 SPEECH = next(iter(SPOKEN.values()))
@@ -60,7 +62,7 @@ STAGES = ["convolutions", "gru0", "gru1", "logits"]
 
 @pytest.fixture(scope="module")
 def run_of(tiny_recipe, tmp_path_factory):
-    """A function that makes a run of a cell and a direction, whose training knew the ranges of int8, and its logits."""
+    """A function: cell, direction -> a run with the ranges of int8, its logits, rounded logits."""
     made, samples = {}, read_audio(SPEECH, RATE)
 
     def make(cell, direction):
@@ -74,7 +76,7 @@ def run_of(tiny_recipe, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(tiny_recipe, tmp_path_factory):
-    """A bidirectional run that knows no ranges."""
+    """A bidirectional run without ranges of int8."""
     return tiny(tiny_recipe, "gru", "bidirectional", tmp_path_factory)
 
 
@@ -103,10 +105,10 @@ def tiny(recipe, cell, direction, folders, ranges_of=None):
 
 
 def keras_logits(run, samples):
-    """Of the whole clip: as trained, and rounded to the ranges that the run knows."""
+    """Logits of the whole clip: as trained, and rounded to the ranges of the run."""
     model, specification = run.best_model(), run.specification
     features = specification.front_end()
-    frames = pad_and_measure(samples, features, padding_of(model.settings))[None]
+    frames = features.padded(samples, padding_of(model.settings))[None]
     inputs = {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
     rounded = np.asarray(model.predict_on_batch(inputs))[0]
     model.round_to({})
@@ -217,9 +219,7 @@ def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_cli
 
 def test_what_is_live_refuses_it_in_one_line(models):
     path = models["int8"]
-    says = (
-        f"{path}: a bidirectional model hears whole clips, nothing live: use `ds2edge transcribe`, "
-    )
+    says = f"{path}: a bidirectional model needs whole clips and cannot transcribe live: "
     calls = (
         lambda: Listener(Recognizer(path)),
         lambda: bench.measure(path, None, 5.0, 1, GreedyDecoder),
@@ -276,7 +276,7 @@ def test_the_backward_layer_begins_at_the_end_of_the_clip(steps):
         chunk = rows[first : first + 4]
         frames = np.full((4, 50), 9.0, np.float32)  # what follows the end is not heard
         frames[: len(chunk)] = chunk
-        clip.hear(frames.repeat(2, 0), len(chunk))
+        clip.accept(frames.repeat(2, 0), len(chunk))
     for _ in LAYERS:
         rows = np.cumsum(rows, 0) + np.cumsum(rows[::-1], 0)[::-1]
     np.testing.assert_allclose(np.concatenate(list(clip.logits())), rows, atol=1e-3)
@@ -286,7 +286,7 @@ def test_memory_grows_with_two_layers_of_activations():
     clip, chunks = WholeClip(Sums()), 2000
     tracemalloc.start()
     for _ in range(chunks):
-        clip.hear(np.ones((8, 50), np.float32), 4)
+        clip.accept(np.ones((8, 50), np.float32), 4)
     for _ in clip.logits():
         pass
     _, peak = tracemalloc.get_traced_memory()

@@ -17,7 +17,7 @@ from ds2edge.runtime.features import Samples
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip
-from ds2edge.train.pipeline.feature_cache import pad_and_measure, padding_of
+from ds2edge.train.pipeline.feature_cache import padding_of
 
 if TYPE_CHECKING:
     from ds2edge.train.model.deepspeech2 import DeepSpeech2
@@ -78,7 +78,7 @@ class StreamTranscriber:
 
     def __init__(self, path: Path, threads: int, decoder: DecoderFactory) -> None:
         """InputError for anything but a file of `ds2edge convert`."""
-        self._recognizer = Recognizer(path, threads, decoder)
+        self._recognizer = Recognizer(path, decoder=decoder, threads=threads)
         network = self._recognizer.network
         self.name, self.mode = network.specification.name, network.graph.mode
         counted = f"{threads} thread{'s' if threads > 1 else ''}"
@@ -139,7 +139,7 @@ class KerasTranscriber:
     def _texts(self, batch: list[Sound]) -> Iterator[str]:
         import keras
 
-        frames = [pad_and_measure(sound.samples, self._features, self._padding) for sound in batch]
+        frames = [self._features.padded(sound.samples, self._padding) for sound in batch]
         quantum = PADDED_STEPS * self._model.settings.time_stride
         longest = -(-max(map(len, frames)) // quantum) * quantum
         inputs: dict[str, Any] = {

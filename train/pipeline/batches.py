@@ -11,11 +11,10 @@ import numpy.typing as npt
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features, Frames
-from ds2edge.runtime.specification import silence_after
 from ds2edge.train.augmentation.augment import augment_samples, mask_frames
 from ds2edge.train.distribution import ALONE, Group
 from ds2edge.train.pipeline.dataset import Example, drawn_variant
-from ds2edge.train.pipeline.feature_cache import FeatureCache, pad_and_measure, padding_of
+from ds2edge.train.pipeline.feature_cache import FeatureCache, padding_of
 from ds2edge.train.recipe import Recipe, TrainingSettings
 
 PADDED_STEPS = 16  # lengths are padded to a multiple of this, so that few shapes are traced
@@ -133,8 +132,9 @@ class Batches(keras.utils.PyDataset):
         if self.augment:
             seconds = seconds / min(1.0, drawn.speed[0]) + drawn.leading_silence[1]
         samples = int(seconds * settings.sample_rate)
-        samples += silence_after(samples, settings, model.time_stride, model.delay)
-        return 1 + (samples - settings.window) // settings.hop + model.warmup * model.time_stride
+        padding = padding_of(model)
+        samples += padding.before(settings) + padding.after(samples, settings)
+        return settings.frames(samples)
 
     def _frames(self, index: int) -> Frames:
         path, settings = self.examples[index].clip.audio, self.recipe.augmentation
@@ -149,7 +149,7 @@ class Batches(keras.utils.PyDataset):
         else:
             rate = self.features.settings.sample_rate
             samples = augment_samples(read_audio(path, rate), rate, settings, rng)
-            frames = pad_and_measure(samples, self.features, padding_of(self.recipe.model))
+            frames = self.features.padded(samples, padding_of(self.recipe.model))
         return mask_frames(frames, settings, rng)
 
 

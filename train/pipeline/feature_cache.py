@@ -19,8 +19,7 @@ from ds2edge.runtime import features
 from ds2edge.runtime.audio import channels, decoders, links, mpeg
 from ds2edge.runtime.audio import reader as audio
 from ds2edge.runtime.audio.reader import read_audio
-from ds2edge.runtime.features import Features, FeatureSettings, Frames
-from ds2edge.runtime.specification import silence_after
+from ds2edge.runtime.features import Features, FeatureSettings, Frames, Padding
 from ds2edge.train.augmentation import augment as augmentation
 from ds2edge.train.augmentation import noise, rooms
 from ds2edge.train.augmentation import sound_files as sounds
@@ -131,7 +130,7 @@ def statistics(key: AudioKey, settings: FeatureSettings, code: str) -> Statistic
 def padded_levels(
     key: AudioKey,
     settings: FeatureSettings,
-    padding: tuple[int, int, int],
+    padding: Padding,
     drawn: Drawn | None,
     code: str,
 ) -> npt.NDArray[np.float16]:
@@ -140,21 +139,12 @@ def padded_levels(
     if drawn:
         rng = np.random.default_rng(drawn.seed)
         samples = augment_samples(samples, settings.sample_rate, drawn.settings, rng)
-    return pad_and_measure(samples, Features(settings), padding).astype(np.float16)
+    return Features(settings).padded(samples, padding).astype(np.float16)
 
 
-def pad_and_measure(
-    samples: npt.NDArray[np.float32], measure: Features, padding: tuple[int, int, int]
-) -> Frames:
-    """Frames of a clip with silence around it; `padding`: steps of warm-up, time stride, steps of lookahead."""
-    warmup, stride, lookahead = padding
-    silence = silence_after(len(samples), measure.settings, stride, lookahead)
-    return measure(np.pad(samples, (warmup * stride * measure.settings.hop, silence)))
-
-
-def padding_of(model: ModelSettings) -> tuple[int, int, int]:
-    """What `pad_and_measure` needs to know of a model."""
-    return model.warmup, model.time_stride, model.delay
+def padding_of(model: ModelSettings) -> Padding:
+    """The silence that a model needs around a clip."""
+    return Padding(model.warmup, model.time_stride, model.delay)
 
 
 def _key(path: Path) -> AudioKey:

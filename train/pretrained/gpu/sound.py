@@ -13,8 +13,13 @@ from clips import Rows, Speech, read_int16
 from kernels import BEFORE_SOUND, cut, follow
 from torch import Tensor
 
-from ds2edge.runtime.features import LEAST_POWER, SILENCE, FeatureSettings, mel_filters
-from ds2edge.runtime.specification import silence_after
+from ds2edge.runtime.features import (
+    MIN_POWER,
+    SILENCE_DB,
+    FeatureSettings,
+    Padding,
+    mel_filters,
+)
 from ds2edge.train.augmentation.sound_files import sound_files
 from ds2edge.train.recipe import Augmentation, ModelSettings
 
@@ -66,7 +71,7 @@ class FrontEnd:
         if not s.level_rise:
             return to_decibels(power, 10 ** (s.floor_db / 10)).clamp_max(s.ceiling_db)
         loudness = to_decibels(power.sum(-1, keepdim=True))
-        levels = follow(loudness, s.level_rise, s.level_fall, SILENCE)
+        levels = follow(loudness, s.level_rise, s.level_fall, SILENCE_DB)
         relative = (to_decibels(power) - levels).clamp(s.floor_db, s.ceiling_db)
         return torch.where(levels == BEFORE_SOUND, s.floor_db, relative)
 
@@ -75,7 +80,7 @@ class FrontEnd:
         return (measured - self._mean) / self._std
 
 
-def to_decibels(power: Tensor, least: float = LEAST_POWER) -> Tensor:
+def to_decibels(power: Tensor, least: float = MIN_POWER) -> Tensor:
     """Of a power, at least that of `least`."""
     return 10 * torch.log10(power.clamp_min(least))
 
@@ -157,8 +162,9 @@ class Augmenter:
     def _cut(self, rows: Rows) -> tuple[Tensor, npt.NDArray[np.int64], int]:
         """Sound [rows, samples], frames of each row, and samples of silence before it."""
         s, stride = self.front.settings, self.model.time_stride
-        before = self.model.warmup * stride * s.hop
-        after = [silence_after(int(e), s, stride, self.model.delay) for e in rows.ends]
+        padding = Padding(self.model.warmup, stride, self.model.delay)
+        before = padding.before(s)
+        after = [padding.after(int(end), s) for end in rows.ends]
         frames = (before + rows.ends + np.array(after) - s.window) // s.hop + 1
         quantum = 8 * stride  # so that few shapes occur
         longest = -(-int(frames.max()) // quantum) * quantum
