@@ -54,7 +54,7 @@ def test_outputs_and_gradients_are_those_of_keras(policy, tolerance):
 
 
 def test_the_loop_over_the_steps_holds_a_single_product():
-    """Keras's own layer also projects the input inside its loop. A silent fall back to it fails here."""
+    """Keras's own layer also projects the input in its loop. A silent fallback to it fails here."""
     layer = FastGRU(6, return_sequences=True)
     concrete = tf.function(layer).get_concrete_function(tf.TensorSpec((None, None, 5)))
     graph = concrete.graph.as_graph_def()
