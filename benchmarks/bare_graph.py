@@ -1,7 +1,8 @@
-"""The products of a model's step graph and nothing else: convolutions and matmuls of the same shapes and weights.
+"""The convolutions and matrix products of a step graph alone, with the same shapes and weights.
 
-No element-wise operations, no states, and no step waits for another one. What remains beside the products are the
-copies without which they would have nothing to read: padding, a row for each step, the rows joined again.
+The graph has no element-wise operations and no states, and no step waits for another one. Besides
+the products it holds only the copies that these need: padding, one row for each step, and the rows
+joined again.
 """
 
 from __future__ import annotations
@@ -23,63 +24,58 @@ from ds2edge.train.model.layers import LookaheadLayer, RecurrentLayer, concatena
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What one run of a step graph must do at least."""
+    """The least work in one run of a step graph."""
 
-    recurrent_bytes: int  # of int8 weights that every step reads
-    other_bytes: int  # of int8 weights that are read once a chunk
+    # Bytes of int8 weights that every step reads, and bytes that are read once in a chunk.
+    recurrent_bytes: int
+    other_bytes: int
     steps: int
-    macs: int  # multiplications, each with its addition
+    # Multiplications, each with its addition.
+    macs: int
 
     @property
     def bytes(self) -> int:
-        """Read per chunk."""
+        """Bytes of weights that are read in one chunk."""
         return self.steps * self.recurrent_bytes + self.other_bytes
 
 
 def work(model: DeepSpeech2, steps: int) -> Work:
-    """Counted from the shapes of the weights."""
-    recurrent = sum(
-        layer.recurrence.cell.recurrent_kernel.shape.num_elements() for layer in model.recurrences
-    )
-    projections = sum(
-        layer.recurrence.cell.kernel.shape.num_elements() for layer in model.recurrences
-    )
-    once = projections + sum(
-        layer.convolution.kernel.shape.num_elements() for layer in model.lookaheads
-    )
-    once += model.dense.kernel.shape.num_elements()
-    macs, times, convolutions = steps * (recurrent + once), steps * model.settings.time_stride, 0
+    """Counts the work of a chunk of `steps` from the shapes of the weights."""
+    cells = [layer.recurrence.cell for layer in model.recurrences]
+    recurrent = sum(_size(cell.recurrent_kernel) for cell in cells)
+    projections = sum(_size(cell.kernel) for cell in cells)
+    lookaheads = sum(_size(layer.convolution.kernel) for layer in model.lookaheads)
+    dense = projections + lookaheads + _size(model.dense.kernel)
+    macs = steps * (recurrent + dense)
+    rows = steps * model.settings.time_stride
+    convolutions = 0
     for layer in model.convolutions:
-        times //= layer.stride[0]
-        weights = layer.convolution.kernel.shape.num_elements()
+        rows //= layer.stride[0]
+        weights = _size(layer.convolution.kernel)
         convolutions += weights
-        macs += times * layer.out_bins * weights
-    return Work(recurrent, once + convolutions, steps, macs)
+        macs += rows * layer.out_bins * weights
+    return Work(recurrent, dense + convolutions, steps, macs)
+
+
+def _size(weight: tf.Variable) -> int:
+    size: int = weight.shape.num_elements()
+    return size
 
 
 def write_bare_graph(model: DeepSpeech2, specification: Specification, path: Path) -> None:
-    """Converts the products to int8 and writes a file that `Network` runs. `specification` is of the whole graph."""
+    """Converts the products to int8 and writes a file that `Network` runs.
+
+    `specification` is that of the whole graph.
+    """
     graph = specification.graph
     assert graph is not None
-
-    def step(features: tf.Tensor) -> dict[str, tf.Tensor]:
-        x = tf.expand_dims(features, -1)
-        for layer in model.convolutions:
-            x = tf.pad(x, ((0, 0), (layer.past, 0), (0, 0), (0, 0)))
-            x = convolve_space_to_depth(x, layer.convolution.kernel.value, layer.stride, layer.padding)
-        x = tf.reshape(x, (graph.chunk_steps, -1))
-        for layer in model.recurrences:
-            x = _recurrence(x, layer)
-        for layer in model.lookaheads:
-            x = _lookahead(x, layer)
-        return {"logits": tf.expand_dims(tf.matmul(x, model.dense.kernel.value), 0)}
-
     shape = (1, graph.chunk_frames, model.bins)
     module = tf.Module()
-    module.weights = [
-        weight.value for weight in model.weights
-    ]  # untracked, they would not be saved
-    module.step = tf.function(step, [tf.TensorSpec(shape, tf.float32, "features")])
+    module.weights = [weight.value for weight in model.weights]  # untracked weights are not saved
+    module.step = tf.function(
+        lambda features: _products(model, graph.chunk_steps, features),
+        [tf.TensorSpec(shape, tf.float32, "features")],
+    )
     rng = np.random.default_rng(0)
 
     def calibration() -> Iterator[dict[str, np.ndarray]]:
@@ -89,24 +85,38 @@ def write_bare_graph(model: DeepSpeech2, specification: Specification, path: Pat
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={"step": module.step})
         path.write_bytes(convert_saved_model(folder, "int8", calibration))
-    attach_specification(
-        path, dataclasses.replace(specification, graph=dataclasses.replace(graph, states=()))
-    )
+    bare = dataclasses.replace(specification, graph=dataclasses.replace(graph, states=()))
+    attach_specification(path, bare)
+
+
+def _products(model: DeepSpeech2, steps: int, features: tf.Tensor) -> dict[str, tf.Tensor]:
+    x = tf.expand_dims(features, -1)
+    for layer in model.convolutions:
+        x = tf.pad(x, ((0, 0), (layer.past, 0), (0, 0), (0, 0)))
+        x = convolve_space_to_depth(x, layer.convolution.kernel.value, layer.stride, layer.padding)
+    x = tf.reshape(x, (steps, -1))
+    for layer in model.recurrences:
+        x = _recurrence(x, layer)
+    for layer in model.lookaheads:
+        x = _lookahead(x, layer)
+    return {"logits": tf.expand_dims(tf.matmul(x, model.dense.kernel.value), 0)}
 
 
 def _recurrence(x: tf.Tensor, layer: RecurrentLayer) -> tf.Tensor:
-    """One product for the whole chunk, then one for each step, all on the same weights."""
-    weights, steps = layer.recurrence.cell, x.shape[0]
-    projected, recurrent = tf.matmul(x, weights.kernel.value), weights.recurrent_kernel.value
+    """One product for the whole chunk, then one for each step, all with the same weights."""
+    cell = layer.recurrence.cell
+    steps = x.shape[0]
+    projected = tf.matmul(x, cell.kernel.value)
+    recurrent = cell.recurrent_kernel.value
     rows = [tf.slice(projected, (step, 0), (1, layer.units)) for step in range(steps)]
     products = concatenate_steps([tf.matmul(row, recurrent) for row in rows])
     return tf.slice(products, (0, 0), (steps, layer.units))
 
 
 def _lookahead(x: tf.Tensor, layer: LookaheadLayer) -> tf.Tensor:
-    rows, units = x.shape[0] + layer.lookahead, layer.units
-    image = tf.reshape(tf.pad(x, ((layer.lookahead, 0), (0, 0))), (1, rows, 1, units))
+    rows = x.shape[0] + layer.lookahead
+    padded = tf.pad(x, ((layer.lookahead, 0), (0, 0)))
+    image = tf.reshape(padded, (1, rows, 1, layer.units))
     kernel = tf.expand_dims(layer.convolution.kernel.value, 1)
-    return tf.reshape(
-        tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "VALID"), (x.shape[0], units)
-    )
+    output = tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "VALID")
+    return tf.reshape(output, (x.shape[0], layer.units))

@@ -1,4 +1,4 @@
-"""Two ways to run a .tflite file on one thread: the kit's, and LiteRT's interpreter as others use it."""
+"""Runs a .tflite file on one thread, in the kit's engine or in LiteRT's default interpreter."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from ds2edge.runtime.quiet import quiet
 
 
 class DefaultInterpreter:
-    """LiteRT's `Interpreter` with all its defaults; the same calls as the kit's `Network`.
+    """LiteRT's `Interpreter` with default settings, and the methods of the kit's `Network`.
 
-    The model takes `features` and states by name, and gives `logits` and each state's next value as `NAME_next`.
+    The model takes `features` and states by name. It returns `logits`, and the next value of each
+    state as `NAME_next`.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -38,7 +39,11 @@ class DefaultInterpreter:
     def step(
         self, frames: np.ndarray, states: dict[str, np.ndarray]
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """One chunk: frames [chunk_frames, bins] and states -> logits [chunk_steps, symbols], next states."""
+        """Runs one chunk.
+
+        Takes frames [chunk_frames, bins] and the states. Returns logits [chunk_steps, symbols] and
+        the next states.
+        """
         outputs = self._run(features=frames[None], **states)
         return outputs["logits"][0], {name: outputs[f"{name}_next"] for name in states}
 
@@ -47,10 +52,11 @@ ENGINES: dict[str, Callable[[Path], Any]] = {"kit": Network, "default": DefaultI
 
 
 def silent_step(network: Network | DefaultInterpreter) -> Callable[[], object]:
-    """One run of a network on a chunk of zeros: what it costs does not depend on what it hears."""
+    """A function that runs one chunk of zeros. The time does not depend on the audio."""
     if isinstance(network, Network):
         shape = (network.graph.chunk_frames, network.specification.features.bins)
     else:
         shape = network.frames_shape
-    frames, states = np.zeros(shape, np.float32), network.initial_states()
+    frames = np.zeros(shape, np.float32)
+    states = network.initial_states()
     return lambda: network.step(frames, states)

@@ -1,8 +1,8 @@
-"""The trained network out of stock Keras layers, and the ways in which others convert those.
+"""Rebuilds a trained network from stock Keras layers and converts it in a usual way.
 
     python benchmarks/stock_models.py RUN "while int8" -o stock.tflite
 
-One conversion, in a process of its own: the converter has been seen to crash (tensorflow#76672).
+The converter can crash (tensorflow#76672), so each conversion is a process of its own.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from ds2edge.convert.tflite import run_converter
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.layers import ConvolutionLayer, LookaheadLayer, RecurrentLayer
 from ds2edge.train.run import Run
 
 CORPUS = Path(str(files("ds2edge.train"))) / "data" / "mini" / "manifest.jsonl"
-CLIPS = 8  # some 15 seconds of speech: to calibrate on, and to compare on others
+CLIPS = 8  # about 15 seconds of speech to calibrate on, and as much to compare on
 
 
 @dataclass(frozen=True)
 class Way:
-    """How to convert."""
+    """One way to convert a model."""
 
     what: str
     precision: str  # float32, dynamic or int8
     unroll: bool = False
-    fused: bool = False  # LSTM of tf_keras, which the converter makes one operation of
+    # An LSTM of tf_keras, which the converter turns into one operation.
+    fused: bool = False
 
 
 WAYS = {
@@ -51,79 +53,98 @@ WAYS = {
 
 
 def speech(run: Run, chunk_frames: int, split: str) -> Iterator[np.ndarray]:
-    """Chunks of frames [1, chunk_frames, bins] of some of the embedded corpus."""
+    """Chunks of frames [1, chunk_frames, bins] from clips of the embedded corpus."""
     specification = run.specification
     rate = specification.features.sample_rate
     clips = read_manifest(CORPUS, split)[:CLIPS]
     samples = np.concatenate([read_audio(clip.audio, rate) for clip in clips])
     frames = specification.front_end()(samples)
-    for first in range(0, len(frames) - chunk_frames + 1, chunk_frames):
-        yield frames[None, first : first + chunk_frames]
+    for start in range(0, len(frames) - chunk_frames + 1, chunk_frames):
+        yield frames[None, start : start + chunk_frames]
 
 
-def stock_model(model: DeepSpeech2, chunk_steps: int, way: Way, keras: Any) -> Any:
-    """The step graph in layers of `keras` (Keras 3 or tf_keras), a Keras model from names to names, with the weights.
+class StockModel:
+    """The step graph out of stock Keras layers, with the weights of a trained network.
 
-    States go in and out by name, but for a fused LSTM's: its operation keeps them itself.
+    `keras` is Keras 3 or tf_keras. States are inputs and outputs with names, except the states of a
+    fused LSTM: its operation keeps them itself.
     """
-    layers, settings = keras.layers, model.settings
-    states: dict[str, Any] = {}
-    following: dict[str, Any] = {}
-    copies: list[tuple[Any, list[np.ndarray]]] = []
 
-    def state(name: str, shape: tuple[int, ...]) -> Any:
-        return states.setdefault(name, keras.Input(shape, batch_size=1, name=name))
+    def __init__(self, model: DeepSpeech2, chunk_steps: int, way: Way, keras: Any) -> None:
+        self._way = way
+        self._keras = keras
+        self._states: dict[str, Any] = {}
+        self._next_states: dict[str, Any] = {}
+        # Layers and their weights, which can be set only when the model is built.
+        self._weights: list[tuple[Any, list[np.ndarray]]] = []
+        shape = (chunk_steps * model.settings.time_stride, model.bins)
+        features = keras.Input(shape, batch_size=1, name="features")
+        x = keras.layers.Reshape((*shape, 1))(features)
+        for layer in model.convolutions:
+            x = self._convolution(x, layer)
+        x = keras.layers.Reshape((chunk_steps, x.shape[2] * x.shape[3]))(x)
+        for layer in model.recurrences:
+            x = self._recurrence(x, layer)
+        for layer in model.lookaheads:
+            x = self._lookahead(x, layer)
+        x = self._apply(keras.layers.BatchNormalization(), x, model.norm)
+        dense = keras.layers.Dense(model.dense.units, name="logits")
+        logits = self._apply(dense, x, model.dense)
+        inputs = {"features": features, **self._states}
+        self.keras_model = keras.Model(inputs, {"logits": logits, **self._next_states})
+        for layer, weights in self._weights:
+            layer.set_weights(weights)
 
-    def remember(name: str, x: Any, kept: int) -> Any:
-        """`x` after the last `kept` steps of what came before, which are kept anew."""
-        x = layers.Concatenate(axis=1)([state(name, (kept, *x.shape[2:])), x])
-        following[f"{name}_next"] = layers.Lambda(lambda y: y[:, -kept:], name=f"{name}_next")(x)
+    def _convolution(self, x: Any, trained: ConvolutionLayer) -> Any:
+        layers = self._keras.layers
+        if trained.past:
+            x = self._after_past(trained.name, x, trained.past)
+        x = layers.ZeroPadding2D(((0, 0), trained.padding))(x)
+        filters = trained.convolution.filters
+        convolution = layers.Conv2D(filters, trained.kernel_size, trained.stride, use_bias=False)
+        x = self._apply(convolution, x, trained.convolution)
+        return layers.ReLU(6.0)(self._apply(layers.BatchNormalization(), x, trained.norm))
+
+    def _recurrence(self, x: Any, trained: RecurrentLayer) -> Any:
+        layers = self._keras.layers
+        units = trained.units
+        x = self._apply(layers.BatchNormalization(), x, trained.norm)
+        if self._way.fused:
+            return layers.LSTM(units, return_sequences=True)(x)
+        gru = layers.GRU(units, return_sequences=True, return_state=True, unroll=self._way.unroll)
+        name = f"{trained.name}_h"
+        state = self._state(name, (units,))
+        x, next_state = self._apply(gru, x, trained.recurrence, initial_state=state)
+        self._next_states[f"{name}_next"] = next_state
         return x
 
-    def apply(layer: Any, x: Any, weights: list[np.ndarray], **options: Any) -> Any:
-        copies.append((layer, weights))
-        return layer(x, **options)
+    def _lookahead(self, x: Any, trained: LookaheadLayer) -> Any:
+        x = self._after_past(trained.name, x, trained.lookahead)
+        size = trained.lookahead + 1
+        layer = self._keras.layers.DepthwiseConv1D(size, use_bias=False)
+        return self._apply(layer, x, trained.convolution)
 
-    frames = keras.Input(
-        (chunk_steps * settings.time_stride, model.bins), batch_size=1, name="features"
-    )
-    x = layers.Reshape((*frames.shape[1:], 1))(frames)
-    for own in model.convolutions:
-        x = remember(own.name, x, own.past) if own.past else x
-        x = layers.ZeroPadding2D(((0, 0), own.padding))(x)
-        convolution = layers.Conv2D(
-            own.convolution.filters, own.kernel_size, own.stride, use_bias=False
-        )
-        x = apply(convolution, x, own.convolution.get_weights())
-        x = layers.ReLU(6.0)(apply(layers.BatchNormalization(), x, own.norm.get_weights()))
-    x = layers.Reshape((chunk_steps, x.shape[2] * x.shape[3]))(x)
-    for own in model.recurrences:
-        x = apply(layers.BatchNormalization(), x, own.norm.get_weights())
-        if way.fused:
-            x = layers.LSTM(own.units, return_sequences=True)(x)
-            continue
-        gru = layers.GRU(own.units, return_sequences=True, return_state=True, unroll=way.unroll)
-        x, after = apply(
-            gru, x, own.recurrence.get_weights(), initial_state=state(f"{own.name}_h", (own.units,))
-        )
-        following[f"{own.name}_h_next"] = after
-    for own in model.lookaheads:
-        x = remember(own.name, x, own.lookahead)
-        x = apply(
-            layers.DepthwiseConv1D(own.lookahead + 1, use_bias=False),
-            x,
-            own.convolution.get_weights(),
-        )
-    x = apply(layers.BatchNormalization(), x, model.norm.get_weights())
-    logits = apply(layers.Dense(model.dense.units, name="logits"), x, model.dense.get_weights())
-    stock = keras.Model({"features": frames, **states}, {"logits": logits, **following})
-    for layer, weights in copies:
-        layer.set_weights(weights)
-    return stock
+    def _state(self, name: str, shape: tuple[int, ...]) -> Any:
+        state = self._keras.Input(shape, batch_size=1, name=name)
+        self._states[name] = state
+        return state
+
+    def _after_past(self, name: str, x: Any, past: int) -> Any:
+        """`x` after the last `past` rows of the chunk before, which are a state."""
+        layers = self._keras.layers
+        state = self._state(name, (past, *x.shape[2:]))
+        x = layers.Concatenate(axis=1)([state, x])
+        last_rows = layers.Lambda(lambda y: y[:, -past:], name=f"{name}_next")
+        self._next_states[f"{name}_next"] = last_rows(x)
+        return x
+
+    def _apply(self, layer: Any, x: Any, trained: Any, **options: Any) -> Any:
+        self._weights.append((layer, trained.get_weights()))
+        return layer(x, **options)
 
 
 def representative(stock: Any, run: Run, chunk_frames: int) -> Iterator[dict[str, np.ndarray]]:
-    """What goes into the float model on speech, its own states carried along."""
+    """Inputs of the float model on speech, with the states that it computes itself."""
     step = tf.function(stock)
     states = {_name(x): np.zeros(x.shape, np.float32) for x in stock.inputs}
     for frames in speech(run, chunk_frames, "train"):
@@ -134,13 +155,16 @@ def representative(stock: Any, run: Run, chunk_frames: int) -> Iterator[dict[str
 
 
 def convert_stock(run: Run, way: Way, chunk_steps: int) -> bytes:
-    """As the guides to LiteRT say (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization)."""
+    """Converts the best epoch of a run as the guide of LiteRT says.
+
+    https://ai.google.dev/edge/litert/conversion/tensorflow/quantization
+    """
     if way.fused:
         import tf_keras as keras
     else:
         import keras
-    stock = stock_model(run.best_model(), chunk_steps, way, keras)
-    # Fixed shapes: with any number of clips in a batch, a loop is no operation of LiteRT.
+    stock = StockModel(run.best_model(), chunk_steps, way, keras).keras_model
+    # With a variable batch size, LiteRT has no operation for the loop. So all shapes are fixed.
     signature = {_name(x): tf.TensorSpec(x.shape, tf.float32, _name(x)) for x in stock.inputs}
     step = tf.function(lambda inputs: stock(inputs), [signature])
     with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +184,7 @@ def convert_stock(run: Run, way: Way, chunk_steps: int) -> bytes:
 def convert_saved_model(
     folder: str, precision: str, calibration: Callable[[], Iterable[dict[str, np.ndarray]]]
 ) -> bytes:
-    """Its endpoint `step`, the converter left to observe `calibration` where `precision` is int8."""
+    """Converts the endpoint `step`. For int8 the converter calibrates on `calibration`."""
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -182,11 +206,17 @@ def _name(x: Any) -> str:
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="The .tflite file to write.",
+    help="Output file (.tflite).",
 )
-@click.option("--chunk-steps", default=16, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--chunk-steps",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Output steps in a chunk.",
+)
 def main(run: Path, name: str, output: Path, chunk_steps: int) -> None:
-    """Convert the best epoch of RUN in a WAY of others."""
+    """Convert the best epoch of RUN in a usual WAY."""
     opened = Run.open(run)
     if (opened.recipe.model.cell, opened.recipe.model.direction) != ("gru", "forward"):
         raise click.UsageError(f"{run}: only forward GRUs are compared")

@@ -1,4 +1,4 @@
-"""From a run to a self-describing .tflite file."""
+"""Converts a trained run to a self-describing .tflite file."""
 
 from __future__ import annotations
 
@@ -10,89 +10,133 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ds2edge.convert import CALIBRATED, INT8_MODES
-from ds2edge.convert.inspection import Inspection, inspect_model, shares_weights
+from ds2edge.convert import INT8_MODES
+from ds2edge.convert.inspection import Inspection, inspect_model
+from ds2edge.convert.weight_sharing import shares_weights
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.quiet import quiet_process
-from ds2edge.runtime.specification import attach_specification
+from ds2edge.runtime.specification import Specification, attach_specification
 from ds2edge.train.data.manifest import Clip
+from ds2edge.train.run import Run
 
-MOST_REPRESENTATIVE = 20  # clips that the converter observes in its 16-bit mode, slowly
+if TYPE_CHECKING:  # keras takes seconds to import: bad input is refused before
+    from ds2edge.train.model.deepspeech2 import DeepSpeech2
+    from ds2edge.train.model.quantization import Range
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of a run."""
+    """Facts about a finished conversion."""
 
     inspection: Inspection
-    calibration: str = (
-        ""  # how the ranges were chosen, for people; "" where there are none to choose
-    )
+    # How the int8 ranges were chosen, for people. Empty in modes without ranges.
+    calibration: str = ""
 
 
-def convert(
-    run: Path, mode: str, calibration: list[Clip], output: Path, chunk_steps: int
+@dataclass(frozen=True)
+class _Ranges:
+    """The int8 range of every quantization point, and where the ranges come from."""
+
+    by_point: dict[str, Range]
+    # Number of clips that they were chosen by. 0: the run was trained with them.
+    clips: int
+    summary: str
+
+
+def convert_run(
+    folder: Path,
+    mode: str,
+    calibration: list[Clip],
+    output: Path,
+    chunk_steps: int,
+    *,
+    isolated: bool = True,
 ) -> Conversion:
-    """Converts the best epoch of `run` and writes `output`, whole or not at all.
+    """Converts the best epoch of the run in `folder` and writes `output`, whole or not at all.
 
-    The work is done in a process of its own, since the converter has been seen to crash (tensorflow#76672): a crash
-    becomes a QualityCheckFailed, as does an int8 model that is not int8 throughout. `calibration` is needed in the modes
-    CALIBRATED only, and not for a run whose training knew its ranges.
+    `mode` is one of MODES. The int8 modes need `calibration`, clips of real speech, unless the
+    training chose the ranges (`--qat`). `chunk_steps`: output steps in one run of the graph.
+
+    The conversion runs in a process of its own, since the converter can crash (tensorflow#76672).
+    With `isolated=False` it runs in this process, which saves the import of tensorflow.
+
+    InputError for a folder without a trained epoch and for missing calibration clips, before
+    tensorflow is imported. QualityCheckFailed if the converter crashes or an int8 model has float
+    tensors inside.
     """
+    _require_convertible(Run.open(folder), mode, calibration)
     output.parent.mkdir(parents=True, exist_ok=True)
-    beside = output.with_name(output.name + ".part")
+    part = output.with_name(output.name + ".part")
+    build = _build_isolated if isolated else _build
     try:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context, initializer=quiet_process) as pool:
-            conversion = pool.submit(_build, run, mode, calibration, beside, chunk_steps).result()
-        os.replace(beside, output)
+        conversion = build(folder, mode, calibration, part, chunk_steps)
+        os.replace(part, output)
     except BrokenProcessPool:
         raise QualityCheckFailed(
-            f"{run}: the converter crashed in mode {mode}; nothing was written to {output}"
+            f"{folder}: the converter crashed in mode {mode}; nothing was written to {output}"
         ) from None
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     return conversion
 
 
-def _build(folder: Path, mode: str, clips: list[Clip], path: Path, chunk_steps: int) -> Conversion:
-    from ds2edge.convert.export import RangesInGraph, export, step_graph
-    from ds2edge.convert.representative_dataset import representative_inputs
+def converted_specification(run: Run) -> Specification:
+    """The specification of the files that a run is converted to, still without a graph.
+
+    InputError if no epoch is finished.
+    """
+    facts = run.specification.training | run.best_figures()
+    return dataclasses.replace(run.specification, training=facts)
+
+
+def _require_convertible(run: Run, mode: str, calibration: list[Clip]) -> None:
+    ranges_known = run.has_ranges()
+    if mode in INT8_MODES and not calibration and not ranges_known:
+        raise InputError(f"{run.folder}: mode {mode} needs --calibration MANIFEST: real speech")
+
+
+def _build_isolated(
+    folder: Path, mode: str, calibration: list[Clip], path: Path, chunk_steps: int
+) -> Conversion:
+    """`_build` in a process of its own. BrokenProcessPool if that crashes."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=quiet_process) as pool:
+        return pool.submit(_build, folder, mode, calibration, path, chunk_steps).result()
+
+
+def _build(
+    folder: Path, mode: str, calibration: list[Clip], path: Path, chunk_steps: int
+) -> Conversion:
+    from ds2edge.convert.export import RangesInGraph, describe_graph, export
     from ds2edge.convert.tflite import quantize
-    from ds2edge.train.calibration import calibrate
-    from ds2edge.train.calibration_clips import choose_clips
     from ds2edge.train.model.quantization import FLOAT
-    from ds2edge.train.run import Run
 
     run = Run.open(folder)
     model = run.best_model()
-    if mode in CALIBRATED and not clips and not (model.ranges and mode in INT8_MODES):
-        raise InputError(f"{folder}: mode {mode} needs --calibration MANIFEST: real speech")
-    facts: dict[str, Any] = run.specification.training | run.best_figures()
-    quantizer, inputs, calibrated, said = FLOAT, iter(()), 0, ""
-    graph = step_graph(model, mode, chunk_steps)
-    if mode in INT8_MODES and model.ranges:
-        quantizer, said = RangesInGraph(model.ranges), f"{len(model.ranges)} ranges as trained"
-    elif mode in INT8_MODES:
-        calibration = calibrate(model, run.specification, clips, run.recipe.augmentation)
-        quantizer, calibrated, said = (
-            RangesInGraph(calibration.ranges),
-            calibration.clips,
-            calibration.summary(),
-        )
-    elif mode == "int16x8":
-        chosen = choose_clips(clips, ("train", "dev", "test"))[:MOST_REPRESENTATIVE]
-        specification = dataclasses.replace(run.specification, graph=graph)
-        inputs, calibrated = representative_inputs(model, specification, chosen), len(chosen)
-    graph = dataclasses.replace(graph, calibration_clips=calibrated)
-    with tempfile.TemporaryDirectory() as saved_model:
-        names = export(model, graph, Path(saved_model), quantizer)
-        path.write_bytes(quantize(Path(saved_model), names, mode, inputs))
+    ranges = _choose_ranges(run, model, calibration) if mode in INT8_MODES else None
+    quantizer = RangesInGraph(ranges.by_point) if ranges else FLOAT
+    with tempfile.TemporaryDirectory() as scratch:
+        names = export(model, chunk_steps, Path(scratch), quantizer)
+        path.write_bytes(quantize(Path(scratch), names, mode))
     inspection = inspect_model(path)
     if mode in INT8_MODES:
         inspection.require_int8()
-    graph = dataclasses.replace(graph, shares_weights=shares_weights(path))
-    attach_specification(path, dataclasses.replace(run.specification, graph=graph, training=facts))
-    return Conversion(inspection, said)
+    graph = dataclasses.replace(
+        describe_graph(model, mode, chunk_steps),
+        calibration_clips=ranges.clips if ranges else 0,
+        shares_weights=shares_weights(path),
+    )
+    attach_specification(path, dataclasses.replace(converted_specification(run), graph=graph))
+    return Conversion(inspection, ranges.summary if ranges else "")
+
+
+def _choose_ranges(run: Run, model: DeepSpeech2, clips: list[Clip]) -> _Ranges:
+    """The ranges of the training where it chose some, else those of a calibration on `clips`."""
+    if model.ranges:
+        return _Ranges(model.ranges, 0, f"{len(model.ranges)} ranges as trained")
+    from ds2edge.train.calibration import calibrate
+
+    calibration = calibrate(model, run.specification, clips, run.recipe.augmentation)
+    return _Ranges(calibration.ranges, calibration.clips, calibration.summary())

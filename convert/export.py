@@ -1,4 +1,4 @@
-"""From a trained model to a SavedModel of its parts, with everything by name."""
+"""Exports a trained model as a SavedModel with one endpoint for each signature."""
 
 from __future__ import annotations
 
@@ -7,60 +7,36 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from ds2edge.convert.signatures import Part, parts
-from ds2edge.runtime.network import Logits, Rows, States
-from ds2edge.runtime.specification import Graph, Specification
+from ds2edge.convert.signatures import Signature, signatures
+from ds2edge.runtime.specification import Graph
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.quantization import FLOAT, Quantizer, Range
 
 
-def step_graph(model: DeepSpeech2, mode: str, chunk_steps: int) -> Graph:
-    """Shape of the graph that `model` becomes when it is unrolled over `chunk_steps` output steps."""
-    shape = model.settings
-    states = tuple(state for part in parts(model, chunk_steps) for state in part.states)
-    layers = (
-        tuple(layer.name for layer in model.recurrences)
-        if shape.direction == "bidirectional"
-        else ()
-    )
+def describe_graph(model: DeepSpeech2, mode: str, chunk_steps: int) -> Graph:
+    """The graph that `model` becomes when it is unrolled over `chunk_steps` output steps."""
+    settings = model.settings
+    whole_clip = settings.direction == "bidirectional"
     return Graph(
-        mode, chunk_steps, shape.time_stride, shape.warmup, shape.delay, states, layers=layers
+        mode=mode,
+        chunk_steps=chunk_steps,
+        time_stride=settings.time_stride,
+        warmup=settings.warmup,
+        lookahead=settings.delay,
+        states=tuple(
+            state for signature in signatures(model, chunk_steps) for state in signature.states
+        ),
+        layers=tuple(layer.name for layer in model.recurrences) if whole_clip else (),
     )
-
-
-class FloatNetwork:
-    """The Keras model as a network of the runtime: what the 16-bit mode is calibrated with."""
-
-    def __init__(self, model: DeepSpeech2, specification: Specification) -> None:
-        """`specification` must describe a graph."""
-        assert specification.graph is not None
-        self.specification, self.graph = specification, specification.graph
-        self.parts = {part.name: part for part in parts(model, self.graph.chunk_steps)}
-        self._calls = {name: tf.function(part.call) for name, part in self.parts.items()}
-
-    def initial_states(self) -> States:
-        """Zeros."""
-        return {state.name: np.zeros(state.shape, np.float32) for state in self.graph.states}
-
-    def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
-        """As `ds2edge.runtime.network.Network.step`."""
-        logits, following = self.run("step", frames[None], states)
-        return logits[0], following
-
-    def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
-        """As `ds2edge.runtime.network.Network.run`."""
-        own = {state.name: tf.constant(states[state.name]) for state in self.parts[part].states}
-        output, following = self._calls[part](tf.constant(x), own)
-        return output.numpy(), states | {name: value.numpy() for name, value in following.items()}
 
 
 class RangesInGraph(Quantizer):
-    """Writes the range of every point into the graph, as quantization-aware training does: the converter takes them
-    from there and calibrates nothing."""
+    """Writes the range of every quantization point into the graph as a fake-quantization operation.
+
+    The converter takes the ranges from there and needs no calibration of its own.
+    """
 
     def __init__(self, ranges: dict[str, Range]) -> None:
         self.ranges = ranges
@@ -72,26 +48,30 @@ class RangesInGraph(Quantizer):
 
 
 def export(
-    model: DeepSpeech2, graph: Graph, folder: Path, quantizer: Quantizer = FLOAT
+    model: DeepSpeech2, chunk_steps: int, folder: Path, quantizer: Quantizer = FLOAT
 ) -> list[str]:
-    """Writes a SavedModel with an endpoint for every part, which maps its input and states to its output and next
-    states. Returns the names of the endpoints."""
-    found = parts(model, graph.chunk_steps)
+    """Writes a SavedModel to `folder`. Returns the names of its endpoints.
+
+    Each endpoint maps its input and states to its output and next states, all by name.
+    """
+    exported = signatures(model, chunk_steps)
     archive = keras.export.ExportArchive()
-    archive.track(model)  # without it the variables are written as NaN, silently
-    for part in found:
-        shapes = {part.input: part.shape} | {state.name: state.shape for state in part.states}
-        signature = {name: tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()}
-        archive.add_endpoint(part.name, _endpoint(part, quantizer), [signature])
+    archive.track(model)  # untracked variables are silently written as NaN
+    for signature in exported:
+        shapes = {signature.input_name: signature.input_shape}
+        shapes |= {state.name: state.shape for state in signature.states}
+        inputs = {name: tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()}
+        archive.add_endpoint(signature.name, _endpoint(signature, quantizer), [inputs])
     archive.write_out(str(folder), verbose=False)
-    return [part.name for part in found]
+    return [signature.name for signature in exported]
 
 
-def _endpoint(part: Part, quantizer: Quantizer) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def _endpoint(
+    signature: Signature, quantizer: Quantizer
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def call(inputs: dict[str, Any]) -> dict[str, Any]:
-        output, following = part.call(inputs[part.input], inputs, quantizer)
-        return {part.output: output} | {
-            state.output: following[state.name] for state in part.states
-        }
+        output, next_states = signature.call(inputs[signature.input_name], inputs, quantizer)
+        outputs = {state.output: next_states[state.name] for state in signature.states}
+        return {signature.output_name: output} | outputs
 
     return call

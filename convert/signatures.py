@@ -1,4 +1,4 @@
-"""What a model is exported as: functions of one chunk, each with its own states, that become signatures of a file."""
+"""The functions that a model is exported as: each runs one chunk and is a signature of the file."""
 
 from __future__ import annotations
 
@@ -19,57 +19,91 @@ States = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Part:
-    """One signature: `call(x, states, quantizer)` returns what it says of a chunk, and the next states."""
+class Signature:
+    """One function of the file.
+
+    `call(x, states, quantizer)` takes the input of one chunk and the states by name. It returns
+    the output and the next states.
+    """
 
     name: str
-    shape: tuple[int, ...]  # of its input
+    input_shape: tuple[int, ...]
     states: tuple[State, ...]
     call: Callable[..., tuple[Tensor, States]]
-    input: str = "input"  # what the file calls them
-    output: str = "output"
+    # What the file names the two tensors.
+    input_name: str = "input"
+    output_name: str = "output"
 
 
-def parts(model: DeepSpeech2, chunk_steps: int) -> list[Part]:
-    """What `ds2edge.runtime.specification.Graph` describes, in that order."""
-    frames, shapes = chunk_steps * model.settings.time_stride, model.state_shapes()
+def signatures(model: DeepSpeech2, chunk_steps: int) -> list[Signature]:
+    """The signatures that `ds2edge.runtime.specification.Graph` describes, in network order."""
     if model.settings.direction == "forward":
-        states = tuple(State(name, shape) for name, shape in shapes.items())
-        return [Part("step", (1, frames, model.bins), states, model.step, "features", "logits")]
+        return [_streaming(model, chunk_steps)]
+    return [
+        _convolutions(model, chunk_steps),
+        *_recurrences(model, chunk_steps),
+        _output(model, chunk_steps),
+    ]
 
-    def convolve(x: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
+
+def _streaming(model: DeepSpeech2, chunk_steps: int) -> Signature:
+    """The whole network."""
+    input_shape = (1, chunk_steps * model.settings.time_stride, model.bins)
+    states = tuple(State(name, shape) for name, shape in model.state_shapes().items())
+    return Signature("step", input_shape, states, model.step, "features", "logits")
+
+
+def _convolutions(model: DeepSpeech2, chunk_steps: int) -> Signature:
+    def call(x: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
         return model.convolve(ops.expand_dims(x, 0), states, quantizer)
 
-    def say(x: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
-        return model.output(quantizer(model.recurrences[-1].output_point, x), quantizer), {}
-
-    last = model.convolutions[-1]
-    point, width = last.output_point, last.out_bins * last.convolution.filters
-    heard = {layer.name for layer in model.convolutions}
+    layers = {layer.name for layer in model.convolutions}
     states = tuple(
-        State(name, shape, CONVOLUTIONS) for name, shape in shapes.items() if name in heard
+        State(name, shape, CONVOLUTIONS)
+        for name, shape in model.state_shapes().items()
+        if name in layers
     )
-    found = [Part(CONVOLUTIONS, (frames, model.bins), states, convolve)]
+    input_shape = (chunk_steps * model.settings.time_stride, model.bins)
+    return Signature(CONVOLUTIONS, input_shape, states, call)
+
+
+def _recurrences(model: DeepSpeech2, chunk_steps: int) -> list[Signature]:
+    """Two signatures for each layer: forward, then backward."""
+    last = model.convolutions[-1]
+    point = last.output_point
+    width = last.out_bins * last.convolution.filters
+    found = []
     for layer in model.recurrences:
-        found += [
-            _recurrence(layer, backward, (chunk_steps, width), point) for backward in (False, True)
-        ]
-        point, width = layer.output_point, layer.units
-    return [*found, Part(OUTPUT, (chunk_steps, width), (), say)]
+        for backward in (False, True):
+            found.append(_recurrence(layer, backward, (chunk_steps, width), point))
+        point = layer.output_point
+        width = layer.units
+    return found
 
 
-def _recurrence(layer: RecurrentLayer, backward: bool, shape: tuple[int, int], point: str) -> Part:
-    """One direction of a layer; `point`: the quantization point that its input has passed."""
+def _recurrence(
+    layer: RecurrentLayer, backward: bool, input_shape: tuple[int, int], point: str
+) -> Signature:
+    """One direction of a layer; `point` is the quantization point of its input."""
     name = layer.name + (BACKWARD if backward else "")
 
     def call(x: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
-        kept = {
+        before = {
             key: quantizer(f"{name}/{key}", states[f"{name}_{key}"]) for key in layer.state_shapes()
         }
-        y, kept = layer.step(quantizer(point, x), kept, quantizer, backward)
-        return y, {f"{name}_{key}": value for key, value in kept.items()}
+        y, after = layer.step(quantizer(point, x), before, quantizer, backward)
+        return y, {f"{name}_{key}": value for key, value in after.items()}
 
     states = tuple(
-        State(f"{name}_{key}", state, name) for key, state in layer.state_shapes().items()
+        State(f"{name}_{key}", shape, name) for key, shape in layer.state_shapes().items()
     )
-    return Part(name, shape, states, call)
+    return Signature(name, input_shape, states, call)
+
+
+def _output(model: DeepSpeech2, chunk_steps: int) -> Signature:
+    last = model.recurrences[-1]
+
+    def call(x: Tensor, states: States, quantizer: Quantizer = FLOAT) -> tuple[Tensor, States]:
+        return model.output(quantizer(last.output_point, x), quantizer), {}
+
+    return Signature(OUTPUT, (chunk_steps, last.units), (), call)

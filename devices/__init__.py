@@ -1,1 +1,1 @@
-"""What is particular to a device: how the kit and a model get onto it, and how they run there."""
+"""Tools for devices: `ds2edge bench`, `ds2edge deploy` and the Raspberry Pi installer."""

@@ -1,4 +1,4 @@
-"""`ds2edge bench`: what a model costs on this machine, part by part, and how soon it answers."""
+"""`ds2edge bench`: measures speed, latency and memory of a model on this machine."""
 
 from __future__ import annotations
 
@@ -20,32 +20,34 @@ from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.options import decoding_options, model_option
 from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
 from ds2edge.runtime.features import Samples
+from ds2edge.runtime.memory import peak_memory
 from ds2edge.runtime.network import Network
 
-BLOCK = 0.02  # seconds of sound at a time, as a microphone gives it
+BLOCK_SECONDS = 0.02  # audio in one block of a microphone
+NOISE_SECONDS = 10  # length of the noise that is repeated when there is no clip
 
 
 @dataclass(frozen=True)
-class Part:
+class PartTimes:
     """Time that one part of the recogniser takes."""
 
-    milliseconds_per_second: float  # of sound
-    p50: float  # milliseconds per chunk
-    p95: float
+    milliseconds_per_second: float  # of audio
+    p50: float  # median, milliseconds per chunk
+    p95: float  # 95th percentile, milliseconds per chunk
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of waiting, computing included, on a clip of speech."""
+    """Seconds that a user waits, computing included: medians over the utterances of a clip."""
 
-    first_partial: float  # from the start of an utterance's first word to its first text: the median of the utterances
-    end_of_utterance: float  # from the end of its last word to its final: likewise
+    first_partial: float  # from the start of the first word to the first text
+    end_of_utterance: float  # from the end of the last word to the final text
     utterances: int
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Findings on one machine."""
+    """Figures of one model on one machine."""
 
     machine: str
     interpreter: str
@@ -53,60 +55,55 @@ class Bench:
     load_seconds: float
     sound_seconds: float
     real_time_factor: float
-    chunk_seconds: float  # of sound in one chunk
-    parts: dict[str, Part]  # front end, network, decoder
-    peak_memory: float | None  # megabytes of the whole process; None where the system does not say
+    chunk_seconds: float  # audio in one chunk
+    parts: dict[str, PartTimes]  # front end, network, decoder
+    peak_memory: float | None  # megabytes of the whole process; None outside Linux
     latency: Latency | None  # None without a clip of speech
 
 
-def measure(
+def run_bench(
     model: Path, clip: Path | None, seconds: float, threads: int, decoder: DecoderFactory
 ) -> Bench:
-    """Runs the recogniser chunk by chunk on `seconds` of sound: the clip over and over, or noise.
+    """Runs the recogniser chunk by chunk on `seconds` of audio: the clip repeated, or noise.
 
-    InputError if the model or the clip cannot be read, if the model is for whole clips, or if nothing is recognised.
+    InputError if the model or the clip cannot be read, if the model is bidirectional, or if no
+    word of the clip is recognised.
     """
     started = time.perf_counter()
     recognizer = Recognizer(model, decoder=decoder, threads=threads)
-    load = time.perf_counter() - started
-    network, rate = recognizer.network, recognizer.specification.features.sample_rate
-    recognizer.specification.require_streaming(model)
-    rng = np.random.default_rng(0)
-    sound = (
-        read_audio(clip, rate)
-        if clip
-        else (0.05 * rng.standard_normal(10 * rate)).astype(np.float32)
-    )
-    latency = _latency(recognizer, sound, rate) if clip else None
-    chunk = network.graph.chunk_steps * recognizer.specification.step_seconds
-    times = _times(network, recognizer.decoder(), np.resize(sound, round(seconds * rate)))
-    spent = {name: sum(part) / 1000 for name, part in times.items()}
+    load_seconds = time.perf_counter() - started
+    specification = recognizer.specification
+    specification.require_streaming(model)
+    network = recognizer.network
+    rate = specification.features.sample_rate
+    samples = read_audio(clip, rate) if clip else _noise(rate)
+    latency = _measure_latency(recognizer, samples, rate) if clip else None
+    times = _time_parts(network, recognizer.decoder(), np.resize(samples, round(seconds * rate)))
+    computing_seconds = sum(sum(part) for part in times.values()) / 1000
     return Bench(
         machine=machine(),
         interpreter=network.interpreter,
         threads=threads,
-        load_seconds=round(load, 3),
+        load_seconds=round(load_seconds, 3),
         sound_seconds=seconds,
-        real_time_factor=round(sum(spent.values()) / seconds, 5),
-        chunk_seconds=round(chunk, 3),
-        parts={
-            name: Part(
-                round(1000 * spent[name] / seconds, 3),
-                *np.percentile(part, [50, 95]).round(3).tolist(),
-            )
-            for name, part in times.items()
-        },
+        real_time_factor=round(computing_seconds / seconds, 5),
+        chunk_seconds=round(network.graph.chunk_steps * specification.step_seconds, 3),
+        parts={name: _summarise(part, seconds) for name, part in times.items()},
         peak_memory=peak_memory(),
         latency=latency,
     )
 
 
-def _times(network: Network, decoder: WordDecoder, sound: Samples) -> dict[str, list[float]]:
-    """Milliseconds that each chunk of the sound takes in each part."""
-    specification, graph = network.specification, network.graph
-    features = specification.front_end()
+def _noise(rate: int) -> Samples:
+    rng = np.random.default_rng(0)
+    return (0.05 * rng.standard_normal(NOISE_SECONDS * rate)).astype(np.float32)
+
+
+def _time_parts(network: Network, decoder: WordDecoder, samples: Samples) -> dict[str, list[float]]:
+    """Milliseconds that each chunk takes in each part."""
+    features = network.specification.front_end()
+    settings = network.specification.features
     states = network.initial_states()
-    chunk = graph.chunk_frames * specification.features.hop
     times: dict[str, list[float]] = {"front end": [], "network": [], "decoder": []}
 
     def timed(part: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -115,104 +112,108 @@ def _times(network: Network, decoder: WordDecoder, sound: Samples) -> dict[str, 
         times[part].append(1000 * (time.perf_counter() - started))
         return result
 
-    features.accept(
-        np.zeros(specification.features.window - specification.features.hop, np.float32)
-    )  # fills the window
-    for first in range(0, len(sound) - chunk + 1, chunk):
-        frames = timed("front end", features.accept, sound[first : first + chunk])
+    # With the window full, each hop of samples gives one frame.
+    features.accept(np.zeros(settings.window - settings.hop, np.float32))
+    chunk = network.graph.chunk_frames * settings.hop
+    for start in range(0, len(samples) - chunk + 1, chunk):
+        frames = timed("front end", features.accept, samples[start : start + chunk])
         logits, states = timed("network", network.step, frames, states)
         timed("decoder", decoder.accept, logits)
     return times
 
 
-def _latency(recognizer: Recognizer, sound: Samples, rate: int) -> Latency:
-    """Plays the clip, a block at a time, and looks when text comes. Time is that of the sound, computing added."""
+def _summarise(milliseconds: list[float], seconds: float) -> PartTimes:
+    p50, p95 = np.percentile(milliseconds, [50, 95]).round(3).tolist()
+    return PartTimes(round(sum(milliseconds) / seconds, 3), p50, p95)
+
+
+def _measure_latency(recognizer: Recognizer, samples: Samples, rate: int) -> Latency:
+    """Plays the clip block by block and notes when text appears.
+
+    The clock is the position in the audio plus the time to compute the current block.
+    """
     rules = EndpointRules()
     pause: npt.NDArray[np.float32] = np.zeros(round((rules.silence + 2) * rate), np.float32)
-    sound = np.concatenate([sound, pause])
+    samples = np.concatenate([samples, pause])
     listener = Listener(recognizer, rules)
-    size = round(BLOCK * rate)
-    first_partials: list[float] = []
-    answered: list[tuple[float, float]] = []
-    for first in range(0, len(sound), size):
+    block = round(BLOCK_SECONDS * rate)
+    partial_at: float | None = None
+    waits: list[tuple[float, float]] = []
+    for start in range(0, len(samples), block):
         started = time.perf_counter()
-        finals = listener.accept(sound[first : first + size], rate)
+        utterances = listener.accept(samples[start : start + block], rate)
         now = listener.duration + time.perf_counter() - started
-        for utterance in finals:
-            seen = (
-                first_partials.pop() if first_partials else now
-            )  # in long chunks the final may come at once
-            answered.append((seen - utterance.start, now - utterance.end))
-        if listener.partial() and not first_partials:
-            first_partials.append(now)
-    if not answered:
-        raise InputError(
-            "no word was recognised in the clip: give one of speech that the model knows"
-        )
-    partial, final = np.median(answered, axis=0).round(3).tolist()
-    return Latency(partial, final, len(answered))
+        for utterance in utterances:
+            # In long chunks the final text can come before any partial text.
+            first_text = now if partial_at is None else partial_at
+            waits.append((first_text - utterance.start, now - utterance.end))
+            partial_at = None
+        if listener.partial() and partial_at is None:
+            partial_at = now
+    if not waits:
+        raise InputError("no word was recognised in the clip: give a clip with clear speech")
+    first_partial, end_of_utterance = np.median(waits, axis=0).round(3).tolist()
+    return Latency(first_partial, end_of_utterance, len(waits))
 
 
 def machine() -> str:
-    """What this is: a board by its own name, any other machine by its processor's."""
+    """The name of the board, or the processor of any other machine."""
     board = Path("/proc/device-tree/model")
     if board.exists():
         return board.read_text().rstrip("\0")
-    names = re.findall(r"^model name\s*: (.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
-    return f"{platform.machine()}, {names[0] if names else platform.processor() or 'unknown processor'}"
-
-
-def peak_memory() -> float | None:
-    """Most memory that this process has held, in megabytes; None where the system does not say."""
-    # Not getrusage: its figure includes what the parent held when it forked.
-    found = re.search(r"^VmHWM:\s+(\d+) kB", _read("/proc/self/status"), re.MULTILINE)
-    return round(int(found[1]) * 1024 / 1e6, 1) if found else None
-
-
-def _read(path: str) -> str:
     try:
-        return Path(path).read_text()
+        processors = Path("/proc/cpuinfo").read_text()
     except OSError:
-        return ""
+        processors = ""
+    name = re.search(r"^model name\s*: (.+)$", processors, re.MULTILINE)
+    processor = name[1] if name else platform.processor() or "unknown processor"
+    return f"{platform.machine()}, {processor}"
 
 
 def table(bench: Bench) -> str:
-    """The findings as text."""
+    """The figures as text."""
+    threads = f"{bench.threads} thread{'s' if bench.threads > 1 else ''}"
     lines = [
-        f"{bench.machine}; {bench.interpreter}, {bench.threads} thread{'s' if bench.threads > 1 else ''}",
+        f"{bench.machine}; {bench.interpreter}, {threads}",
         f"loaded in {bench.load_seconds:.3f} s; real-time factor {bench.real_time_factor:.4f} "
-        f"({bench.sound_seconds:g} s of sound, chunks of {1000 * bench.chunk_seconds:g} ms)",
+        f"({bench.sound_seconds:g} s of audio, chunks of {1000 * bench.chunk_seconds:g} ms)",
         "",
-        f"{'part':<10} {'ms per s of sound':>18} {'p50 ms per chunk':>17} {'p95':>8}",
+        f"{'part':<10} {'ms per s of audio':>18} {'p50 ms per chunk':>17} {'p95':>8}",
     ]
     for name, part in bench.parts.items():
         lines.append(
             f"{name:<10} {part.milliseconds_per_second:>18.3f} {part.p50:>17.3f} {part.p95:>8.3f}"
         )
-    lines.append("")
-    if bench.latency:
-        lines.append(
-            f"first partial {bench.latency.first_partial:.2f} s after its first word begins, final "
-            f"{bench.latency.end_of_utterance:.2f} s after its last word ends ({bench.latency.utterances} utterances)"
-        )
-    else:
-        lines.append("latency: give a clip of speech (--clip) to have it measured")
+    lines += ["", _latency_line(bench.latency)]
     if bench.peak_memory:
-        lines.append(f"peak memory {bench.peak_memory:.0f} MB, of the whole process")
+        lines.append(f"peak memory of the process: {bench.peak_memory:.0f} MB")
     return "\n".join(lines)
+
+
+def _latency_line(latency: Latency | None) -> str:
+    if latency is None:
+        return "latency: not measured; give a clip of speech with --clip"
+    return (
+        f"first partial {latency.first_partial:.2f} s after the start of the first word, final "
+        f"{latency.end_of_utterance:.2f} s after the end of the last word "
+        f"({latency.utterances} utterance{'s' if latency.utterances > 1 else ''})"
+    )
 
 
 @click.command()
 @model_option
 @click.option(
-    "--clip", type=click.Path(path_type=Path), help="Speech that the model knows: for latency."
+    "--clip",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Sound file with speech, to measure the latency with.",
 )
 @click.option(
     "--seconds",
     default=60.0,
     show_default=True,
     type=click.FloatRange(5, 3600),
-    help="Of sound to time.",
+    help="Length of the audio to transcribe, in seconds.",
 )
 @click.option(
     "--threads",
@@ -221,7 +222,7 @@ def table(bench: Bench) -> str:
     type=click.IntRange(min=1),
     help="Threads of the interpreter.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @decoding_options
 def bench(
     model: Path,
@@ -231,9 +232,9 @@ def bench(
     as_json: bool,
     decoder: DecoderFactory,
 ) -> None:
-    """Measure a model on this machine: load time, real-time factor, time per chunk and part, latency, memory.
+    """Measure a model on this machine: load time, speed, latency and memory.
 
-    Figures of an emulator say nothing of the board that it plays.
+    Run it on the device itself. Figures from an emulator do not hold for the board.
     """
-    result = measure(model, clip, seconds, threads, decoder)
+    result = run_bench(model, clip, seconds, threads, decoder)
     click.echo(json.dumps(asdict(result)) if as_json else table(result))

@@ -1,4 +1,4 @@
-"""`ds2edge deploy`: from this machine to a board over ssh, and the proof that it hears there what is heard here."""
+"""`ds2edge deploy`: installs the kit and a model on a board over ssh and checks the result."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ import click
 from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
+from ds2edge.runtime.network import UNSUPPORTED_ON_ARMV7
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification, read_specification
 
-INSTALLER = Path(__file__).with_name(
-    "raspberrypi"
-)  # install.sh and the .service units that it installs
-PREFIX = {
-    "user": "~/.local/share/ds2edge",
-    "system": "/opt/ds2edge",
-}  # where install.sh puts it all
-PROJECT = Path(__file__).parents[1]  # the checkout, where this file is run from one
+# Folder of install.sh and the systemd units.
+INSTALLER = Path(__file__).with_name("raspberrypi")
+# Where install.sh puts everything, by kind of service.
+PREFIX = {"user": "~/.local/share/ds2edge", "system": "/opt/ds2edge"}
+# The checkout, if this file is run from one.
+PROJECT = Path(__file__).parents[1]
 CANNOT_CONNECT = 255  # exit code of ssh
 
 
@@ -34,26 +33,27 @@ CANNOT_CONNECT = 255  # exit code of ssh
 @model_option
 @click.option(
     "--clip",
+    metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Sound file that must give the same text there as here.",
+    help="Sound file with speech. The board must transcribe it as this machine does.",
 )
 @click.option(
     "--service",
     type=click.Choice(list(PREFIX)),
-    help="Listen from now on: user (PipeWire, PulseAudio, ALSA) or system (ALSA alone).",
+    help="Start a service that listens: user (PipeWire, PulseAudio or ALSA) or system (ALSA).",
 )
 @click.option(
     "--wheel",
+    metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What to install; made from the checkout if not given.",
+    help="Wheel to install.  [default: built from the checkout]",
 )
 @click.option(
-    "-o",
     "--ssh-option",
     "ssh_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="As ssh's own -o, such as Port=2222. May be repeated; ~/.ssh/config holds as well.",
+    help="Option for ssh, such as Port=2222. Repeat it for several options.",
 )
 def deploy(
     host: str,
@@ -63,48 +63,48 @@ def deploy(
     wheel: Path | None,
     ssh_options: tuple[str, ...],
 ) -> None:
-    """Install the kit and MODEL on a Raspberry Pi, or another Debian machine, that ssh can log in to.
+    """Install the kit and a model on a Raspberry Pi or another Debian machine.
 
-    Exit code 1 if the text of the clip differs there. To run it again is to upgrade.
+    HOST is a name that ssh can log in to. Run the command again to upgrade. The exit code is 1 if
+    the board transcribes the clip differently.
     """
     specification = read_specification(model)
     if service:
         specification.require_streaming(model)
-    expected = _hear(model, clip) if clip else ""
+    expected = _transcribe_here(model, clip) if clip else ""
     with tempfile.TemporaryDirectory() as scratch:
         wheel = wheel or build_wheel(Path(scratch))
         if not wheel.is_file():
             raise InputError(f"{wheel}: no such wheel")
         with Board(host, ssh_options) as board:
-            board.refuse_model_it_cannot_run(model, specification)
+            board.require_runnable(model, specification)
             board.send([*INSTALLER.glob("*.s*"), wheel, model, *([clip] if clip else [])])
             board.install(wheel.name, model.name, service)
             if not clip:
-                click.echo(f"{host}: installed; not verified, as no --clip was given")
+                click.echo(f"{host}: installed; not checked, because no --clip was given")
                 return
-            heard = board.transcribe(clip.name, PREFIX[service or "user"])
+            result = board.transcribe(clip.name, PREFIX[service or "user"])
     click.echo(f"here:  {expected}")
-    click.echo(f"there: {heard['text']}")
-    click.echo(f"{host}: real-time factor {heard['real_time_factor']:.3f}, one thread")
-    if heard["text"] != expected:
+    click.echo(f"there: {result['text']}")
+    click.echo(f"{host}: real-time factor {result['real_time_factor']:.3f}, one thread")
+    if result["text"] != expected:
         raise QualityCheckFailed(
-            f"{host}: hears another text than this machine: is ds2edge of the same version here?"
+            f"{host}: transcribes the clip differently from this machine: "
+            "is the same version of ds2edge installed here?"
         )
 
 
 class Board:
-    """A machine behind ssh, and a folder on it that is there for the time of the context."""
+    """A machine behind ssh, with a temporary folder that exists as long as the context."""
 
     def __init__(self, host: str, ssh_options: tuple[str, ...]) -> None:
-        """`host`: as ssh takes it; `ssh_options`: NAME=VALUE."""
+        """`host` is a name as ssh takes it, `ssh_options` are NAME=VALUE."""
         self.host = host
-        options = [
-            *ssh_options,
-            "ConnectTimeout=20",
-            "LogLevel=ERROR",
-        ]  # of two values, ssh takes the first
+        # ssh uses the first of two values, so the user's options come first.
+        options = [*ssh_options, "ConnectTimeout=20", "LogLevel=ERROR"]
         self._options = [word for option in options for word in ("-o", option)]
-        self._folder = self._architecture = ""
+        self._folder = ""
+        self._architecture = ""
 
     def __enter__(self) -> Board:
         """InputError if ssh cannot log in."""
@@ -116,64 +116,49 @@ class Board:
     def __exit__(self, *raised: object) -> None:
         self._call("ssh", self.host, shlex.join(["rm", "-rf", self._folder]))
 
-    def refuse_model_it_cannot_run(self, model: Path, specification: Specification) -> None:
-        """InputError for a model whose dense weights, quantized per channel, crash the 32-bit interpreter."""
-        if (
-            self._architecture == "armhf"
-            and specification.graph
-            and specification.graph.mode == "int8"
-        ):
+    def require_runnable(self, model: Path, specification: Specification) -> None:
+        """InputError for a model that the interpreter of a 32-bit board cannot run."""
+        graph = specification.graph
+        if self._architecture == "armhf" and graph and graph.mode in UNSUPPORTED_ON_ARMV7:
             raise InputError(
-                f"{model}: {self.host} has a 32-bit system, whose interpreter needs the model made by "
-                "`ds2edge convert --mode armv7`"
+                f"{model}: {self.host} has a 32-bit system, which cannot run mode {graph.mode}: "
+                "make the model with `ds2edge convert --mode armv7`"
             )
 
     def send(self, files: list[Path]) -> None:
         """Copies files into the folder. InputError if that fails."""
-        # Full paths: scp takes what stands before a colon for a host.
-        done = self._call(
-            "scp", *(str(file.resolve()) for file in files), f"{self.host}:{self._folder}/"
-        )
+        # scp takes what stands before a colon for a host, unless the path is absolute.
+        paths = [str(file.resolve()) for file in files]
+        done = self._call("scp", *paths, f"{self.host}:{self._folder}/")
         if done.returncode:
             raise InputError(
                 f"{self.host}: files cannot be copied there ({_last_line(done.stderr)})"
             )
 
     def install(self, wheel: str, model: str, service: str | None) -> None:
-        """Runs install.sh and shows what it says; InputError, with its last line, if it ends with an error."""
-        words = [
-            "sh",
-            self._path("install.sh"),
-            "--wheel",
-            self._path(wheel),
-            "--model",
-            self._path(model),
-        ]
+        """Runs install.sh and shows its output. InputError with its last line if it fails."""
+        words = ["sh", self._path("install.sh")]
+        words += ["--wheel", self._path(wheel), "--model", self._path(model)]
         words += ["--service", service] if service else []
-        terminal = ["-t"] if sys.stdin.isatty() else []  # where sudo may ask for the password
+        # With a terminal, sudo can ask for the password.
+        terminal = ["-t"] if sys.stdin.isatty() else []
         command = ["ssh", *terminal, *self._options, self.host, shlex.join(words) + " 2>&1"]
-        said = b""
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            # Not by lines: a question ends without one.
-            while piece := os.read(process.stdout.fileno(), 4096):
-                click.echo(piece, nl=False)
-                said = (said + piece)[-2000:]
-        if process.returncode == CANNOT_CONNECT:
+        exit_code, output = _run_and_show(command)
+        if exit_code == CANNOT_CONNECT:
             raise InputError(
                 f"{self.host}: not installed: the connection broke off; run this again"
             )
-        if process.returncode:
-            raise InputError(
-                f"{self.host}: not installed: {_last_line(said.decode(errors='replace'))}"
-            )
+        if exit_code:
+            raise InputError(f"{self.host}: not installed: {_last_line(output)}")
 
     def transcribe(self, clip: str, prefix: str) -> dict[str, str | float]:
-        """What `ds2edge transcribe --json` prints there. InputError if it fails."""
-        clip_there = shlex.quote(self._path(clip))
-        command = f"{prefix}/venv/bin/ds2edge transcribe --json --model {prefix}/model.tflite {clip_there}"
-        facts: dict[str, str | float] = json.loads(self._ssh(command, "cannot transcribe the clip"))
-        return facts
+        """The JSON that `ds2edge transcribe` prints on the board. InputError if it fails."""
+        program = f"{prefix}/venv/bin/ds2edge transcribe --json --model {prefix}/model.tflite"
+        command = f"{program} {shlex.quote(self._path(clip))}"
+        result: dict[str, str | float] = json.loads(
+            self._ssh(command, "cannot transcribe the clip")
+        )
+        return result
 
     def _path(self, name: str) -> str:
         return f"{self._folder}/{name}"
@@ -197,31 +182,19 @@ class Board:
             )
         except FileNotFoundError:
             raise InputError(
-                f"there is no program {program}: apt-get install openssh-client"
+                f"the program {program} is missing: apt-get install openssh-client"
             ) from None
 
 
 def build_wheel(folder: Path) -> Path:
-    """The wheel of the checkout that this file is part of, in `folder`. InputError if it is part of none."""
+    """Builds the wheel of this checkout in `folder`. InputError if there is no checkout."""
     if not (PROJECT / "pyproject.toml").is_file():
-        raise InputError(
-            "--wheel is needed where ds2edge does not run from a checkout: the file it was installed from"
-        )
+        raise InputError("ds2edge does not run from a checkout: give the wheel with --wheel FILE")
+    # A build folder of its own keeps out what an earlier build left behind.
     settings = folder / "setup.cfg"
-    settings.write_text(
-        f"[build]\nbuild_base = {folder / 'build'}\n"
-    )  # what an earlier build left stays out
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "-w",
-        str(folder),
-        str(PROJECT),
-    ]
+    settings.write_text(f"[build]\nbuild_base = {folder / 'build'}\n")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    command += ["-w", str(folder), str(PROJECT)]
     environment = {**os.environ, "DIST_EXTRA_CONFIG": str(settings)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -229,15 +202,25 @@ def build_wheel(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def _hear(model: Path, clip: Path) -> str:
+def _transcribe_here(model: Path, clip: Path) -> str:
     text = Recognizer(model).transcribe(AudioFile(clip)).text
     if not text:
-        raise InputError(
-            f"{clip}: {model} hears nothing in it, which would prove nothing: give a clip with speech"
-        )
+        raise InputError(f"{clip}: no speech was recognised in the clip: use one with speech")
     return text
+
+
+def _run_and_show(command: list[str]) -> tuple[int, str]:
+    """Runs a command and shows its output as it comes. Returns exit code and last output."""
+    output = b""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        # Not line by line: the prompt of sudo has no line end.
+        while piece := os.read(process.stdout.fileno(), 4096):
+            click.echo(piece, nl=False)
+            output = (output + piece)[-2000:]
+    return process.returncode, output.decode(errors="replace")
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip().removeprefix("error: ") for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it does not say why"
+    return lines[-1] if lines else "no reason was given"

@@ -31,7 +31,7 @@ class Result:
 
 
 class StepNetwork(PartedNetwork, Protocol):
-    """What a stream needs of a network: a `Network`, or a float model during calibration."""
+    """What a stream needs of a network: a `Network`, or one that records."""
 
     specification: Specification
 

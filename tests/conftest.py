@@ -68,20 +68,20 @@ def tiny_run(tiny_recipe, tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_model(tiny_run, tmp_path_factory):
     """The tiny run as a float32 .tflite file."""
-    from ds2edge.convert.conversion import convert
+    from ds2edge.convert.conversion import convert_run
 
     path = tmp_path_factory.mktemp("model") / "tiny.tflite"
-    convert(tiny_run.folder, "float32", [], path, chunk_steps=4)
+    convert_run(tiny_run.folder, "float32", [], path, chunk_steps=4, isolated=False)
     return path
 
 
 @pytest.fixture(scope="session")
 def tiny_int8(tiny_run, mini_clips, tmp_path_factory):
     """The tiny run as an int8 .tflite file."""
-    from ds2edge.convert.conversion import convert
+    from ds2edge.convert.conversion import convert_run
 
     path = tmp_path_factory.mktemp("int8") / "tiny.tflite"
-    convert(tiny_run.folder, "int8", mini_clips[:6], path, chunk_steps=4)
+    convert_run(tiny_run.folder, "int8", mini_clips[:6], path, chunk_steps=4, isolated=False)
     return path
 
 

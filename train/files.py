@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writing files so that a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -8,15 +8,25 @@ from ds2edge.runtime.errors import InputError
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes bytes, or text as UTF-8, beside `path` and renames it: a reader or an interruption never meets half of it.
+    """Writes bytes, or text as UTF-8, to a temporary file and renames it to `path`.
 
-    Makes the folder. InputError if it cannot be written: the disk is full, say.
+    Makes the folder if needed. InputError if the file cannot be written, such as on a full disk.
     """
-    beside = path.with_name(path.name + ".part")
+    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
-        beside.replace(path)
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.replace(path)
     except OSError as error:
         reason = f"{path}: cannot be written ({error.strerror})"
         raise InputError(f"{reason}: make room, or choose another folder") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder of a report, before the work starts. InputError if that is impossible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot hold a report ({error.strerror}): choose another folder"
+        ) from None

@@ -9,17 +9,17 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.records import from_dict
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.symbols import Symbols
 from ds2edge.train.files import write_whole
-from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.recipe import Recipe
+
+if TYPE_CHECKING:  # keras takes seconds to import: bad input is refused before
+    from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
 LAST = "last.keras"
 PIECES = "pieces.model"  # of sentencepiece: how a run whose symbols are pieces spells its texts
@@ -91,14 +91,20 @@ class Run:
         return self.load(self.best)
 
     def best_figures(self) -> dict[str, Any]:
-        """Which epoch `best_model` is of, and its WER and CER on dev."""
-        with zipfile.ZipFile(self.best) as archive:
-            figures = json.loads(archive.read(HISTORY))[-1]
+        """Which epoch `best_model` is of, and its WER and CER on dev. InputError as `load`."""
+        figures = _read_json(self.best, HISTORY)[-1]
         return {
             "best_epoch": figures["epoch"],
             "dev_wer": figures["dev_wer"],
             "dev_cer": figures["dev_cer"],
         }
+
+    def has_ranges(self) -> bool:
+        """Whether the best epoch holds int8 ranges, as after `ds2edge train --qat`.
+
+        Needs no keras. InputError as `load`.
+        """
+        return bool(_read_json(self.best, "config.json")["config"].get("ranges"))
 
     def last_model(self) -> tuple[DeepSpeech2, list[dict[str, Any]]]:
         """Model of the newest epoch, compiled with its optimizer's state, and the figures of all epochs so far."""
@@ -151,10 +157,11 @@ class Run:
 
     def load(self, path: Path) -> DeepSpeech2:
         """Model of a checkpoint of this run. InputError if it is missing or cannot be read."""
-        if not path.is_file():
-            raise InputError(
-                f"{self.folder}: no epoch of it was finished: train it again, without --resume"
-            )
+        _require_checkpoint(path)
+        import keras
+
+        import ds2edge.train.model.deepspeech2  # registers the class that the file names
+
         try:
             model: DeepSpeech2 = keras.saving.load_model(path)
         except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
@@ -162,3 +169,20 @@ class Run:
                 f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0]})"
             ) from None
         return model
+
+
+def _require_checkpoint(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(
+            f"{path.parent}: no epoch of it was finished: train it again, without --resume"
+        )
+
+
+def _read_json(path: Path, member: str) -> Any:
+    """A JSON file inside a checkpoint. InputError if it cannot be read."""
+    _require_checkpoint(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read(member))
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as a checkpoint ({error})") from None

@@ -1,4 +1,4 @@
-"""`ds2edge convert`."""
+"""`ds2edge convert`: from a trained run to a .tflite file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ds2edge.convert import CALIBRATED, MODES
+from ds2edge.convert import INT8_MODES, MODES
 from ds2edge.runtime.commands.output import require_writable
 
 
@@ -17,37 +17,44 @@ from ds2edge.runtime.commands.output import require_writable
     type=click.Choice(MODES),
     default="int8",
     show_default=True,
-    help="Weights and activations, both for 32-bit Arm, weights alone, half floats, as trained.",
+    help="Number format. int8: weights and activations; armv7: int8 for 32-bit Arm; "
+    "dynamic: int8 weights only; float16: weights only; float32: as trained.",
 )
 @click.option(
     "--calibration",
+    metavar="MANIFEST",
     type=click.Path(path_type=Path),
-    help="Manifest of real speech to choose the ranges of int8 by.",
+    help="Real speech to choose the int8 ranges by. Modes int8 and armv7 need it, "
+    "except after `ds2edge train --qat`.",
 )
 @click.option(
     "-o",
     "--output",
+    metavar="FILE",
     required=True,
     type=click.Path(path_type=Path),
-    help="The .tflite file to write.",
+    help="Output file (.tflite).",
 )
 @click.option(
     "--chunk-steps",
     default=16,
     show_default=True,
     type=click.IntRange(1, 256),
-    help="Output steps in one run of the graph: more is faster, fewer answers sooner.",
+    help="Output steps in one run of the graph. Long chunks compute less, short chunks "
+    "give text sooner.",
 )
 def convert(run: Path, mode: str, calibration: Path | None, output: Path, chunk_steps: int) -> None:
-    """Turn the best epoch of RUN into one .tflite file that streams or, if bidirectional, takes whole clips."""
-    from ds2edge.convert.conversion import convert as run_conversion
+    """Convert the best epoch of RUN, a folder of `ds2edge train`, to one .tflite file.
+
+    A forward model runs live. A bidirectional model transcribes whole clips.
+    """
+    from ds2edge.convert.conversion import convert_run
     from ds2edge.train.data.manifest import read_manifest
 
     require_writable(output, "model.tflite")
-    clips = read_manifest(calibration) if mode in CALIBRATED and calibration else []
-    conversion = run_conversion(run, mode, clips, output, chunk_steps)
+    clips = read_manifest(calibration) if mode in INT8_MODES and calibration else []
+    conversion = convert_run(run, mode, clips, output, chunk_steps)
     if conversion.calibration:
         click.echo(conversion.calibration)
-    click.echo(
-        f"{output}: {mode}, {output.stat().st_size / 1e6:.2f} MB, {conversion.inspection.summary()}"
-    )
+    size = output.stat().st_size / 1e6
+    click.echo(f"{output}: {mode}, {size:.2f} MB, {conversion.inspection.summary()}")

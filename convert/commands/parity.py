@@ -1,4 +1,4 @@
-"""`ds2edge parity`."""
+"""`ds2edge parity`: compares converted models with the float model of their run."""
 
 from __future__ import annotations
 
@@ -13,58 +13,76 @@ from ds2edge.train.data.manifest import SPLITS
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument(
-    "models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option(
-    "--split", default="test", show_default=True, type=click.Choice(SPLITS), help="Of the manifest."
+    "-m",
+    "--model",
+    "models",
+    metavar="FILE",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Model to compare (.tflite). Repeat the option for several models.",
+)
+@click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    type=click.Choice(SPLITS),
+    help="Split of the manifest.",
 )
 @click.option(
     "--max-wer-increase",
     type=float,
     default=0.5,
     show_default=True,
-    help="Points by which a WER may exceed the float model's: past it, exit code 1.",
+    help="Points by which a model's WER may exceed that of the float model.",
 )
 @click.option(
-    "--report", type=click.Path(path_type=Path), help="Folder for parity.html, .md and .json."
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Output folder for parity.html, .md and .json.",
 )
 def parity(
     run: Path,
-    models: tuple[Path, ...],
     manifest: Path,
+    models: tuple[Path, ...],
     split: str,
     max_wer_increase: float,
-    report: Path | None,
+    output: Path | None,
 ) -> None:
-    """Compare each MODEL, word by word and stage by stage, with the float model of RUN that it came from.
+    """Compare converted models with the float model of RUN on the clips of MANIFEST.
 
-    All run the clips of MANIFEST in turn, on one thread: what they say, how fast and in how much memory, and which
-    stage of the network loses most.
+    The report shows word errors, speed, memory, and the stage of the network that adds most noise.
+    The exit code is 1 if a model's WER rises by more than --max-wer-increase.
     """
-    from ds2edge.convert.conversion import convert
-    from ds2edge.convert.parity.measure import measure
-    from ds2edge.convert.parity.report import markdown, write_report
+    from ds2edge.convert.conversion import convert_run, converted_specification
+    from ds2edge.convert.parity.measure import measure_parity, require_same_model
     from ds2edge.runtime.network import Network
     from ds2edge.train.data.manifest import read_manifest
-    from ds2edge.train.evaluation.report import make_folder
+    from ds2edge.train.files import make_folder
+    from ds2edge.train.run import Run
 
-    clips, chunks = (
-        read_manifest(manifest, split),
-        [Network(model).graph.chunk_steps for model in models],
-    )
-    if report:
-        make_folder(report)
-    with tempfile.TemporaryDirectory() as folder:
-        reference = Path(folder) / "float32.tflite"
-        convert(run, "float32", [], reference, chunks[0])
-        result = measure(reference, models, clips, max_wer_increase)
+    reference = converted_specification(Run.open(run))
+    networks = [Network(model) for model in models]
+    for network in networks:
+        require_same_model(reference, network.path, network.specification)
+    clips = read_manifest(manifest, split)
+    if output:
+        make_folder(output)
+    from ds2edge.convert.parity.report import markdown, write_report  # slow: imports matplotlib
+
+    with tempfile.TemporaryDirectory() as scratch:
+        float_model = Path(scratch) / "float32.tflite"
+        convert_run(run, "float32", [], float_model, networks[0].graph.chunk_steps)
+        result = measure_parity(float_model, models, clips, max_wer_increase)
     click.echo(markdown(result), nl=False)
-    if report:
-        write_report(result, report)
+    if output:
+        write_report(result, output)
     if result.failed:
-        rises = ", ".join(
-            f"{failed.model.name} by {failed.wer_increase:.2f} points" for failed in result.failed
+        rises = ", ".join(f"{c.model.name} by {c.wer_increase:.2f} points" for c in result.failed)
+        raise QualityCheckFailed(
+            f"WER rose by more than --max-wer-increase {max_wer_increase:g}: {rises}"
         )
-        raise QualityCheckFailed(f"WER rose past --max-wer-increase {max_wer_increase:g}: {rises}")

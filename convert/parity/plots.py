@@ -1,23 +1,22 @@
-"""Pictures of a parity measurement, as data URIs of SVG; the same figures give the same bytes."""
+"""Plots of a parity measurement, as SVG data URIs. The same figures give the same bytes."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ds2edge.convert.parity.measure import Parity
+from ds2edge.convert.parity.figures import Parity
+from ds2edge.train.reports import svg_uri
 
-FLOAT = "#8a8f98"
+FLOAT_COLOUR = "#8a8f98"
+LIMIT_COLOUR = "#b3261e"
 COLOURS = ("#2f6f9f", "#d9822b", "#3b8c5a", "#a0476a", "#6b5bb3", "#937a2f", "#4fa3a5", "#b5483a")
 
 
 def error_plot(parity: Parity) -> str:
-    """WER of each model with its interval, and how far the gate lets it rise."""
+    """WER of each model with its interval, and the highest WER that passes."""
     models = parity.models
     figure = Figure(figsize=(9, 1 + 0.45 * len(models)), layout="constrained")
     axes = figure.subplots()
@@ -31,24 +30,24 @@ def error_plot(parity: Parity) -> str:
             f"{model.wer:.2f}", (model.wer, row), (0, 8), textcoords="offset points", ha="center"
         )
     limit = parity.reference.wer + parity.max_wer_increase
-    axes.axvline(parity.reference.wer, color=FLOAT, linewidth=1)
-    axes.axvline(limit, color="#b3261e", linewidth=1, linestyle="--")
+    axes.axvline(parity.reference.wer, color=FLOAT_COLOUR, linewidth=1)
+    axes.axvline(limit, color=LIMIT_COLOUR, linewidth=1, linestyle="--")
     axes.annotate(
         f" float + {parity.max_wer_increase:g}",
         (limit, 1),
         xycoords=("data", "axes fraction"),
         va="bottom",
-        color="#b3261e",
+        color=LIMIT_COLOUR,
         fontsize=9,
     )
     _name_rows(axes, parity)
     axes.set_ylim(len(models) - 0.5, -0.7)
     axes.set_xlabel("WER %, with 95 % interval")
-    return _uri(figure, "errors")
+    return svg_uri(figure, "errors")
 
 
 def noise_plot(parity: Parity) -> str:
-    """Signal to noise from stage to stage, a line for each model; a stage without noise has no point."""
+    """Signal-to-noise ratio by stage, one line per model. Stages without noise have no point."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     stages = parity.stages
@@ -63,7 +62,7 @@ def noise_plot(parity: Parity) -> str:
     axes.spines[["top", "right"]].set_visible(False)
     for text in axes.legend(frameon=False).get_texts():
         text.set_parse_math(False)
-    return _uri(figure, "noise")
+    return svg_uri(figure, "noise")
 
 
 def cost_plot(parity: Parity) -> str:
@@ -72,13 +71,11 @@ def cost_plot(parity: Parity) -> str:
     figure = Figure(figsize=(9, 1 + 0.4 * len(models)), layout="constrained")
     left, middle, right = figure.subplots(1, 3, sharey=True)
     _bars(left, parity, "size, MB", [model.bytes / 1e6 for model in models])
-    _bars(
-        middle, parity, "ms for 1 s of sound", [1000 * model.real_time_factor for model in models]
-    )
+    _bars(middle, parity, "ms per s of audio", [1000 * model.real_time_factor for model in models])
     _bars(right, parity, "peak memory, MB", [model.peak_memory for model in models])
     _name_rows(left, parity)
     left.invert_yaxis()
-    return _uri(figure, "costs")
+    return svg_uri(figure, "costs")
 
 
 def _bars(axes: Axes, parity: Parity, title: str, values: Sequence[float | None]) -> None:
@@ -105,12 +102,8 @@ def _name_rows(axes: Axes, parity: Parity) -> None:
 
 
 def _colours(parity: Parity) -> list[str]:
-    """Of each model, the float one first: the same in every picture."""
-    return [FLOAT, *(COLOURS[number % len(COLOURS)] for number in range(len(parity.comparisons)))]
-
-
-def _uri(figure: Figure, name: str) -> str:
-    file = io.BytesIO()
-    with rc_context({"svg.hashsalt": name}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+    """One colour for each model, the float model first. They are the same in every plot."""
+    return [
+        FLOAT_COLOUR,
+        *(COLOURS[number % len(COLOURS)] for number in range(len(parity.comparisons))),
+    ]

@@ -1,4 +1,4 @@
-"""A parity measurement as Markdown, JSON, and one HTML file with plots."""
+"""Reports of a parity measurement: Markdown, JSON and a single HTML page with plots."""
 
 from __future__ import annotations
 
@@ -9,106 +9,96 @@ from collections.abc import Iterator
 from math import lcm
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ds2edge.convert.inspection import Inspection
-from ds2edge.convert.parity.measure import Comparison, ModelFigures, Parity
+from ds2edge.convert.parity.figures import Comparison, ModelFigures, Parity
 from ds2edge.convert.parity.plots import cost_plot, error_plot, noise_plot
 from ds2edge.convert.parity.word_changes import WordPair
 from ds2edge.train.files import write_whole
+from ds2edge.train.reports import left_out_list, markdown_table, render_page
 
-# Changed clips shown of each model; the JSON has all.
-IN_MARKDOWN = 10
-IN_HTML = 50
+# Changed clips that are shown of each model. The JSON has all.
+CLIPS_IN_MARKDOWN = 10
+CLIPS_IN_HTML = 50
+
+ERROR_COLUMNS = (
+    "model",
+    "WER % (95 % interval)",
+    "difference to float (paired)",
+    "CER % (95 % interval)",
+    "frame agreement %",
+)
+COST_COLUMNS = (
+    "model",
+    "steps per chunk",
+    "size MB",
+    "size / float",
+    "ms per s of audio",
+    "speedup",
+    "peak memory MB",
+)
+# How a changed word is judged, by WordPair.right.
+JUDGEMENTS = {
+    "float": "float right",
+    "other": "float wrong",
+    "neither": "both wrong",
+    "both": "both right",
+}
 
 
 def write_report(parity: Parity, folder: Path) -> None:
-    """Writes parity.md, .json and .html into `folder`; each appears whole or not at all. InputError if one cannot."""
+    """Writes parity.json, .md and .html into `folder`. No file is ever half written.
+
+    InputError if a file cannot be written.
+    """
     write_whole(folder / "parity.json", to_json(parity))
     write_whole(folder / "parity.md", "# Parity\n\n" + markdown(parity))
     write_whole(folder / "parity.html", html(parity))
 
 
 def to_json(parity: Parity) -> str:
-    """All of it, and what follows from it: the models that failed, the stage of each that adds most noise."""
-    record = dataclasses.asdict(parity) | {
-        "failed": [comparison.model.name for comparison in parity.failed]
-    }
+    """Every figure, the names of the models that failed, and the noisiest stage of each model."""
+    record = dataclasses.asdict(parity)
+    record["failed"] = [comparison.model.name for comparison in parity.failed]
     for comparison, values in zip(parity.comparisons, record["comparisons"], strict=True):
         values["noisiest"] = comparison.noisiest
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def markdown(parity: Parity) -> str:
-    """Tables for people, with what each figure was measured on."""
-    compared = [None, *parity.comparisons]
+    """The measurement as tables of text."""
+    names = [model.name for model in parity.models]
+    levels = [[stage, *(_level(c, stage) for c in parity.comparisons)] for stage in parity.stages]
+    contents = [[kind, *cells] for kind, cells in _contents(parity)]
     lines = [
         f"{_basis(parity)}; {_verdict(parity)}",
         "",
-        "| model | WER % (95 % interval) | difference to float (paired) | CER % (95 % interval) | frame agreement % |",
-        "|---|---|---|---|---|",
-        *(
-            _errors(model, comparison)
-            for model, comparison in zip(parity.models, compared, strict=True)
-        ),
+        *markdown_table(ERROR_COLUMNS, [_errors(*row) for row in parity.rows]),
         "",
-        "| model | steps a chunk | size MB | of float's | ms for 1 s of sound | times as fast | peak memory MB |",
-        "|---|---|---|---|---|---|---|",
-        *(
-            _costs(model, comparison)
-            for model, comparison in zip(parity.models, compared, strict=True)
-        ),
+        *markdown_table(COST_COLUMNS, [_costs(*row) for row in parity.rows]),
         "",
-        f"| signal to noise, dB | {' | '.join(comparison.model.name for comparison in parity.comparisons)} |",
-        f"|---|{'---|' * len(parity.comparisons)}",
-        *(
-            f"| {stage} | {' | '.join(_level(c, stage) for c in parity.comparisons)} |"
-            for stage in parity.stages
-        ),
+        *markdown_table(["signal to noise, dB", *names[1:]], levels),
         "",
-        *(
-            f"- {comparison.model.name}: {_noise(comparison, parity)}"
-            for comparison in parity.comparisons
-        ),
+        *(f"- {c.model.name}: {_noise(c, parity)}" for c in parity.comparisons),
         "",
-        f"| inside | {' | '.join(model.name for model in parity.models)} |",
-        f"|---|{'---|' * len(parity.models)}",
-        *(_row([what, *cells]) for what, cells in _inside(parity)),
+        *markdown_table(["contents", *names], contents),
     ]
     for comparison in parity.comparisons:
-        lines += ["", f"{comparison.model.name}: {_changes(comparison)}"]
-        if comparison.changed:
-            lines += ["", f"| said | float → {comparison.model.mode} |", "|---|---|"]
-        for clip in comparison.changed[:IN_MARKDOWN]:
-            lines.append(f"| {clip.said} | {', '.join(map(_pair, clip.changed))} |")
-    if parity.left_out:
-        lines += [
-            "",
-            f"clips left out: {len(parity.left_out)}",
-            "",
-            *(f"- {problem}" for problem in parity.left_out),
-        ]
-    return "\n".join(lines) + "\n"
+        lines += ["", f"{comparison.model.name}: {_changes(comparison)}", *_changed(comparison)]
+    return "\n".join(lines + left_out_list(parity.left_out)) + "\n"
 
 
 def html(parity: Parity) -> str:
     """One page that needs no other file and no network."""
-    environment = Environment(
-        loader=PackageLoader("ds2edge.convert"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("parity.html.j2").render(
+    return render_page(
+        "ds2edge.convert",
+        "parity.html.j2",
         parity=parity,
         basis=_basis(parity),
         verdict=_verdict(parity),
-        rows=list(zip(parity.models, [None, *parity.comparisons], strict=True)),
         noises=[_noise(comparison, parity) for comparison in parity.comparisons],
         changes=[_changes(comparison) for comparison in parity.comparisons],
-        inside=list(_inside(parity)),
-        shown=IN_HTML,
+        contents=list(_contents(parity)),
+        shown=CLIPS_IN_HTML,
         error_plot=error_plot(parity),
         noise_plot=noise_plot(parity),
         cost_plot=cost_plot(parity),
@@ -116,62 +106,58 @@ def html(parity: Parity) -> str:
 
 
 def _basis(parity: Parity) -> str:
-    return f"{parity.clips} clips, {parity.words} words, {parity.seconds:g} s; {parity.engine}, one thread"
+    """What was measured on what."""
+    audio = f"{parity.clips} clips, {parity.words} words, {parity.seconds:g} s"
+    return f"{audio}; {parity.engine}, one thread"
 
 
 def _verdict(parity: Parity) -> str:
     failed = ", ".join(comparison.model.name for comparison in parity.failed)
-    return f"WER may rise by {parity.max_wer_increase:g} points: {f'failed by {failed}' if failed else 'passed by all'}"
+    result = f"failed by {failed}" if failed else "passed by all"
+    return f"WER may rise by {parity.max_wer_increase:g} points: {result}"
 
 
-def _errors(model: ModelFigures, comparison: Comparison | None) -> str:
-    (low, high), (cer_low, cer_high) = model.wer_interval, model.cer_interval
-    cells = [
-        model.name,
-        f"{model.wer:.2f} ({low:.2f} to {high:.2f})",
-        "",
-        f"{model.cer:.2f} ({cer_low:.2f} to {cer_high:.2f})",
-        "",
-    ]
+def _errors(model: ModelFigures, comparison: Comparison | None) -> list[str]:
+    difference = agreement = ""
     if comparison:
-        low, high = comparison.wer_increase_interval
-        cells[2] = f"{comparison.wer_increase:+.2f} ({low:+.2f} to {high:+.2f})"
-        cells[4] = f"{comparison.frame_agreement:.2f}"
-    return _row(cells)
+        difference = _rate(comparison.wer_increase, comparison.wer_increase_interval, "+")
+        agreement = f"{comparison.frame_agreement:.2f}"
+    wer = _rate(model.wer, model.wer_interval)
+    cer = _rate(model.cer, model.cer_interval)
+    return [model.name, wer, difference, cer, agreement]
 
 
-def _costs(model: ModelFigures, comparison: Comparison | None) -> str:
-    return _row(
-        [
-            model.name,
-            str(model.chunk_steps),
-            f"{model.bytes / 1e6:.2f}",
-            f"{comparison.size_ratio:.2f}" if comparison else "",
-            f"{1000 * model.real_time_factor:.2f}",
-            f"{comparison.speedup:.2f}" if comparison else "",
-            "unknown" if model.peak_memory is None else f"{model.peak_memory:.1f}",
-        ]
-    )
+def _rate(value: float, interval: tuple[float, float], sign: str = "") -> str:
+    low, high = interval
+    return f"{value:{sign}.2f} ({low:{sign}.2f} to {high:{sign}.2f})"
 
 
-def _inside(parity: Parity) -> Iterator[tuple[str, list[str]]]:
-    """What the models consist of, row by row, and how the delegate takes it."""
-    inside = [model.inspection for model in parity.models]
-    yield "float tensors", [str(model.float_tensors) for model in inside]
-    yield "delegate partitions", [str(model.partitions) for model in inside]
-    yield "operations", [str(sum(model.operations.values())) for model in inside]
-    yield "outside of the delegate", [str(sum(model.outside.values())) for model in inside]
+def _costs(model: ModelFigures, comparison: Comparison | None) -> list[str]:
+    return [
+        model.name,
+        str(model.chunk_steps),
+        f"{model.bytes / 1e6:.2f}",
+        f"{comparison.size_ratio:.2f}" if comparison else "",
+        f"{1000 * model.real_time_factor:.2f}",
+        f"{comparison.speedup:.2f}" if comparison else "",
+        "unknown" if model.peak_memory is None else f"{model.peak_memory:.1f}",
+    ]
+
+
+def _contents(parity: Parity) -> Iterator[tuple[str, list[str]]]:
+    """Rows about what is inside each model: a name, and a cell for each model."""
+    inspections = [model.inspection for model in parity.models]
+    yield "float tensors", [str(model.float_tensors) for model in inspections]
+    yield "delegate partitions", [str(model.partitions) for model in inspections]
+    yield "operations", [str(sum(model.operations.values())) for model in inspections]
+    yield "outside the delegate", [str(sum(model.outside.values())) for model in inspections]
     for kind in parity.operations:
-        yield kind, [_operations(model, kind) for model in inside]
+        yield kind, [_operations(model, kind) for model in inspections]
 
 
 def _operations(model: Inspection, kind: str) -> str:
     outside = f" ({model.outside[kind]} outside)" if kind in model.outside else ""
     return f"{model.operations.get(kind, 0)}{outside}"
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _level(comparison: Comparison, stage: str) -> str:
@@ -186,52 +172,64 @@ def _level(comparison: Comparison, stage: str) -> str:
 
 
 def _noise(comparison: Comparison, parity: Parity) -> str:
-    """Which stage is to blame, and what could not be compared."""
-    stage, drops = comparison.noisiest, comparison.drops
-    said = f"{stage} adds the most noise" if stage else "no noise at any stage"
+    """Which stage adds the noise, and which stages were compared."""
+    stage = comparison.noisiest
+    drops = comparison.drops
+    text = f"{stage} adds the most noise" if stage else "no noise at any stage"
     deepest = max(drops, key=lambda name: drops[name], default=None)
     if deepest and drops[deepest] > 0:
-        said += (
+        text += (
             f"; the largest drop is at {deepest}: {drops[deepest]:.1f} dB below the stage before"
         )
-    steps = parity.reference.chunk_steps, comparison.model.chunk_steps
+    return text + _chunk_note(comparison, parity)
+
+
+def _chunk_note(comparison: Comparison, parity: Parity) -> str:
+    """What unequal chunk lengths mean for the comparison of states. Empty if nothing."""
+    own = comparison.model.chunk_steps
+    reference = parity.reference.chunk_steps
     if comparison.not_compared:
-        said += (
-            f"; not compared: {', '.join(comparison.not_compared)}, as no clip is long enough for chunks of "
-            f"{steps[1]} steps and float's of {steps[0]} to end together"
+        return (
+            f"; not compared: {', '.join(comparison.not_compared)}, as no clip is long enough "
+            f"for chunks of {own} steps and float's of {reference} to end together"
         )
-    elif steps[0] != steps[1] and comparison.model.direction == "forward":
-        said += (
-            f"; all but the logits compared every {lcm(*steps)} steps, where chunks of {steps[1]} and float's of "
-            f"{steps[0]} end together"
+    if own != reference and comparison.model.direction == "forward":
+        return (
+            f"; all stages but the logits are compared every {lcm(own, reference)} steps, "
+            f"where chunks of {own} steps and float's of {reference} end together"
         )
-    return said
+    return ""
 
 
 def _changes(comparison: Comparison) -> str:
-    """How many clips and words changed, and to what good."""
-    if not comparison.changed:
-        return "says the same as float on every clip"
+    """How many clips and words changed, and how the changes are judged."""
+    clips = len(comparison.changed)
+    if not clips:
+        return "the same text as float for every clip"
     counts = Counter(pair.right for clip in comparison.changed for pair in clip.changed)
     kinds = {
-        "float": "float alone has right",
-        "other": f"{comparison.model.mode} alone has right",
-        "neither": "neither has right",
-        "both": "both have right",
+        "float": "only float is right",
+        "other": f"only {comparison.model.mode} is right",
+        "neither": "neither is right",
+        "both": "both are right",
     }
     words = ", ".join(
-        f"{counts[right]} that {kind}" for right, kind in kinds.items() if counts[right]
+        f"{counts[right]} where {kind}" for right, kind in kinds.items() if counts[right]
     )
-    clips = len(comparison.changed)
-    return f"{clips} clip{'s' if clips > 1 else ''} with another text; words that changed: {words}"
+    return f"{clips} clip{'s' if clips > 1 else ''} with a different text; changed words: {words}"
+
+
+def _changed(comparison: Comparison) -> list[str]:
+    """The changed clips as a Markdown table; no lines if there are none."""
+    if not comparison.changed:
+        return []
+    rows = [
+        [clip.said, ", ".join(map(_pair, clip.changed))]
+        for clip in comparison.changed[:CLIPS_IN_MARKDOWN]
+    ]
+    return ["", *markdown_table(["said", f"float → {comparison.model.mode}"], rows)]
 
 
 def _pair(pair: WordPair) -> str:
-    """A word that changed, and which of the two is right."""
-    rights = {
-        "float": "float right",
-        "other": "float wrong",
-        "neither": "both wrong",
-        "both": "both right",
-    }
-    return f"{pair.float or '—'} → {pair.other or '—'} ({rights[pair.right]})"
+    """A changed word, and which model is right."""
+    return f"{pair.float or '—'} → {pair.other or '—'} ({JUDGEMENTS[pair.right]})"

@@ -1,4 +1,4 @@
-"""What a model does with a clip: its text, its logits, what leaves each stage, and the time that its network takes."""
+"""What a model computes on a clip: its text, its logits, the output of each stage, and its time."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
-from ds2edge.runtime.stream import Stream
 from ds2edge.runtime.specification import Specification
+from ds2edge.runtime.stream import Stream
 from ds2edge.runtime.whole_clip import CONVOLUTIONS, OUTPUT
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What leaves one stage of a network, and the output steps at which it was seen."""
+    """Values of one stage of a network, and the output steps at which they were recorded."""
 
     steps: npt.NDArray[np.int64]  # [n], rising
     values: npt.NDArray[np.float32]  # [n, ...]
 
-    def beside(self, other: Stage) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Values of both at the steps that both were seen at."""
-        _, here, there = np.intersect1d(
+    def at_common_steps(
+        self, other: Stage
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Values of this stage and of the other one, at the steps that both have."""
+        _, own, others = np.intersect1d(
             self.steps, other.steps, assume_unique=True, return_indices=True
         )
-        return self.values[here], other.values[there]
+        return self.values[own], other.values[others]
 
 
 @dataclass(frozen=True)
@@ -39,88 +41,105 @@ class Trace:
     """One clip through one model."""
 
     text: str
-    logits: Stage  # those that the text was decoded from, step by step
-    stages: dict[str, Stage]  # all before the logits, in the order of the network
-    seconds: float  # spent in the network
+    # The logits that the text was decoded from, at every step.
+    logits: Stage
+    # All stages before the logits, in network order.
+    stages: dict[str, Stage]
+    # Time spent in the network, in seconds.
+    seconds: float
+
+    @property
+    def all_stages(self) -> dict[str, Stage]:
+        """The stages, the logits last."""
+        return self.stages | {"logits": self.logits}
 
 
-class StreamTracer:
-    """A .tflite file, chunk after chunk and on one thread as on a device.
+class Tracer:
+    """Runs clips through a .tflite file chunk by chunk, on one thread, as a device does.
 
-    The stages of a model that streams are its states: those of a convolution or a lookahead are what goes in, those of
-    a recurrent layer what comes out. Those of a bidirectional one are what leaves the convolutions and each layer.
+    The stages of a streaming model are its states: the input of a convolution or of the
+    lookahead, the output of a recurrent layer. The stages of a bidirectional model are the output
+    of the convolutions and of each layer.
     """
 
     def __init__(self, path: Path) -> None:
-        """InputError for anything but a file of `ds2edge convert`."""
-        self.path, self._network = path, Network(path, threads=1)
-        self.specification, self.graph = self._network.specification, self._network.graph
+        """InputError if `path` is not a file of `ds2edge convert`."""
+        self.path = path
+        self._network = Network(path, threads=1)
+        self.specification = self._network.specification
+        self.graph = self._network.graph
         self.engine = self._network.interpreter
 
     def trace(self, samples: Samples) -> Trace:
-        """Runs a clip, float32 [n] with n > 0 at the model's rate. QualityCheckFailed if what comes out is no number."""
-        network, decoder = _Recorder(self._network), _Decoder(self.specification)
+        """Runs one clip: float32 [n] at the model's sample rate, n > 0.
+
+        QualityCheckFailed if the logits are not finite.
+        """
+        network = _RecordingNetwork(self._network)
+        decoder = _RecordingDecoder(self.specification)
         stream = Stream(network, decoder)
         stream.accept(samples, self.specification.features.sample_rate)
         text = stream.finish().text
         logits = np.concatenate(decoder.logits)
         if not np.isfinite(logits).all():
             raise QualityCheckFailed(
-                f"{self.path}: it computes logits that are no numbers (NaN): convert it again"
+                f"{self.path}: it computes logits that are not numbers (NaN): convert it again"
             )
-        stages = network.stages(self.graph.warmup + len(logits))
-        return Trace(text, Stage(np.arange(len(logits)), logits), stages, network.seconds)
+        return Trace(
+            text=text,
+            logits=Stage(np.arange(len(logits)), logits),
+            stages=network.stages(self.graph.warmup + len(logits)),
+            seconds=network.seconds,
+        )
 
 
-class _Recorder:
-    """A network that also keeps what it was seen to compute, and how long all took."""
+class _RecordingNetwork:
+    """A network that also keeps the values of its stages and counts its time."""
 
     def __init__(self, network: Network) -> None:
-        self._network, self.specification, self.graph = (
-            network,
-            network.specification,
-            network.graph,
-        )
+        self._network = network
+        self.specification = network.specification
+        self.graph = network.graph
         self.initial_states = network.initial_states
-        layers = self.graph.layers
-        self._giver = dict(
-            zip((*layers, OUTPUT), (CONVOLUTIONS, *layers), strict=True)
-        )  # of what goes into a part
-        self._kept: dict[str, list[npt.NDArray[np.float32]]] = defaultdict(list)
         self.seconds = 0.0
+        self._recorded: dict[str, list[npt.NDArray[np.float32]]] = defaultdict(list)
+        # The input of a part is the output of the stage before it.
+        layers = self.graph.layers
+        self._stage_before = dict(zip((*layers, OUTPUT), (CONVOLUTIONS, *layers), strict=True))
 
     def step(self, frames: npt.NDArray[np.float32], states: States) -> tuple[Logits, States]:
         started = time.perf_counter()
-        logits, following = self._network.step(frames, states)
+        logits, next_states = self._network.step(frames, states)
         self.seconds += time.perf_counter() - started
-        for name, state in following.items():
-            self._kept[name].append(state)
-        return logits, following
+        for name, state in next_states.items():
+            self._recorded[name].append(state)
+        return logits, next_states
 
     def run(self, part: str, x: Rows, states: States) -> tuple[Rows, States]:
         started = time.perf_counter()
-        output, following = self._network.run(part, x, states)
+        output, next_states = self._network.run(part, x, states)
         self.seconds += time.perf_counter() - started
-        if part in self._giver:
-            self._kept[self._giver[part]].append(x)
-        return output, following
+        if part in self._stage_before:
+            self._recorded[self._stage_before[part]].append(x)
+        return output, next_states
 
     def stages(self, steps: int) -> dict[str, Stage]:
-        """Those of a clip of so many steps."""
+        """The stages of a clip of `steps` output steps."""
         if self.graph.layers:
             return {
                 name: Stage(np.arange(steps), np.concatenate(rows)[:steps])
-                for name, rows in self._kept.items()
+                for name, rows in self._recorded.items()
             }
+        # States are seen at the end of each chunk only.
         size = self.graph.chunk_steps
         return {
             name: Stage(size * np.arange(1, len(states) + 1), np.stack(states))
-            for name, states in self._kept.items()
+            for name, states in self._recorded.items()
         }
 
 
-class _Decoder(GreedyDecoder):
-    """A decoder that also keeps what it is given: the logits that count, the same steps whatever the chunk."""
+class _RecordingDecoder(GreedyDecoder):
+    """A decoder that also keeps the logits it is given: the same steps for any chunk length."""
 
     def __init__(self, specification: Specification) -> None:
         super().__init__(specification.alphabet, specification.step_seconds)

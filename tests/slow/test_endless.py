@@ -77,6 +77,7 @@ def test_neither_memory_nor_time_grows():
     command = [
         sys.executable,
         "benchmarks/soak.py",
+        "-m",
         str(GOLDEN),
         *map(str, SPOKEN.values()),
         "--hours",

@@ -1,4 +1,4 @@
-"""`ds2edge bench` measures what it says it measures."""
+"""`ds2edge bench`: the figures measure what their names say."""
 
 import json
 import time
@@ -8,54 +8,59 @@ import pytest
 import soundfile
 from support import GOLDEN, RATE, SPOKEN
 
-from ds2edge.devices.bench import measure, peak_memory
+from ds2edge.devices.bench import run_bench
 from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.memory import peak_memory
 from ds2edge.runtime.network import Network
 
 CLIP = SPOKEN["turn down the radio"]
 
 
-def test_parts_add_up_to_the_real_time_factor():
-    bench = measure(GOLDEN, CLIP, seconds=10, threads=1, decoder=GreedyDecoder)
-    assert list(bench.parts) == ["front end", "network", "decoder"]
-    total = sum(part.milliseconds_per_second for part in bench.parts.values())
-    assert bench.real_time_factor == pytest.approx(total / 1000, rel=0.02)
-    assert all(0 < part.p50 <= part.p95 for part in bench.parts.values())
-    assert 20 < bench.peak_memory < 5000
+def bench(clip, seconds):
+    return run_bench(GOLDEN, clip, seconds, threads=1, decoder=GreedyDecoder)
 
 
-def test_a_slow_network_shows_in_its_part_alone(monkeypatch):
+def test_the_parts_add_up_to_the_real_time_factor():
+    result = bench(CLIP, seconds=10)
+    assert list(result.parts) == ["front end", "network", "decoder"]
+    total = sum(part.milliseconds_per_second for part in result.parts.values())
+    assert result.real_time_factor == pytest.approx(total / 1000, rel=0.02)
+    assert all(0 < part.p50 <= part.p95 for part in result.parts.values())
+    assert 20 < result.peak_memory < 5000
+
+
+def test_a_slow_network_shows_in_its_own_part_only(monkeypatch):
     step = Network.step
 
-    def slow(self, frames, states):
+    def slow_step(self, frames, states):
         time.sleep(0.02)
         return step(self, frames, states)
 
-    monkeypatch.setattr(Network, "step", slow)
-    bench = measure(GOLDEN, CLIP, seconds=10, threads=1, decoder=GreedyDecoder)
-    assert bench.parts["network"].p50 >= 20
-    assert bench.parts["front end"].p50 < 10
-    assert bench.parts["decoder"].p50 < 10
-    assert bench.real_time_factor >= 0.02 / bench.chunk_seconds
+    monkeypatch.setattr(Network, "step", slow_step)
+    result = bench(CLIP, seconds=10)
+    assert result.parts["network"].p50 >= 20
+    assert result.parts["front end"].p50 < 10
+    assert result.parts["decoder"].p50 < 10
+    assert result.real_time_factor >= 0.02 / result.chunk_seconds
 
 
-def test_latency_is_at_least_what_the_rules_ask_for():
-    latency = measure(GOLDEN, CLIP, seconds=5, threads=1, decoder=GreedyDecoder).latency
+def test_the_final_text_waits_for_the_silence_that_ends_an_utterance():
+    latency = bench(CLIP, seconds=5).latency
     assert latency.utterances == 1
     assert 1.2 <= latency.end_of_utterance < 1.2 + 1.5
     assert 0 < latency.first_partial < 1.5
 
 
 def test_without_speech_there_is_no_latency(tmp_path):
-    assert measure(GOLDEN, None, seconds=5, threads=1, decoder=GreedyDecoder).latency is None
+    assert bench(None, seconds=5).latency is None
     silent = tmp_path / "silent.wav"
     soundfile.write(silent, np.zeros(RATE), RATE)
     with pytest.raises(InputError, match="no word was recognised in the clip"):
-        measure(GOLDEN, silent, seconds=5, threads=1, decoder=GreedyDecoder)
+        bench(silent, seconds=5)
 
 
-def test_peak_memory_counts_what_was_held():
+def test_the_peak_memory_counts_a_large_array():
     before = peak_memory()
     block = np.ones(int(before * 1e6) // 8 + 8_000_000)
     assert peak_memory() > before

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from support import GOLDEN, SPOKEN
 
-from ds2edge.convert import inspection
-from ds2edge.convert.inspection import shares_weights
+from ds2edge.convert import weight_sharing
 from ds2edge.convert.tflite import quantize
+from ds2edge.convert.weight_sharing import shares_weights
 from ds2edge.runtime import engine
 from ds2edge.runtime.engine import load_engine
 from ds2edge.runtime.network import Network
@@ -79,8 +79,8 @@ def test_weights_are_not_shared_where_scales_differ(tmp_path, names):
 
 
 def test_nothing_is_said_of_sharing_where_it_cannot_be_tried(tiny_int8, monkeypatch):
-    monkeypatch.setattr(inspection, "can_share_weights", lambda: False)
-    assert not inspection.shares_weights(tiny_int8)
+    monkeypatch.setattr(weight_sharing, "can_share_weights", lambda: False)
+    assert not shares_weights(tiny_int8)
 
 
 @needs_sharing

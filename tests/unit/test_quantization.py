@@ -152,7 +152,7 @@ def test_clips_come_from_the_first_split_that_has_any(tmp_path):
 
 def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, tmp_path):
     """The rounded model in Keras says what the int8 file says, chunk after chunk."""
-    from ds2edge.convert.conversion import convert
+    from ds2edge.convert.conversion import convert_run
     from ds2edge.train.pipeline.feature_cache import padding_of
     from ds2edge.train.run import Run
 
@@ -173,7 +173,8 @@ def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, 
     )
     run.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
     path = tmp_path / "m.tflite"
-    assert "ranges as trained" in convert(run.folder, "int8", [], path, chunk_steps=4).calibration
+    converted = convert_run(run.folder, "int8", [], path, chunk_steps=4, isolated=False)
+    assert "ranges as trained" in converted.calibration
     network = Network(path)
     states, logits = network.initial_states(), []
     for first in range(

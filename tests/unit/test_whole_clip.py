@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import RATE, SPOKEN, jolted_run
 
-from ds2edge.convert import INT8_MODES, MODES, conversion
-from ds2edge.convert.conversion import convert
+from ds2edge.convert import INT8_MODES, MODES
+from ds2edge.convert.conversion import convert_run
 from ds2edge.convert.inspection import inspect_model
-from ds2edge.convert.parity.measure import measure
+from ds2edge.convert.parity.measure import measure_parity
 from ds2edge.convert.parity.report import markdown
-from ds2edge.convert.parity.trace import StreamTracer
+from ds2edge.convert.parity.trace import Tracer
 from ds2edge.devices import bench, deploy
 from ds2edge.runtime import InputError, Listener, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
@@ -48,7 +48,6 @@ LEAST_SNR = {
     "float32": 100,
     "float16": 50,
     "dynamic": 25,
-    "int16x8": 15,
     "int8": 15,
     "armv7": 15,
 }  # dB
@@ -89,7 +88,8 @@ def models(run, mini_clips, tmp_path_factory):
         ("seven", "float32", 7),
         ("int8", "int8", 4),
     ):
-        convert(run.folder, mode, mini_clips[:6], folder / f"{name}.tflite", chunk_steps)
+        path = folder / f"{name}.tflite"
+        convert_run(run.folder, mode, mini_clips[:6], path, chunk_steps, isolated=False)
     return {path.stem: path for path in folder.iterdir()}
 
 
@@ -129,10 +129,8 @@ def decibels(signal, other):
 @pytest.mark.parametrize(("cell", "direction", "mode"), ALL)
 def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, direction, mode):
     (run, expected, rounded), path = run_of(cell, direction), tmp_path / "m.tflite"
-    conversion._build(
-        run.folder, mode, mini_clips[:1], path, chunk_steps=4
-    )  # in a process of its own it takes longer
-    heard = StreamTracer(path).trace(read_audio(SPEECH, RATE)).logits.values
+    convert_run(run.folder, mode, mini_clips[:1], path, chunk_steps=4, isolated=False)
+    heard = Tracer(path).trace(read_audio(SPEECH, RATE)).logits.values
     assert heard.shape == expected.shape
     assert expected.std() > 1  # or agreement would mean nothing
     assert decibels(expected, heard) > LEAST_SNR[mode]
@@ -155,7 +153,7 @@ def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, di
 def test_neither_the_chunk_nor_the_rounding_changes_much(models, mini_clips):
     """Every layer is compared at every step, whatever the chunks."""
     clips = [clip for clip in mini_clips if clip.split == "test"][:3]
-    parity = measure(models["four"], [models["seven"], models["int8"]], clips, 1000)
+    parity = measure_parity(models["four"], [models["seven"], models["int8"]], clips, 1000)
     seven, int8 = parity.comparisons
     assert list(seven.signal_to_noise) == list(int8.signal_to_noise) == STAGES
     assert all(level is None or level > 90 for level in seven.signal_to_noise.values())
@@ -167,7 +165,7 @@ def test_neither_the_chunk_nor_the_rounding_changes_much(models, mini_clips):
 
 def test_stages_are_those_of_the_keras_model(models, run):
     samples, model = read_audio(SPEECH, RATE), run.best_model()
-    stage = StreamTracer(models["four"]).trace(samples).stages["gru1"]
+    stage = Tracer(models["four"]).trace(samples).stages["gru1"]
     assert list(stage.steps) == list(range(len(stage.values)))
     last = model.norm(
         stage.values[None, model.settings.warmup :], np.ones((1, 1), bool), training=False
@@ -222,7 +220,7 @@ def test_what_is_live_refuses_it_in_one_line(models):
     says = f"{path}: a bidirectional model needs whole clips and cannot transcribe live: "
     calls = (
         lambda: Listener(Recognizer(path)),
-        lambda: bench.measure(path, None, 5.0, 1, GreedyDecoder),
+        lambda: bench.run_bench(path, None, 5.0, 1, GreedyDecoder),
         lambda: CliRunner().invoke(listen, ["-m", path, "--file", SPEECH], catch_exceptions=False),
         lambda: CliRunner().invoke(
             deploy.deploy, ["pi", "-m", path, "--service", "user"], catch_exceptions=False

@@ -89,7 +89,8 @@ def evaluate(
     MODEL is a .tflite file, the folder of a run (its best epoch counts), or a .keras file in one.
     """
     from ds2edge.train.evaluation.evaluate import evaluate as run_evaluation
-    from ds2edge.train.evaluation.report import make_folder, markdown, to_json, write_report
+    from ds2edge.train.evaluation.report import markdown, to_json, write_report
+    from ds2edge.train.files import make_folder
 
     if noise and not levels:
         raise InputError(f"--noise {noise} needs --noise-snr: how loud it is to be")
