@@ -150,8 +150,12 @@ def test_clips_come_from_the_first_split_that_has_any(tmp_path):
         choose_clips([], ("train",))
 
 
-def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, tmp_path):
-    """The rounded model in Keras says what the int8 file says, chunk after chunk."""
+def whole_clip(frames: np.ndarray) -> dict[str, np.ndarray]:
+    return {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
+
+
+def test_a_run_with_ranges_converts_without_speech_as_keras_predicts(tiny_run, tmp_path):
+    """The int8 file gives the logits of the rounded Keras model, chunk after chunk."""
     from ds2edge.convert.conversion import convert_run
     from ds2edge.train.pipeline.feature_cache import padding_of
     from ds2edge.train.run import Run
@@ -164,9 +168,7 @@ def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, 
     measure = specification.front_end()
     frames = measure.padded(babble(6.0), padding_of(model.settings))[None]
     observer = Observer()
-    model.quantized(
-        {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}, observer
-    )
+    model.quantized(whole_clip(frames), observer)
     model.round_to(observer.ranges("minmax"))
     run = Run.create(
         tmp_path / "run", dataclasses.replace(tiny_run.recipe, name="tiny"), specification
@@ -175,19 +177,22 @@ def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, 
     path = tmp_path / "m.tflite"
     converted = convert_run(run.folder, "int8", [], path, chunk_steps=4, isolated=False)
     assert "ranges as trained" in converted.calibration
-    network = Network(path)
-    states, logits = network.initial_states(), []
-    for first in range(
-        0, frames.shape[1] - network.graph.chunk_frames + 1, network.graph.chunk_frames
-    ):
-        chunk, states = network.step(frames[0, first : first + network.graph.chunk_frames], states)
+    logits = streamed_logits(Network(path), frames[0])
+    of_file = logits[model.settings.warmup + model.settings.lookahead :]
+    rounded = np.asarray(model(whole_clip(frames)))[0][: len(of_file)]
+    unrounded = np.asarray(model.quantized(whole_clip(frames), FLOAT))[0][: len(of_file)]
+    error = ((of_file - rounded) ** 2).sum()
+    assert error < 0.7 * ((of_file - unrounded) ** 2).sum()
+    assert 10 * np.log10((rounded**2).sum() / error) > 28
+    assert (of_file.argmax(-1) == rounded.argmax(-1)).mean() > 0.95
+
+
+def streamed_logits(network: Network, frames: np.ndarray) -> np.ndarray:
+    """Logits [steps, symbols] of the whole chunks of one clip."""
+    states = network.initial_states()
+    size = network.graph.chunk_frames
+    logits = []
+    for first in range(0, len(frames) - size + 1, size):
+        chunk, states = network.step(frames[first : first + size], states)
         logits.append(chunk)
-    heard = np.concatenate(logits)[model.settings.warmup + model.settings.lookahead :]
-    inputs = {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
-    rounded, unrounded = (
-        np.asarray(y)[0][: len(heard)] for y in (model(inputs), model.quantized(inputs, FLOAT))
-    )
-    noise = ((heard - rounded) ** 2).sum()
-    assert noise < 0.7 * ((heard - unrounded) ** 2).sum()
-    assert 10 * np.log10((rounded**2).sum() / noise) > 28
-    assert (heard.argmax(-1) == rounded.argmax(-1)).mean() > 0.95
+    return np.concatenate(logits)
