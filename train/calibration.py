@@ -63,11 +63,11 @@ def calibrate(
     augmentation: Augmentation,
     methods: tuple[str, ...] = tuple(METHODS),
 ) -> Calibration:
-    """Observes the float model on speech; keeps the ranges with the lowest int8 WER on dev.
+    """Observes the float model on speech; returns the ranges with the lowest int8 WER on dev.
 
-    Clips of split train are observed, every other one augmented as in training. Clips of split dev
-    are judged. Where a split is empty, others take its place. InputError if there is no clip, one
-    cannot be read, or all are silent.
+    The clips of split train are observed, every other one augmented as in training. Those of split
+    dev give the WER. Other splits replace an empty one. InputError if there is no clip, if one
+    cannot be read, or if all are silent.
     """
     rate = specification.features.sample_rate
     chosen = choose_clips(clips, ("train", "dev", "test"))
@@ -75,8 +75,8 @@ def calibrate(
     check_speech(chosen, sounds, rate)
     observer = _observe(model, specification, sounds, augmentation)
     candidates = {method: observer.ranges(method) for method in methods}
-    judged = choose_clips(clips, ("dev", "train", "test"))
-    wers = _judge(model, specification, judged, candidates)
+    dev_clips = choose_clips(clips, ("dev", "train", "test"))
+    wers = _wers(model, specification, dev_clips, candidates)
     best = min(methods, key=lambda method: wers[method])
     if wers[best] > wers["float"] + WARN_POINTS:
         log.warning(
@@ -143,7 +143,7 @@ def _without_missing_folders(augmentation: Augmentation) -> Augmentation:
     )
 
 
-def _judge(
+def _wers(
     model: DeepSpeech2,
     specification: Specification,
     clips: list[Clip],
@@ -162,7 +162,7 @@ def _judge(
     ranges_before = model.ranges
     wers = {}
     try:
-        for name, ranges in track(trials, "judging ranges by dev", len(trials)):
+        for name, ranges in track(trials, "evaluating ranges on dev", len(trials)):
             model.round_to(ranges)
             transcripts = KerasTranscriber(model, specification).transcribe(sounds)
             wers[name] = score(references, [text for _, text in transcripts]).wer

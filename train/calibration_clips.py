@@ -1,4 +1,4 @@
-"""The clips that int8 ranges are calibrated on: a choice, and a check that they hold speech."""
+"""Chooses the clips that int8 ranges are calibrated on, and checks that they hold speech."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def check_speech(clips: list[Clip], sounds: list[Samples], rate: int) -> None:
     distorted = [
         clip for clip, samples in pairs if (np.abs(samples) >= FULL_SCALE).mean() > CLIPPED_SHARE
     ]
-    for fault, found in (("silent", silent), ("clipped", distorted)):
-        if len(found) > len(clips) // 10:
+    for fault, faulty in (("silent", silent), ("clipped", distorted)):
+        if len(faulty) > len(clips) // 10:
             log.warning(
                 "%d of %d clips to calibrate on are %s: %s, ...",
-                len(found),
+                len(faulty),
                 len(clips),
                 fault,
-                found[0].audio,
+                faulty[0].audio,
             )

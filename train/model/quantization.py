@@ -37,7 +37,7 @@ class Quantize(Protocol):
 
 
 class Quantizer:
-    """Rounds nothing: the float model. Base class of those that do."""
+    """Base class; by itself it rounds nothing, as the float model."""
 
     unroll = False  # whether every time step must pass through here in Python
 

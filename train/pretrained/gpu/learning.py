@@ -64,7 +64,7 @@ class Training:
         self.averages = [value.detach().float().clone() for value in self.values]
         shape = (run.recipe.model, run.recipe.features.bins, len(run.specification.alphabet))
         keras.config.set_dtype_policy("float32")
-        self.judged = DeepSpeech2(*shape)
+        self.averaged_model = DeepSpeech2(*shape)
         decay = run.recipe.training.weight_decay
         groups = [
             {"params": [v for v in self.weights if v.ndim > 1], "weight_decay": decay},
@@ -80,7 +80,7 @@ class Training:
 
     def learn(self) -> None:
         """Trains for the options' time or steps; evaluates and saves at intervals."""
-        began = judged = time.monotonic()
+        began = evaluated = time.monotonic()
         options = self.options
         batches: list[Rows] = []
         while (share := self._share(began)) < 1:
@@ -90,10 +90,10 @@ class Training:
             now = time.monotonic()
             if self.step in (20, 100, 300) or self.step % LOG_STEPS == 0:
                 self._log(now - began)
-            if now - judged > 60 * options.judge_minutes:
-                self.keep(now - began)
-                judged = time.monotonic()
-        self.keep(time.monotonic() - began)
+            if now - evaluated > 60 * options.judge_minutes:
+                self.save_epoch(now - began)
+                evaluated = time.monotonic()
+        self.save_epoch(time.monotonic() - began)
 
     def _share(self, began: float) -> float:
         """The share of the training that is over."""
@@ -160,12 +160,12 @@ class Training:
             f"{speed:.0f} s of speech per second, loss {self.loss:.3f} per symbol"
         )
 
-    def keep(self, seconds: float) -> None:
+    def save_epoch(self, seconds: float) -> None:
         """Evaluates the averaged weights on dev and saves them as an epoch of the run."""
         self._log(seconds)
-        for variable, average in zip(self.judged.weights, self.averages, strict=True):
+        for variable, average in zip(self.averaged_model.weights, self.averages, strict=True):
             variable.assign(average)
-        dev, wers = self.judge()
+        dev, wers = self.evaluate()
         self.history.append(
             {
                 "epoch": len(self.history) + 1,
@@ -175,12 +175,12 @@ class Training:
                 "seconds": round(seconds, 1),
             }
         )
-        self.run.save_epoch(self.judged, self.history)
+        self.run.save_epoch(self.averaged_model, self.history)
         by_corpus = ", ".join(f"{name} {wer:.1f}" for name, wer in wers.items())
         click.echo(f"dev: WER {dev.wer:.1f} %, CER {dev.cer:.1f} % ({by_corpus})")
 
     @torch.no_grad()
-    def judge(self) -> tuple[Score, dict[str, float]]:
+    def evaluate(self) -> tuple[Score, dict[str, float]]:
         """The greedy score on dev, and the WER of each corpus.
 
         A corpus is named by the folder above the folder of its clips.
@@ -192,8 +192,14 @@ class Training:
         texts: list[str] = []
         for rows in self.drawing.plain(dev, self.options.batch_seconds):
             x, frames = self.augmenter.features(rows, augment=False)
-            logits = self.judged({"features": x, "lengths": frames}, training=False).cpu().numpy()
-            for row, steps in zip(logits, self.judged.output_lengths(frames).tolist(), strict=True):
+            logits = (
+                self.averaged_model({"features": x, "lengths": frames}, training=False)
+                .cpu()
+                .numpy()
+            )
+            for row, steps in zip(
+                logits, self.averaged_model.output_lengths(frames).tolist(), strict=True
+            ):
                 decoder = GreedyDecoder(alphabet, step_seconds)
                 decoder.accept(row[:steps])
                 texts.append(decoder.text())

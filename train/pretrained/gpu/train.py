@@ -58,12 +58,12 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 def prepare(
     recipe: Recipe,
     real: list[Clip],
-    made: list[Clip],
+    synthetic: list[Clip],
     folder: Path,
     parent: Run | None,
     options: Options,
 ) -> Training:
-    """Reads the speech and makes the run. `real`, `made`: recorded and synthetic clips.
+    """Reads the speech and makes the run. `real`: recorded clips.
 
     InputError if folder, recipe, parent and clips do not fit together.
     """
@@ -74,13 +74,12 @@ def prepare(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     symbols = symbols_of(recipe, real, parent)
     rate = recipe.features.sample_rate
-    speech = read_speech([*real, *made], rate, symbols.encode)
+    speech = read_speech([*real, *synthetic], rate, symbols.encode)
     if all(clip.split != "dev" for clip in speech.clips):
         raise InputError("no clip of split 'dev' to evaluate on")
-    synthetic = {clip.audio for clip in made}
-    chances = shares(
-        speech, [clip.audio in synthetic for clip in speech.clips], options.synthetic_share
-    )
+    synthetic_paths = {clip.audio for clip in synthetic}
+    is_synthetic = [clip.audio in synthetic_paths for clip in speech.clips]
+    chances = shares(speech, is_synthetic, options.synthetic_share)
     drawing = Drawing(speech, chances, rate, recipe.augmentation.speed, JOINED, options.seed)
     front = FrontEnd(recipe.features, device)
     augmenter = Augmenter(speech, front, recipe.model, recipe.augmentation, device, options.seed)
@@ -202,11 +201,11 @@ def main(
     """Train RECIPE (a name or a TOML file) on the splits train and dev of MANIFESTS."""
     try:
         real = [clip for path in manifests for clip in read_manifest(path)]
-        made = [clip for path in synthetic for clip in read_manifest(path, "train")]
+        synthetic_clips = [clip for path in synthetic for clip in read_manifest(path, "train")]
         usable = [clip for clip in real if clip.split != "test"]
         parent = Run.open(init_from) if init_from else None
         given = Options(**options)  # type: ignore[arg-type]
-        prepare(read_recipe(recipe), usable, made, folder, parent, given).learn()
+        prepare(read_recipe(recipe), usable, synthetic_clips, folder, parent, given).learn()
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
