@@ -186,26 +186,27 @@ class Training:
         A corpus is named by the folder above the folder of its clips.
         """
         dev = [i for i, clip in enumerate(self.speech.clips) if clip.split == "dev"]
-        alphabet = self.run.specification.alphabet
-        step_seconds = self.run.recipe.features.step_seconds(self.run.recipe.model.time_stride)
         order: list[int] = []
         texts: list[str] = []
         for rows in self.drawing.plain(dev, self.options.batch_seconds):
-            x, frames = self.augmenter.features(rows, augment=False)
-            logits = (
-                self.averaged_model({"features": x, "lengths": frames}, training=False)
-                .cpu()
-                .numpy()
-            )
-            for row, steps in zip(
-                logits, self.averaged_model.output_lengths(frames).tolist(), strict=True
-            ):
-                decoder = GreedyDecoder(alphabet, step_seconds)
-                decoder.accept(row[:steps])
-                texts.append(decoder.text())
+            texts += self._transcribe(rows)
             order += rows.clip[:, 0].tolist()
         total = score([self.speech.texts[i] for i in order], texts)
         corpora: dict[str, list[int]] = {}
         for place, i in enumerate(order):
             corpora.setdefault(self.speech.clips[i].audio.parent.parent.name, []).append(place)
         return total, {name: total.of(places).wer for name, places in sorted(corpora.items())}
+
+    def _transcribe(self, rows: Rows) -> list[str]:
+        """The greedy text of each row."""
+        recipe = self.run.recipe
+        step_seconds = recipe.features.step_seconds(recipe.model.time_stride)
+        model = self.averaged_model
+        features, frames = self.augmenter.features(rows, augment=False)
+        logits = model({"features": features, "lengths": frames}, training=False).cpu().numpy()
+        texts = []
+        for row, steps in zip(logits, model.output_lengths(frames).tolist(), strict=True):
+            decoder = GreedyDecoder(self.run.specification.alphabet, step_seconds)
+            decoder.accept(row[:steps])
+            texts.append(decoder.text())
+        return texts
