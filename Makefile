@@ -24,7 +24,7 @@ demo: .venv/train
 	$(BIN)/ds2edge train mini $(MINI) -o demo/run
 	$(BIN)/ds2edge convert demo/run --calibration $(MINI) -o demo/mini.tflite
 	$(BIN)/ds2edge parity demo/run demo/mini.tflite $(MINI) --max-wer-increase 1 --report demo
-	$(BIN)/ds2edge info demo/mini.tflite
+	$(BIN)/ds2edge info -m demo/mini.tflite
 	@echo; echo "A voice that is in no training clip. What it says: $(SAID)"
 	@$(BIN)/python -c "$$HEAR" transcribe -m demo/mini.tflite train/data/mini/$(CLIP)
 

@@ -1,4 +1,4 @@
-"""What more speech and more epochs bring: error rates on dev of runs that differ in how much they were trained on.
+"""Draws error rates on dev over hours of training speech and over epochs, for several runs.
 
 python benchmarks/learning_curve.py RUN... -o learning-curve.png
 """
@@ -13,15 +13,16 @@ import click
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from ds2edge.train.reports import markdown_table
 from ds2edge.train.run import Run
 
 
 class Curve(NamedTuple):
-    """What a run learned."""
+    """Figures of one run."""
 
-    hours: float  # of speech to learn from
+    hours: float  # of training speech
     epochs: list[dict[str, float]]  # rows of log.csv
-    best: dict[str, Any]  # figures of the epoch that is kept
+    best: dict[str, Any]  # figures of the best epoch
 
 
 @click.command()
@@ -29,26 +30,35 @@ class Curve(NamedTuple):
     "folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Picture, by its suffix."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Picture file; its suffix chooses the format.",
 )
 def main(folders: tuple[Path, ...], output: Path) -> None:
-    """Print a row for each RUN, the best epoch by WER on dev, and draw all."""
+    """Print a table with the best epoch of each RUN by WER on dev, and draw all runs."""
     by_hours = sorted(map(read_curve, folders), key=lambda curve: curve.hours)
-    click.echo(
-        "| hours of speech | epochs | minutes | dev WER % | dev CER % |\n|---|---|---|---|---|"
-    )
-    for curve in by_hours:
-        best, minutes = curve.best, sum(row["seconds"] for row in curve.epochs) / 60
-        click.echo(
-            f"| {curve.hours:.2f} | {len(curve.epochs)} | {minutes:.0f} "
-            f"| {best['dev_wer']:.1f} | {best['dev_cer']:.1f} |"
-        )
+    header = ["hours of speech", "epochs", "minutes", "dev WER %", "dev CER %"]
+    click.echo("\n".join(markdown_table(header, map(table_row, by_hours))))
     with rc_context({"svg.hashsalt": "learning-curve"}):
         draw(by_hours).savefig(output, dpi=110)
 
 
+def table_row(curve: Curve) -> list[str]:
+    """Cells of a run's row."""
+    minutes = sum(row["seconds"] for row in curve.epochs) / 60
+    return [
+        f"{curve.hours:.2f}",
+        f"{len(curve.epochs)}",
+        f"{minutes:.0f}",
+        f"{curve.best['dev_wer']:.1f}",
+        f"{curve.best['dev_cer']:.1f}",
+    ]
+
+
 def read_curve(folder: Path) -> Curve:
-    """Of a run."""
+    """The figures of the run in `folder`."""
     run = Run.open(folder)
     with (run.folder / "log.csv").open() as file:
         epochs = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
@@ -56,7 +66,7 @@ def read_curve(folder: Path) -> Curve:
 
 
 def draw(by_hours: list[Curve]) -> Figure:
-    """On the left the best epoch over hours of speech, on the right all epochs."""
+    """Best epochs over hours of speech on the left, all epochs on the right."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     over_hours, over_epochs = figure.subplots(1, 2, sharey=True)
     hours = [curve.hours for curve in by_hours]
@@ -66,7 +76,7 @@ def draw(by_hours: list[Curve]) -> Figure:
         )
     over_hours.set(
         xscale="log",
-        xlabel="hours of speech to learn from",
+        xlabel="hours of training speech",
         ylabel="% of dev, greedy",
         ylim=(0, 115),
     )

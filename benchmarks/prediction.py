@@ -21,7 +21,7 @@ from ds2edge.runtime.features import Features, Samples
 from ds2edge.runtime.quiet import quiet_process
 from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
-from ds2edge.train.pipeline.feature_cache import padding_of
+from ds2edge.train.pipeline.padding import padding_of
 from ds2edge.train.progress import track
 from ds2edge.train.run import Run
 

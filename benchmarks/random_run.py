@@ -1,9 +1,9 @@
-"""A run with random weights, to measure costs with: they do not depend on what a network has learnt.
+"""Makes a run with random weights, to measure speed and memory, which do not depend on the weights.
 
     python benchmarks/random_run.py RUN --recipe edge
 
-Its logits are of the size that training gives them. Its ranges of int8 are known, as those of a run trained with int8
-in mind: to convert it several times takes no calibration.
+Its logits have the size that training gives them. Like a quantization-aware run it holds its int8
+ranges, so converting it needs no calibration.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.run import Run
 
-CLIPS = 4  # to observe: the ranges change nothing in the costs
-LEVELS = (-55.0, 15.0)  # dB, mean and deviation of every bin: about those of speech
+CLIPS = 4  # for the int8 ranges, whose values do not matter here
+# Mean and standard deviation of every bin in dB, about those of speech.
+MEAN = -55.0
+STD = 15.0
 
 
 @click.command()
@@ -34,10 +36,10 @@ LEVELS = (-55.0, 15.0)  # dB, mean and deviation of every bin: about those of sp
     "name",
     default="edge",
     show_default=True,
-    help="A recipe of the kit, or a TOML file.",
+    help="A shipped recipe, or a TOML file.",
 )
 def main(run: Path, name: str) -> None:
-    """Write a run of one epoch that never was."""
+    """Write a run with random weights to the folder RUN, as if one epoch had been trained."""
     recipe = read_recipe(name)
     keras.utils.set_random_seed(1)
     bins = recipe.features.bins
@@ -46,7 +48,7 @@ def main(run: Path, name: str) -> None:
     logits = np.asarray(model({"features": frames, "lengths": np.array([400], np.int32)}))[0]
     model.dense.kernel.assign(4 / logits.std(0).mean() * model.dense.kernel)
     specification = Specification(
-        recipe.name, LETTERS, recipe.features, *((level,) * bins for level in LEVELS)
+        recipe.name, LETTERS, recipe.features, (MEAN,) * bins, (STD,) * bins
     )
     clips = read_manifest(CORPUS)[:CLIPS]
     model.ranges = calibrate(

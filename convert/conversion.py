@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import multiprocessing
 import os
 import tempfile
+import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -92,9 +94,16 @@ def converted_specification(run: Run) -> Specification:
 
 
 def _require_convertible(run: Run, mode: str, calibration: list[Clip]) -> None:
-    ranges_known = run.has_ranges()
-    if mode in INT8_MODES and not calibration and not ranges_known:
+    run.best_figures()  # InputError if there is no checkpoint
+    if mode in INT8_MODES and not calibration and not _has_ranges(run):
         raise InputError(f"{run.folder}: mode {mode} needs --calibration MANIFEST: real speech")
+
+
+def _has_ranges(run: Run) -> bool:
+    """Whether the best epoch holds int8 ranges, as after `ds2edge train --qat`. Needs no keras."""
+    with zipfile.ZipFile(run.best) as checkpoint:
+        model = json.loads(checkpoint.read("config.json"))
+    return bool(model["config"].get("ranges"))
 
 
 def _build_isolated(

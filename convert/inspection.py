@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -62,9 +61,9 @@ class Inspection:
             )
 
 
-def inspect_model(path: str | os.PathLike[str]) -> Inspection:
+def inspect_model(path: Path) -> Inspection:
     """Inspects every graph of a model."""
-    graphs = [_inspect(graph) for graph in _split_graphs(Path(path).read_bytes())]
+    graphs = [_inspect(graph) for graph in _split_graphs(path.read_bytes())]
     return Inspection(
         operations=_sum(graph.operations for graph in graphs),
         float_tensors=sum(graph.float_tensors for graph in graphs),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import numpy as np
 
 from ds2edge.runtime.engine import Tensors, can_share_weights, load_engine
 
 
-def shares_weights(path: str | os.PathLike[str]) -> bool:
+def shares_weights(path: Path) -> bool:
     """Whether the model computes the same bits with shared weights as without, on random inputs.
 
     False where this machine cannot share weights, because nothing is proven there.
@@ -23,7 +23,7 @@ def shares_weights(path: str | os.PathLike[str]) -> bool:
     )
 
 
-def _outputs(path: str | os.PathLike[str], share_weights: bool) -> dict[str, Tensors]:
+def _outputs(path: Path, share_weights: bool) -> dict[str, Tensors]:
     """The outputs of every signature for the same random inputs each time."""
     engine = load_engine(path, threads=1, share_weights=share_weights)
     rng = np.random.default_rng(0)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ds2edge.runtime import EndpointRules, InputError, Listener, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
-from ds2edge.runtime.commands.options import decoding_options, model_option
+from ds2edge.runtime.commands.options import decoding_options, model_option, threads_option
 from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.memory import peak_memory
@@ -210,18 +210,13 @@ def _latency_line(latency: Latency | None) -> str:
 )
 @click.option(
     "--seconds",
+    metavar="SECONDS",
     default=60.0,
     show_default=True,
     type=click.FloatRange(5, 3600),
     help="Length of the audio to transcribe, in seconds.",
 )
-@click.option(
-    "--threads",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Threads of the interpreter.",
-)
+@threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @decoding_options
 def bench(
@@ -232,9 +227,9 @@ def bench(
     as_json: bool,
     decoder: DecoderFactory,
 ) -> None:
-    """Measure a model on this machine: load time, speed, latency and memory.
+    """Measure the speed, latency and memory of a model.
 
-    Run it on the device itself. Figures from an emulator do not hold for the board.
+    The figures hold for the machine that runs the command. An emulator says nothing about a board.
     """
     result = run_bench(model, clip, seconds, threads, decoder)
     click.echo(json.dumps(asdict(result)) if as_json else table(result))

@@ -63,10 +63,10 @@ def deploy(
     wheel: Path | None,
     ssh_options: tuple[str, ...],
 ) -> None:
-    """Install the kit and a model on a Raspberry Pi or another Debian machine.
+    """Install the kit and a model on a board over ssh.
 
-    HOST is a name that ssh can log in to. Run the command again to upgrade. The exit code is 1 if
-    the board transcribes the clip differently.
+    HOST is a Raspberry Pi or another Debian machine that ssh can log in to. Run the command again
+    to upgrade. The exit code is 1 if the board transcribes the clip differently.
     """
     specification = read_specification(model)
     if service:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio.arrays import check_rate, check_samples
-from ds2edge.runtime.audio.reader import Resampler
+from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.decoding.ctc import GreedyDecoder, Word, WordDecoder
 from ds2edge.runtime.endpoint import Endpointer
 from ds2edge.runtime.features import Samples

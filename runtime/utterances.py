@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio.arrays import check_rate, check_samples
-from ds2edge.runtime.audio.reader import Resampler
+from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.decoding.ctc import Word, WordDecoder
 from ds2edge.runtime.endpoint import Ended, Endpointer, EndpointRules
 from ds2edge.runtime.features import Samples

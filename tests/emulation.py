@@ -1,4 +1,4 @@
-"""Arm boards, emulated: Debian for their processors, the wheels that pip chooses there, and qemu to run them."""
+"""Emulated Arm boards: Debian for their processors, the wheels that pip chooses there, and qemu."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ds2edge-tests"
-# Debian 12's qemu, 7.2, shows a program the /proc/cpuinfo of this machine, and ai-edge-litert 2.3.0 dies of it.
+# Debian 12's qemu, 7.2, shows programs the /proc/cpuinfo of this machine, which makes
+# ai-edge-litert 2.3.0 crash.
 QEMU_SUITE = "trixie"
-# Packages are unpacked, not installed: nothing of theirs runs, and it takes seconds. Security updates are left out:
-# their mirror is the one that is caught half way through an update of its own.
+# Packages are unpacked and not installed, which takes seconds and runs no code of theirs. Security
+# updates are left out: their mirror often fails because it is being updated.
 MMDEBSTRAP = (
     "mmdebstrap",
     "--variant=extract",
@@ -26,41 +27,36 @@ MMDEBSTRAP = (
     '--setup-hook=sed -Ei "/-(updates|security) /d" "$1"/etc/apt/sources.list',
 )
 PIP = (
-    "-m",
-    "pip",
-    "install",
-    "--quiet",
-    "--no-compile",
-    "--break-system-packages",
-    "--only-binary=:all:",
+    *("-m", "pip", "install", "--quiet", "--no-compile"),
+    *("--break-system-packages", "--only-binary=:all:"),
 )
 
 
 class Unavailable(Exception):
-    """A board cannot be emulated here; the message is the reason."""
+    """A board cannot be emulated here. The message is the reason."""
 
 
 @dataclass(frozen=True)
 class System:
-    """A Debian for boards, and the processors that it is to be tried on."""
+    """A Debian system for boards, and the processors to test it on."""
 
     suite: str
-    architecture: str  # Debian's name
+    architecture: str  # as Debian names it
     qemu: str
-    processors: tuple[str, ...]  # qemu's names
+    processors: tuple[str, ...]  # as qemu names them
     packages: tuple[str, ...] = ("python3", "python3-pip", "libstdc++6", "libgomp1")
 
 
 def fetch_emulators() -> Path:
-    """Folder of qemu's programs. Unavailable if they cannot be had."""
+    """Folder with qemu's programs. Unavailable if they cannot be downloaded."""
     return _cached("qemu", QEMU_SUITE, _unpack_qemu)
 
 
-class Board:
-    """A machine that runs `system` by one of `emulators`, with the kit's wheel unpacked in the folder `kit`."""
+class EmulatedBoard:
+    """A board that runs `system` in one of `emulators`, with the wheel unpacked in folder `kit`."""
 
     def __init__(self, system: System, kit: Path, emulators: Path) -> None:
-        """Downloads and unpacks what is not in the cache yet. Unavailable if that cannot be done."""
+        """Downloads and unpacks what is not in the cache yet. Unavailable if that fails."""
         (metadata,) = kit.glob("*.dist-info")
         requirements = [
             line for line in Distribution.at(metadata).requires or [] if "extra ==" not in line
@@ -78,20 +74,14 @@ class Board:
         )
 
     def python(self, processor: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Runs the board's Python. Paths are those of this machine."""
+        """Runs Python on the board. Paths are those of this machine."""
         command = [*self._interpreter(self._root, processor), *map(str, arguments)]
         environment = {**os.environ, "PYTHONPATH": str(self._kit)}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     def _interpreter(self, root: Path, processor: str) -> list[str]:
-        return [
-            str(self._qemu),
-            "-cpu",
-            processor,
-            "-L",
-            str(root),
-            str((root / "usr/bin/python3").resolve()),
-        ]
+        python = (root / "usr/bin/python3").resolve()
+        return [str(self._qemu), "-cpu", processor, "-L", str(root), str(python)]
 
 
 def _unpack_debian(system: System, root: Path) -> None:
@@ -100,7 +90,7 @@ def _unpack_debian(system: System, root: Path) -> None:
         [*MMDEBSTRAP, *packages, system.suite, str(root)],
         f"Debian {system.suite} for {system.architecture}",
     )
-    # What else an installation would do: the link from /lib, and the choice among numerical libraries.
+    # What an installation would also do: link /lib, and choose a numerical library.
     if not (root / "lib").exists():
         (root / "lib").symlink_to("usr/lib")
     for name in ("blas", "lapack"):
@@ -112,23 +102,19 @@ def _unpack_qemu(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as root:
         _run([*MMDEBSTRAP, "--include=qemu-user", QEMU_SUITE, root], f"qemu of Debian {QEMU_SUITE}")
         folder.mkdir()
-        for name in (
-            "qemu-aarch64",
-            "qemu-arm",
-        ):  # linked statically, so that they run on any Linux
+        for name in ("qemu-aarch64", "qemu-arm"):  # static programs, which run on any Linux
             shutil.copy2(Path(root, "usr/bin", name), folder)
 
 
 def _cached(name: str, contents: str, make: Callable[[Path], None]) -> Path:
-    """A folder that `make` fills, once for the same `contents`; it is seen whole or not at all."""
+    """A folder that `make` fills once for the same `contents`. It appears whole or not at all."""
     path = CACHE / f"{name}-{hashlib.sha256(contents.encode()).hexdigest()[:12]}"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as beside:
             make(Path(beside, "made"))
-            with contextlib.suppress(
-                OSError
-            ):  # another test run was quicker, and its own is as good
+            # An OSError means that another test run was quicker. Its folder is as good.
+            with contextlib.suppress(OSError):
                 os.rename(Path(beside, "made"), path)
     return path
 
@@ -139,7 +125,6 @@ def _run(command: list[str], what: str) -> None:
     except FileNotFoundError:
         raise Unavailable(f"{what}: {command[0]} is not installed") from None
     if done.returncode:
-        reason = re.search(
-            r"^E(RROR)?: .*", done.stderr, re.MULTILINE
-        )  # of apt and mmdebstrap, of pip
+        # apt and mmdebstrap write "E: ...", pip writes "ERROR: ...".
+        reason = re.search(r"^E(RROR)?: .*", done.stderr, re.MULTILINE)
         raise Unavailable(f"{what}: {reason[0] if reason else done.stderr[-500:]}")

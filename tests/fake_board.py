@@ -1,4 +1,4 @@
-"""A machine made of fake programs, for install.sh to run on."""
+"""A board made of fake programs, on which install.sh runs."""
 
 import shutil
 import subprocess
@@ -6,25 +6,13 @@ from pathlib import Path
 
 FOLDER = Path("devices/raspberrypi").resolve()
 WHEEL = "deepspeech2_edge-0.2.0-py3-none-any.whl"
-# What the script uses of a real system; all else on the board's PATH is fake.
+# Real programs that the script uses. All other programs on the board's PATH are fake.
 REAL = [
-    "awk",
-    "basename",
-    "cat",
-    "chmod",
-    "cp",
-    "dirname",
-    "find",
-    "grep",
-    "ln",
-    "mkdir",
-    "mv",
-    "readlink",
-    "rm",
+    *("awk", "basename", "cat", "chmod", "cp", "dirname", "find", "grep", "ln", "mkdir", "mv"),
+    *("readlink", "rm", "rmdir", "sed", "sh", "sort", "tail"),
 ]
-REAL += ["rmdir", "sed", "sh", "sort", "tail"]
 
-# It makes a venv whose own python puts a ds2edge there when pip is asked for the wheel.
+# Makes a venv. Its python installs a fake ds2edge when pip is asked to install the wheel.
 PYTHON = """
 case $1 in -c) echo {python}; exit ;; esac
 for venv; do :; done
@@ -39,13 +27,13 @@ esac
 END
 chmod +x "$venv/bin/python"
 """
-# Each runs what it is given, without its own words.
+# Each runs the command that it is given.
 SUDO = 'ROOT=0; export ROOT; exec "$@"'
 SETARCH = 'shift; exec "$@"'
 
 
-class Board:
-    """A machine of which install.sh sees the fakes alone."""
+class FakeBoard:
+    """A board on which install.sh finds only fake programs."""
 
     def __init__(
         self,
@@ -62,8 +50,11 @@ class Board:
         pip=0,
         systemd=0,
     ) -> None:
-        self.root, self.home, self.bin = folder / "root", folder / "root/home/pi", folder / "bin"
-        self.kit, self._log = folder / "kit", folder / "log"
+        self.root = folder / "root"
+        self.home = folder / "root/home/pi"
+        self.bin = folder / "bin"
+        self.kit = folder / "kit"
+        self._log = folder / "log"
         for path in (self.home, self.bin, self.kit):
             path.mkdir(parents=True)
         self._log.touch()
@@ -76,21 +67,16 @@ class Board:
             "dpkg-query",
             f'case " {lacking} " in *" $4 "*) exit 1 ;; esac; echo install ok installed',
         )
-        self._fake(
-            "getconf",
-            f"case $1 in G*) echo glibc {glibc} ;; PA*) echo 4096 ;; *) echo {memory * 256} ;; esac",
-        )
+        pages = memory * 256
+        answers = f"G*) echo glibc {glibc} ;; PA*) echo 4096 ;; *) echo {pages} ;;"
+        self._fake("getconf", f"case $1 in {answers} esac")
         self._fake("df", f"echo Filesystem; echo /dev/root 1 1 {free * 1024} 1% /")
         self._fake("id", f"echo ${{ROOT:-{user}}}")
-        scripts = {
-            "sudo": SUDO,
-            "setarch": SETARCH,
-            "systemctl": f"exit {systemd}",
-            "apt-get": "",
-            "loginctl": "",
-        }
-        for name, script in {**scripts, "sleep": ""}.items():
-            self._fake(name, script, log=True)
+        self._fake("sudo", SUDO, log=True)
+        self._fake("setarch", SETARCH, log=True)
+        self._fake("systemctl", f"exit {systemd}", log=True)
+        for name in ("apt-get", "loginctl", "sleep"):
+            self._fake(name, "", log=True)
         words = {"python": python, "log": self._log, "soxr": soxr, "pip": pip, "ds2edge": ds2edge}
         python_there = self._fake("python3", PYTHON.format(**words), log=True)
         for path in (*FOLDER.glob("*.service"), FOLDER / "install.sh"):
@@ -123,12 +109,12 @@ class Board:
 
     @property
     def calls(self) -> list[str]:
-        """What was run, in order."""
+        """The programs that were run, in order."""
         return self._log.read_text().splitlines()
 
     @property
     def files(self) -> list[Path]:
-        """What is on its disk."""
+        """All files on its disk."""
         return [path for path in self.root.rglob("*") if not path.is_dir()]
 
     @property

@@ -1,4 +1,7 @@
-"""The logits of sound files: imported here, run on an emulated board as `record_logits.py MODEL LOGITS.npz CLIP...`."""
+"""Records the logits of sound files.
+
+Tests import it here, and run it on emulated boards: `record_logits.py MODEL LOGITS.npz CLIP...`.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,28 @@ from ds2edge.runtime.stream import Stream
 
 
 class Recorder(Network):
-    """A network that keeps what it says."""
+    """A network that keeps its logits."""
 
-    said: list[Logits]
+    recorded: list[Logits]
 
     def step(self, frames: np.ndarray, states: States) -> tuple[Logits, States]:
-        logits, following = super().step(frames, states)
-        self.said.append(logits)
-        return logits, following
+        logits, next_states = super().step(frames, states)
+        self.recorded.append(logits)
+        return logits, next_states
 
 
 def record(model: str | Path, clips: list[str] | list[Path]) -> dict[str, Logits]:
-    """Logits [steps, symbols] by name of sound file."""
+    """Logits [steps, symbols] by the name of the sound file."""
     network = Recorder(model)
     logits = {}
     for clip in clips:
-        network.said, audio, stream = [], AudioFile(clip), Stream(network)
+        network.recorded = []
+        audio = AudioFile(clip)
+        stream = Stream(network)
         for block in audio.blocks():
             stream.accept(block, audio.rate)
         stream.finish()
-        logits[Path(clip).name] = np.concatenate(network.said)
+        logits[Path(clip).name] = np.concatenate(network.recorded)
     return logits
 
 

@@ -23,7 +23,7 @@ from ds2edge.train.evaluation.transcriber import KerasTranscriber, Sound
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.observer import METHODS, Observer
 from ds2edge.train.model.quantization import Range
-from ds2edge.train.pipeline.feature_cache import padding_of
+from ds2edge.train.pipeline.padding import padding_of
 from ds2edge.train.progress import track
 from ds2edge.train.recipe import Augmentation
 

@@ -1,7 +1,8 @@
-"""What happens beside the training steps: evaluation, checkpoints, progress, curves, early ends."""
+"""Keras callbacks: evaluation, checkpoints, progress and early stopping."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import time
@@ -9,67 +10,64 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import rich.console
 import rich.progress
 
 from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.distribution import ALONE, Group
+from ds2edge.train.evaluation.batch_decoding import decode_batch
 from ds2edge.train.evaluation.scoring import score
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.pipeline.batches import Batches
-from ds2edge.train.run import Run
+from ds2edge.train.run import History, Run
 
 log = logging.getLogger("ds2edge")
 
-History = list[dict[str, Any]]  # figures of each epoch
 Logs = dict[str, Any] | None
 
 
 def transcribe_batches(
     model: DeepSpeech2, batches: Batches, alphabet: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """Reference and greedy text of every clip, by the whole-sequence model."""
-    references, hypotheses = [], []
-    settings = batches.features.settings
-    step_seconds = model.settings.time_stride * settings.hop / settings.sample_rate
+    """Reference and greedy transcript of every clip, by the whole-sequence model."""
+    step_seconds = model.settings.step_seconds(batches.features.settings)
+    decoder = functools.partial(GreedyDecoder, alphabet, step_seconds)
+    references: list[str] = []
+    hypotheses: list[str] = []
     for index in range(len(batches)):
         inputs, _ = batches[index]
-        logits = np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(inputs)), np.float32)
         references += batches.texts(index)
-        # Not strict: under MirroredStrategy every device hears the whole batch, and all that they say is returned.
-        for row, length in zip(logits, model.output_lengths(inputs["lengths"]), strict=False):
-            decoder = GreedyDecoder(alphabet, step_seconds)
-            decoder.accept(row[:length])
-            hypotheses.append(decoder.text())
+        hypotheses += decode_batch(model, inputs, decoder)
     return references, hypotheses
 
 
 class StopAtNan(keras.callbacks.Callback):
-    """Ends the training when the loss is no longer a number; the checkpoint of the epoch before stays."""
+    """Ends the training when the loss is no longer a number. Earlier checkpoints stay."""
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Keras calls this with the mean loss of the epoch so far."""
+        """Checks the mean loss of the epoch so far. InputError if it is not finite."""
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
             raise InputError(
-                f"the loss is {loss} at batch {batch + 1}: lower the learning rate, or look for a bad clip with "
-                "`ds2edge data check`; the epochs before are kept"
+                f"the loss is {loss} at batch {batch + 1}: lower the learning rate, or look for a "
+                "bad clip with `ds2edge data check`; earlier epochs are saved"
             )
 
 
 class Evaluate(keras.callbacks.Callback):
-    """Adds greedy WER and CER on the dev split to the figures of each epoch, and keeps the texts for others to show."""
+    """Adds WER and CER on dev (greedy) to the figures of each epoch, and keeps the texts."""
 
     def __init__(self, batches: Batches, alphabet: Sequence[str], group: Group = ALONE) -> None:
         super().__init__()
-        self.batches, self.alphabet, self.group = batches, alphabet, group
+        self.batches = batches
+        self.alphabet = alphabet
+        self.group = group
         self.references: list[str] = []
         self.hypotheses: list[str] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Keras calls this; callbacks after this one see the figures."""
+        """Transcribes the dev split. Later callbacks see the figures in `logs`."""
         self.references, self.hypotheses = transcribe_batches(
             self.model, self.batches, self.alphabet
         )
@@ -80,42 +78,51 @@ class Evaluate(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves every epoch, with the figures of all so far."""
+    """Saves every epoch together with the figures of all epochs so far."""
 
     def __init__(self, run: Run, history: History, group: Group = ALONE) -> None:
         super().__init__()
-        self.run, self.history, self.group = run, history, group
+        self.run = run
+        self.history = history
+        self.group = group
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Keras calls this."""
+        """Starts the clock."""
         self.started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Keras calls this."""
+        """Adds the epoch to the history and saves it. InputError if the disk is full."""
         logs = logs or {}
-        figures = {"epoch": epoch + 1, "loss": round(float(logs["loss"]), 5)}
-        figures |= {key: logs[key] for key in ("dev_wer", "dev_cer")}
-        self.history.append({**figures, "seconds": round(time.monotonic() - self.started, 1)})
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": round(float(logs["loss"]), 5),
+                "dev_wer": logs["dev_wer"],
+                "dev_cer": logs["dev_cer"],
+                "seconds": round(time.monotonic() - self.started, 1),
+            }
+        )
         if self.group.leads:
             with self.group.alone():
                 self.run.save_epoch(self.model, self.history)
 
 
 class StopEarly(keras.callbacks.Callback):
-    """Ends the training after `patience` epochs without a better WER; those before a resumption count."""
+    """Ends the training after `patience` epochs without a better WER, also across a resumption."""
 
     def __init__(self, history: History, patience: int) -> None:
         super().__init__()
-        self.history, self.patience = history, patience
+        self.history = history
+        self.patience = patience
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Keras calls this."""
-        if stale(self.history) >= self.patience:
-            log.info("no better WER for %d epochs: training ends", self.patience)
+        """Stops the training if patience has run out."""
+        if epochs_without_gain(self.history) >= self.patience:
+            log.info("no better WER for %d epochs: training stops", self.patience)
             self.model.stop_training = True
 
 
-def stale(history: History) -> int:
+def epochs_without_gain(history: History) -> int:
     """Epochs since the best dev WER."""
     if not history:
         return 0
@@ -123,11 +130,12 @@ def stale(history: History) -> int:
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar on a terminal; one line an epoch anywhere."""
+    """A progress bar on a terminal, and one line per epoch everywhere."""
 
     def __init__(self, batches: Batches, history: History) -> None:
         super().__init__()
-        self.batches, self.history = batches, history
+        self.batches = batches
+        self.history = history
         console = rich.console.Console(stderr=True)
         self.bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
@@ -142,15 +150,16 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Keras calls this."""
-        self.started, self.clips = time.monotonic(), 0
-        last = f", WER {self.history[-1]['dev_wer']:.1f} %" if self.history else ""
-        description = f"epoch {epoch + 1} of {self.params['epochs']}{last}"
+        """Shows an empty bar."""
+        self.started = time.monotonic()
+        self.clips = 0
+        previous = f", WER {self.history[-1]['dev_wer']:.1f} %" if self.history else ""
+        description = f"epoch {epoch + 1} of {self.params['epochs']}{previous}"
         self.task = self.bar.add_task(description, total=len(self.batches), loss=0.0, speed=0.0)
         self.bar.start()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Keras calls this."""
+        """Moves the bar."""
         self.clips += self.batches.sizes[0]
         self.bar.update(
             self.task,
@@ -160,24 +169,25 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Keras calls this, after the evaluation."""
+        """Removes the bar and logs the figures, which the evaluation has added to."""
         self.bar.stop()
         self.bar.remove_task(self.task)
-        logs, seconds = logs or {}, time.monotonic() - self.started
-        clips = len(self.batches.examples)
-        left = seconds * (self.params["epochs"] - epoch - 1)
+        logs = logs or {}
+        epochs = self.params["epochs"]
+        seconds = time.monotonic() - self.started
         log.info(
-            "epoch %d of %d: loss %.4f, dev WER %.2f %%, CER %.2f %%, %.0f clips/s, %.0f s, about %.0f min left",
+            "epoch %d of %d: loss %.4f, dev WER %.2f %%, CER %.2f %%, %.0f clips/s, %.0f s, "
+            "about %.0f min left",
             epoch + 1,
-            self.params["epochs"],
+            epochs,
             logs["loss"],
             logs["dev_wer"],
             logs["dev_cer"],
-            clips / seconds,
+            len(self.batches.examples) / seconds,
             seconds,
-            left / 60,
+            seconds * (epochs - epoch - 1) / 60,
         )
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Keras calls this."""
+        """Removes a bar that an exception left."""
         self.bar.stop()

@@ -121,12 +121,6 @@ class Group:
 ALONE = Group()
 
 
-def leads_by_environment() -> bool:
-    """Whether this is the one process of its training, or the first of several."""
-    worker = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {}).get("index", 0)
-    return os.environ.get(NUMBER, "0") == "0" and worker == 0
-
-
 def join_group(settings: TrainingSettings) -> Group:
     """The group of all devices that the backend sees, in this process and those it must join.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
@@ -30,3 +31,14 @@ def make_folder(folder: Path) -> None:
         raise InputError(
             f"{folder}: cannot hold a report ({error.strerror}): choose another folder"
         ) from None
+
+
+def require_place_for(folder: Path) -> None:
+    """InputError if `folder` cannot be made, or cannot be written. Leaves no trace."""
+    existing = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+    )
+    if not existing.is_dir():
+        raise InputError(f"{folder}: {existing} is not a folder: choose another folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: {existing} cannot be written: choose another folder")

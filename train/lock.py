@@ -1,9 +1,10 @@
-"""One training at a time in a folder."""
+"""Locks the folder of a run, so that two trainings cannot write to it."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,16 +16,20 @@ from ds2edge.runtime.errors import InputError
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Holds the folder of a run against other trainings on this machine; the system lets go when the process ends.
+    """Keeps other trainings on this machine out of the folder. InputError if one is already there.
 
-    The lock lies beside other temporary files: a training that is refused leaves no folder behind. InputError if
-    another training holds it.
+    Of several processes that train together, only the first one takes the lock. The system frees
+    it when the process ends. The lock file lies among the temporary files, so a training that is
+    refused leaves no folder behind.
     """
+    if not is_first_process():
+        yield
+        return
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"ds2edge-{os.getuid()}-{name}.lock"
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:  # no place for temporary files: no reason not to train
+    except OSError:  # no temporary files here: train without a lock
         yield
         return
     try:
@@ -37,3 +42,14 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process of a training, or the first (see docs/distribution.md)."""
+    if os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0") != "0":
+        return False
+    try:
+        worker = json.loads(os.environ.get("TF_CONFIG") or "{}")["task"]["index"]
+    except (ValueError, KeyError, TypeError):  # the training reports a faulty TF_CONFIG
+        return True
+    return bool(worker == 0)

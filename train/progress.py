@@ -1,4 +1,4 @@
-"""Progress bars on standard error, so that what a command prints can be piped on."""
+"""Progress bars on standard error, so that standard output can go into a pipe."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, Transf
 Item = TypeVar("Item")
 
 
-def track(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
-    """`items`, with a bar that says how far of `total` they have come; it goes when it is done."""
+def track(items: Iterable[Item], description: str, total: int) -> Iterable[Item]:
+    """`items`, with a bar that counts them up to `total`. The bar disappears at the end."""
     console = rich.console.Console(stderr=True)
     return rich.progress.track(
-        items, what, total, console=console, transient=True, disable=not console.is_terminal
+        items,
+        description,
+        total,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     )
 
 
 @contextmanager
-def track_bytes(what: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """A bar of bytes, with speed and time left; what it yields is told how many of `total` have come."""
+def track_bytes(description: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """A bar of bytes with speed and remaining time. Yields a function that sets the bytes done."""
     console = rich.console.Console(stderr=True)
     columns = (
         "{task.description}",
@@ -36,18 +41,18 @@ def track_bytes(what: str, total: int, done: int = 0) -> Iterator[Callable[[int]
     with rich.progress.Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
-        task = progress.add_task(what, total=total, completed=done)
+        task = progress.add_task(description, total=total, completed=done)
         yield lambda now: progress.update(task, completed=now)
 
 
 @contextmanager
-def open_tracked(path: Path, what: str) -> Iterator[BinaryIO]:
-    """A file to read, with a bar that says how much of it has been read."""
+def open_tracked(path: Path, description: str) -> Iterator[BinaryIO]:
+    """Opens a file for reading, with a bar that shows how much has been read."""
     console = rich.console.Console(stderr=True)
     with rich.progress.open(
         path,
         "rb",
-        description=what,
+        description=description,
         console=console,
         transient=True,
         disable=not console.is_terminal,

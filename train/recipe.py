@@ -1,4 +1,4 @@
-"""A recipe: everything that decides a training, in one TOML file."""
+"""A recipe: all settings of a training, in one TOML file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import os
 import sys
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
 from ds2edge.runtime.records import from_dict
 from ds2edge.train.data.text import LETTERS
+from ds2edge.train.recipe_files import shipped_recipes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,11 +23,12 @@ else:
 CELLS = ("gru", "lstm", "rnn", "qrnn")
 DIRECTIONS = ("forward", "bidirectional")
 PRECISIONS = ("float32", "bfloat16", "float16")
+QAT_RATE_DIVISOR = 10  # quantization-aware training fine-tunes, so its learning rate is lower
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """One 2-D convolution; pairs are (time, frequency)."""
+    """One 2-D convolution. Pairs are (time, frequency)."""
 
     channels: int
     kernel: tuple[int, int]
@@ -46,49 +47,48 @@ class ModelSettings:
 
     convolutions: tuple[Convolution, ...]
     cell: str = "gru"
-    width: int = 256  # units of each recurrent layer
-    depth: int = 3  # recurrent layers
-    lookahead: int = 8  # steps of future context in the row convolution
-    warmup: int = (
-        8  # steps of silence that are heard before every clip, and whose outputs do not count
-    )
-    direction: str = (
-        "forward"  # streams; "bidirectional" hears whole clips, and both directions are added up
-    )
-    ahead: int = 0  # steps of future context in each layer of cell qrnn: 0 to 2
-    dropout: float = 0.0  # share of the inputs of cell qrnn's products that training drops
+    # Units of each recurrent layer.
+    width: int = 256
+    # Number of recurrent layers.
+    depth: int = 3
+    # Steps of future context in the row convolution.
+    lookahead: int = 8
+    # Steps of silence that the network gets before each clip. Their outputs are dropped.
+    warmup: int = 8
+    # "forward" streams. "bidirectional" needs whole clips and adds the outputs of both directions.
+    direction: str = "forward"
+    # Steps of future context in each layer of cell qrnn: 0 to 2.
+    ahead: int = 0
+    # Share of the inputs of cell qrnn's matrix products that training drops.
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise ValueError(f"cell '{self.cell}' is none of {', '.join(CELLS)}")
-        if self.direction not in DIRECTIONS:
-            raise ValueError(f"direction '{self.direction}' is none of {', '.join(DIRECTIONS)}")
-        if self.direction == "bidirectional" and self.lookahead:
-            raise ValueError(
-                "a bidirectional model hears the whole future: its lookahead must be 0"
-            )
-        if self.cell == "qrnn" and self.direction == "bidirectional":
-            raise ValueError(
-                "cell 'qrnn' has no bidirectional form: take direction \"forward\" or another cell"
-            )
+        _require_one_of("cell", self.cell, CELLS)
+        _require_one_of("direction", self.direction, DIRECTIONS)
+        if not self.convolutions:
+            raise ValueError("a model needs a convolution")
+        _require_at_least(self, 1, "width", "depth")
+        _require_at_least(self, 0, "lookahead", "warmup")
+        if not 0 <= self.ahead <= 2:
+            raise ValueError(f"ahead ({self.ahead}) must be 0 to 2")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout ({self.dropout}) must be at least 0 and below 1")
         if self.cell != "qrnn" and (self.ahead or self.dropout):
             raise ValueError(f"ahead and dropout belong to cell 'qrnn', not to '{self.cell}'")
-        if not 0 <= self.ahead <= 2 or not 0 <= self.dropout < 1:
+        if self.direction == "bidirectional":
+            self._check_bidirectional()
+
+    def _check_bidirectional(self) -> None:
+        if self.lookahead:
+            raise ValueError("a bidirectional model sees the whole clip: its lookahead must be 0")
+        if self.cell == "qrnn":
             raise ValueError(
-                f"ahead ({self.ahead}) must be 0 to 2, dropout ({self.dropout}) at least 0 and below 1"
-            )
-        if (
-            not self.convolutions
-            or min(self.width, self.depth) < 1
-            or min(self.lookahead, self.warmup) < 0
-        ):
-            raise ValueError(
-                "a model needs a convolution, a recurrent layer, a width, and no negative lookahead or warmup"
+                "cell 'qrnn' is never bidirectional: choose direction \"forward\" or another cell"
             )
 
     @property
     def delay(self) -> int:
-        """Steps by which outputs come late: the look-ahead of all layers together."""
+        """Output delay in steps: the future context of all layers together."""
         return self.lookahead + self.depth * self.ahead
 
     @property
@@ -99,128 +99,138 @@ class ModelSettings:
             stride *= convolution.stride[0]
         return stride
 
+    def step_seconds(self, features: FeatureSettings) -> float:
+        """Seconds of audio per output step."""
+        return features.step_seconds(self.time_stride)
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to a training clip, in this order; ranges are drawn from uniformly, anew in every epoch.
+    """Random changes to a training clip, in this order. Ranges are drawn from uniformly.
 
-    Each happens with its own probability: 0 is never, 1 always.
+    Each change has a probability of its own: 0 is never, 1 is always.
     """
 
     speed_probability: float = 1.0
-    speed: tuple[float, float] = (0.9, 1.1)  # factor of tempo and pitch (Ko et al. 2015)
-    leading_silence: tuple[float, float] = (0.0, 0.2)  # seconds
+    # Factor of tempo and pitch (Ko et al. 2015).
+    speed: tuple[float, float] = (0.9, 1.1)
+    # Seconds.
+    leading_silence: tuple[float, float] = (0.0, 0.2)
     room_probability: float = 0.0
-    room_folder: str | None = (
-        None  # impulse responses, a sound file each; without it, rooms are simulated
-    )
-    room_rt60: tuple[float, float] = (0.2, 0.5)  # seconds, of simulated rooms
+    # Folder of impulse responses, one in each sound file. Without it, rooms are simulated.
+    room_folder: str | None = None
+    # Reverberation time of simulated rooms in seconds.
+    room_rt60: tuple[float, float] = (0.2, 0.5)
     noise_probability: float = 0.5
     noise_snr_db: tuple[float, float] = (10.0, 40.0)
-    noise_folder: str | None = (
-        None  # sound files to mix in; without it, coloured noise is synthesised
-    )
-    codec_probability: float = 0.0  # a telephone: 300 to 3400 Hz, then mu-law, A-law or GSM
+    # Folder of sound files to mix in. Without it, coloured noise is synthesised.
+    noise_folder: str | None = None
+    # A telephone: 300 to 3400 Hz, then mu-law, A-law or GSM.
+    codec_probability: float = 0.0
     gain_probability: float = 1.0
     gain_db: tuple[float, float] = (-10.0, 6.0)
-    mask_probability: float = 1.0  # SpecAugment (arXiv 1904.08779)
+    # SpecAugment (arXiv 1904.08779).
+    mask_probability: float = 1.0
     frequency_masks: int = 2
     frequency_mask_bins: int = 20
     time_masks: int = 2
-    time_masks_per_frame: float = (
-        0.0  # their number grows with the clip, instead (arXiv 1912.05533: 0.04); at most 20
-    )
-    time_mask_share: float = 0.08  # of the clip, each
+    # Above 0, the number of time masks grows with the clip instead (arXiv 1912.05533 uses 0.04).
+    # A clip gets at most 20.
+    time_masks_per_frame: float = 0.0
+    # Longest time mask, as a share of the clip.
+    time_mask_share: float = 0.08
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name.endswith(("_probability", "_share", "_per_frame")) and not 0 <= value <= 1:
-                raise ValueError(f"{name} ({value}) must be between 0 and 1")
+            if name.endswith(("_probability", "_share", "_per_frame")):
+                _require_share(name, value)
             if isinstance(value, tuple) and value[0] > value[1]:
-                raise ValueError(f"{name} {value} must be from the lower to the higher")
-        if self.speed[0] <= 0 or self.leading_silence[0] < 0:
-            raise ValueError("speed must be above 0, leading_silence not negative")
-        # Below, a large room would have to swallow more than all sound; above, a room takes seconds to simulate.
+                raise ValueError(f"{name} {value} must go from the lower to the higher value")
+        if self.speed[0] <= 0:
+            raise ValueError(f"speed must be above 0, not {self.speed[0]}")
+        if self.leading_silence[0] < 0:
+            raise ValueError(f"leading_silence {self.leading_silence} must not be negative")
+        # Below 0.15 s, the walls of a large room would absorb more than all sound. Above 1 s,
+        # simulating a room takes seconds.
         if self.room_rt60[0] < 0.15 or self.room_rt60[1] > 1:
             raise ValueError(f"room_rt60 {self.room_rt60} must be within 0.15 to 1 s")
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How long and how fast to learn."""
+    """Length, batches, optimizer and checkpoints of a training."""
 
     epochs: int = 30
-    batch_size: int = 16  # clips
-    # Seconds of padded audio in a batch: it then holds as many clips as fit. 0: batch_size clips.
+    # Clips in a batch.
+    batch_size: int = 16
+    # Seconds of padded audio in a batch, which holds as many clips as fit. 0: batch_size clips.
     batch_seconds: float = 0.0
     # Batches whose gradients make one update of the weights.
     gradient_accumulation: int = field(default=1, metadata={"formerly": "accumulate"})
-    precision: str = "float32"  # of activations; bfloat16 or float16: mixed precision, for GPUs
+    # Precision of activations. bfloat16 and float16 are mixed precision, for GPUs.
+    precision: str = "float32"
     # SortaGrad (arXiv 1512.02595, section 3.3): the first epoch goes from short clips to long ones.
     sorted_first_epoch: bool = False
-    # Augmented versions of each clip that are made once and cached. 0: a new one in every epoch.
+    # Augmented versions of each clip that are computed once and cached. 0: new ones in each epoch.
     cached_augmentations: int = field(default=0, metadata={"formerly": "variants"})
-    # Momentum of the averaged weights, which are then the ones to be judged and kept. 0: no averages.
+    # Momentum of the averaged weights, which are then evaluated and saved. 0: no averages.
     ema: float = 0.0
-    patience: int = 0  # epochs without a better WER on dev after which training stops; 0: never
+    # Epochs without a better WER on dev after which training stops. 0: it never stops early.
+    patience: int = 0
     # Checkpoints to keep: those of the epochs with the best WER on dev.
     keep_best: int = field(default=1, metadata={"formerly": "keep"})
-    learning_rate: float = 1e-3  # the peak
-    warmup_share: float = 0.1  # of all steps: the first ones, in which the rate rises to the peak
-    decay_share: float = 1.0  # of all steps: the last ones, in which the rate falls to 0
+    # Peak of the learning rate.
+    learning_rate: float = 1e-3
+    # Share of all steps, at the start, in which the learning rate rises to its peak.
+    warmup_share: float = 0.1
+    # Share of all steps, at the end, in which the learning rate falls to 0.
+    decay_share: float = 1.0
     weight_decay: float = 1e-2
-    clip_norm: float = 1.0  # of all gradients together
+    # Largest norm of all gradients together.
+    clip_norm: float = 1.0
     # Quantization-aware training (arXiv 1712.05877): the forward pass rounds as int8 will.
     qat: bool = False
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if (
-            min(self.epochs, self.batch_size, self.gradient_accumulation, self.keep_best) < 1
-            or self.learning_rate <= 0
-        ):
-            raise ValueError(
-                "epochs, batch_size, gradient_accumulation, keep_best and learning_rate "
-                "must be above 0"
-            )
-        if (
-            min(self.batch_seconds, self.cached_augmentations, self.patience) < 0
-            or not 0 <= self.ema < 1
-        ):
-            raise ValueError(
-                "batch_seconds, cached_augmentations and patience must not be negative, "
-                "ema at least 0 and below 1"
-            )
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision '{self.precision}' is none of {', '.join(PRECISIONS)}")
+        _require_at_least(self, 1, "epochs", "batch_size", "gradient_accumulation", "keep_best")
+        _require_at_least(self, 0, "batch_seconds", "cached_augmentations", "patience")
+        _require_share("warmup_share", self.warmup_share)
+        _require_share("decay_share", self.decay_share)
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate ({self.learning_rate}) must be above 0")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema ({self.ema}) must be at least 0 and below 1")
+        _require_one_of("precision", self.precision, PRECISIONS)
         if self.qat and self.precision != "float32":
             raise ValueError(
-                f"qat needs precision float32, not {self.precision}: steps of int8 are finer than its own"
+                f"qat needs precision float32: {self.precision} is coarser than the steps of int8"
             )
 
 
 @dataclass(frozen=True)
 class TextSettings:
-    """How texts are spelled."""
+    """Spelling of texts."""
 
-    # Symbols, blank and letters among them, that are learned from the texts and may be pieces of words; 0: letters.
+    # Number of symbols, with blank and letters, if words are spelled in pieces. 0: letters alone.
     pieces: int = 0
 
     def __post_init__(self) -> None:
         if self.pieces and self.pieces < len(LETTERS):
             raise ValueError(
-                f"pieces ({self.pieces}) must be 0, for letters, or at least {len(LETTERS)}: every letter "
-                "is one, so that all words can be spelled"
+                f"pieces ({self.pieces}) must be 0, for letters, or at least {len(LETTERS)}: each "
+                "letter is a piece, so that every word can be spelled"
             )
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training."""
+    """All settings of a training."""
 
     name: str
     model: ModelSettings
-    licence: str = ""  # of the data and so of what is trained on it; for the model card
+    # Licence of the data and so of the model, for the model card.
+    licence: str = ""
     text: TextSettings = field(default_factory=TextSettings)
     features: FeatureSettings = field(default_factory=FeatureSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -233,16 +243,21 @@ class Recipe:
         learning_rate: float | None = None,
         qat: bool = False,
     ) -> Recipe:
-        """The same recipe with the user's own values. `qat` is at a tenth of the recipe's rate, if none is given:
-        weights that have been learned shall settle, not leave; nor do they need short clips first."""
-        changes: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+        """The recipe with other values; None keeps the recipe's own.
+
+        `qat` turns on quantization-aware training: float32, a tenth of the learning rate, and no
+        sorting in the first epoch, because the weights are already trained.
+        """
+        changes: dict[str, Any] = {}
+        if epochs is not None:
+            changes["epochs"] = epochs
         if batch_size is not None:
             changes |= {"batch_size": batch_size, "batch_seconds": 0.0}
         if qat:
             changes |= {
                 "qat": True,
                 "precision": "float32",
-                "learning_rate": self.training.learning_rate / 10,
+                "learning_rate": self.training.learning_rate / QAT_RATE_DIVISOR,
                 "sorted_first_epoch": False,
             }
         if learning_rate is not None:
@@ -251,20 +266,34 @@ class Recipe:
 
 
 def read_recipe(name: str | os.PathLike[str]) -> Recipe:
-    """Recipe of that name among the kit's own, or of a TOML file. InputError if there is none or it has a fault."""
-    own = files("ds2edge.train") / "recipes"
-    shipped = {
-        entry.name.removesuffix(".toml"): entry
-        for entry in own.iterdir()
-        if entry.name.endswith(".toml")
-    }
+    """The shipped recipe of that name, or a TOML file.
+
+    InputError if there is neither, or if the file has an error.
+    """
+    shipped = shipped_recipes()
     source = shipped.get(str(name)) or Path(name)
     if not source.is_file():
         raise InputError(
-            f"{name}: neither a recipe file nor one of the kit's recipes ({', '.join(sorted(shipped))})"
+            f"{name}: neither a recipe file nor a shipped recipe ({', '.join(shipped)})"
         )
     try:
         values = tomllib.loads(source.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{source}: not TOML ({error})") from None
     return from_dict(Recipe, values, str(source))
+
+
+def _require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} '{value}' is none of {', '.join(known)}")
+
+
+def _require_at_least(settings: Any, least: int, *names: str) -> None:
+    for name in names:
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name} ({getattr(settings, name)}) must be at least {least}")
+
+
+def _require_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} ({value}) must be between 0 and 1")

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training."""
+"""TensorBoard files of a training."""
 
 from __future__ import annotations
 
@@ -12,61 +12,69 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import image, scalar, text
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.callbacks import Evaluate, History, Logs
-from ds2edge.train.run import Run
+from ds2edge.train.callbacks import Evaluate, Logs
+from ds2edge.train.run import History, Run
 
 SAMPLES = 3  # clips of dev whose transcripts and spectrograms are shown
 
 
 class Curves(keras.callbacks.Callback):
-    """Figures of every epoch; for some clips of dev what was said, what was heard, and the spectrogram.
+    """Figures of every epoch, and for some clips of dev the two texts and the spectrogram.
 
-    tensorboardX makes the file under every backend; Keras's own callback needs tensorflow. Not by its SummaryWriter:
-    that one writes in a thread, which `flush` does not wait for, and which blocks all after it has met a full disk.
+    tensorboardX writes the file under every backend; Keras's own callback needs tensorflow. Its
+    SummaryWriter is not used: it writes in a thread that `flush` does not wait for, and that blocks
+    the training after a full disk.
     """
 
     def __init__(self, run: Run, evaluate: Evaluate, history: History) -> None:
         super().__init__()
-        self.run, self.evaluate, self.history = run, evaluate, history
+        self.run = run
+        self.evaluate = evaluate
+        self.history = history
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Keras calls this. One file from here to the end, or until the training is resumed."""
+        """Opens one file for this training, or for this part of a resumed one."""
         done = len(self.history)
         self.run.tensorboard.mkdir(exist_ok=True)
         self.writer = EventsWriter(str(self.run.tensorboard / "events"), f".{done}")
-        # TensorBoard forgets what older files say of the epochs from here on: they were shown, but not saved.
+        # TensorBoard now drops later epochs of older files: they were shown, but not saved.
         self.writer.write_event(
             Event(step=done + 1, session_log=SessionLog(status=SessionLog.START))
         )
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Keras calls this, after the evaluation. InputError if the disk is full."""
-        shown = [scalar(name, float(value)) for name, value in (logs or {}).items()]
-        shown += [text("dev", self._transcripts()), *(self._spectrograms() if epoch == 0 else [])]
+        """Writes the figures, which the evaluation has added to. InputError if the disk is full."""
+        summaries = [scalar(name, float(value)) for name, value in (logs or {}).items()]
+        summaries.append(text("dev", self._transcripts()))
+        if epoch == 0:
+            summaries += self._spectrograms()
         try:
-            for summary in shown:
+            for summary in summaries:
                 self.writer.write_event(
                     Event(wall_time=time.time(), step=epoch + 1, summary=summary)
                 )
             self.writer.flush()
         except OSError as error:
             raise InputError(
-                f"{self.run.tensorboard}: cannot be written ({error.strerror}): make room, then go on "
-                "with --resume"
+                f"{self.run.tensorboard}: cannot be written ({error.strerror}): make room, then "
+                "continue with --resume"
             ) from None
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Keras calls this."""
+        """Closes the file."""
         self.writer.close()
 
     def _transcripts(self) -> str:
-        pairs = list(zip(self.evaluate.references, self.evaluate.hypotheses, strict=True))[:SAMPLES]
-        return "\n\n".join(f"said: {said}  \nheard: {heard}" for said, heard in pairs)
+        pairs = list(zip(self.evaluate.references, self.evaluate.hypotheses, strict=True))
+        return "\n\n".join(
+            f"reference: {reference}  \nhypothesis: {hypothesis}"
+            for reference, hypothesis in pairs[:SAMPLES]
+        )
 
     def _spectrograms(self) -> list[Summary]:
         inputs, _ = self.evaluate.batches[0]
         clips = list(zip(inputs["features"], inputs["lengths"], strict=True))[:SAMPLES]
-        # Two deviations about the mean, from black to white.
+        # Black is two standard deviations below the mean, white is two above.
         pictures = [np.clip((frames[:length].T[::-1] + 2) / 4, 0, 1) for frames, length in clips]
         return [
             image(f"dev {number}", picture[None], dataformats="CHW")

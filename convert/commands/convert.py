@@ -37,6 +37,7 @@ from ds2edge.runtime.commands.output import require_writable
 )
 @click.option(
     "--chunk-steps",
+    metavar="N",
     default=16,
     show_default=True,
     type=click.IntRange(1, 256),
@@ -44,9 +45,10 @@ from ds2edge.runtime.commands.output import require_writable
     "give text sooner.",
 )
 def convert(run: Path, mode: str, calibration: Path | None, output: Path, chunk_steps: int) -> None:
-    """Convert the best epoch of RUN, a folder of `ds2edge train`, to one .tflite file.
+    """Convert a trained model to a .tflite file.
 
-    A forward model runs live. A bidirectional model transcribes whole clips.
+    RUN is a folder of `ds2edge train`; its best epoch is converted. A forward model transcribes
+    live. A bidirectional model transcribes whole clips only.
     """
     from ds2edge.convert.conversion import convert_run
     from ds2edge.train.data.manifest import read_manifest

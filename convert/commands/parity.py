@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ds2edge.runtime.commands.options import ModelPath
 from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.train.data.manifest import SPLITS
 
@@ -21,8 +22,8 @@ from ds2edge.train.data.manifest import SPLITS
     metavar="FILE",
     multiple=True,
     required=True,
-    type=click.Path(path_type=Path),
-    help="Model to compare (.tflite). Repeat the option for several models.",
+    type=ModelPath(),
+    help="Model to compare (.tflite), or `pretrained`. Repeat the option for several models.",
 )
 @click.option(
     "--split",
@@ -33,6 +34,7 @@ from ds2edge.train.data.manifest import SPLITS
 )
 @click.option(
     "--max-wer-increase",
+    metavar="POINTS",
     type=float,
     default=0.5,
     show_default=True,
@@ -53,10 +55,11 @@ def parity(
     max_wer_increase: float,
     output: Path | None,
 ) -> None:
-    """Compare converted models with the float model of RUN on the clips of MANIFEST.
+    """Compare converted models with the float model.
 
-    The report shows word errors, speed, memory, and the stage of the network that adds most noise.
-    The exit code is 1 if a model's WER rises by more than --max-wer-increase.
+    All models transcribe the clips of MANIFEST; the float model is the best epoch of RUN. The
+    report shows word errors, speed, memory, and which stage of the network adds most noise. The
+    exit code is 1 if a model's WER rises by more than --max-wer-increase.
     """
     from ds2edge.convert.conversion import convert_run, converted_specification
     from ds2edge.convert.parity.measure import measure_parity, require_same_model

@@ -20,7 +20,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip
-from ds2edge.train.data.text import normalise
+from ds2edge.train.data.text import normalise_clip
 from ds2edge.train.evaluation.scoring import Score, bootstrap_interval, score
 from ds2edge.train.progress import track
 
@@ -45,14 +45,7 @@ def measure_parity(
         tracer = model.tracer
         require_same_model(float_model.tracer.specification, tracer.path, tracer.specification)
     left_out: list[str] = []
-    compared: list[Clip] = []
-    label = f"{1 + len(models)} models on {len(clips)} clips"
-    rate = float_model.tracer.specification.features.sample_rate
-    for clip, samples in _read_clips(track(clips, label, len(clips)), rate, left_out):
-        expected = float_model.run(clip, samples)
-        for model in models:
-            model.compare(expected, model.run(clip, samples))
-        compared.append(clip)
+    compared = _run_clips(clips, float_model, models, left_out)
     if not compared:
         raise InputError(
             f"none of the {len(clips)} clips can be compared; the first: {left_out[0]}"
@@ -183,16 +176,28 @@ class _Candidate(_Model):
         )
 
 
+def _run_clips(
+    clips: list[Clip], float_model: _Model, models: list[_Candidate], left_out: list[str]
+) -> list[Clip]:
+    """Runs each clip through all models. Returns the clips that could be read, as `_read_clips`."""
+    compared = []
+    rate = float_model.tracer.specification.features.sample_rate
+    label = f"{1 + len(models)} models on {len(clips)} clips"
+    for clip, samples in _read_clips(track(clips, label, len(clips)), rate, left_out):
+        expected = float_model.run(clip, samples)
+        for model in models:
+            model.compare(expected, model.run(clip, samples))
+        compared.append(clip)
+    return compared
+
+
 def _read_clips(
     clips: Iterable[Clip], rate: int, left_out: list[str]
 ) -> Iterator[tuple[Clip, Samples]]:
     """Each clip with its normalised text and its real duration, and its samples at `rate`."""
     for clip in clips:
-        text = normalise(clip.text).text
-        if not text:
-            left_out.append(f"{clip.audio}: no letter is left of its text {clip.text!r}")
-            continue
         try:
+            text = normalise_clip(clip.audio, clip.text)
             samples = read_audio(clip.audio, rate)
         except InputError as error:
             left_out.append(str(error))

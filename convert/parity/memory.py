@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ds2edge.runtime.audio.reader import AudioFile, Resampler
+from ds2edge.runtime.audio.reader import AudioFile
+from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.memory import peak_memory

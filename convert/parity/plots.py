@@ -12,6 +12,7 @@ from ds2edge.train.reports import svg_uri
 
 FLOAT_COLOUR = "#8a8f98"
 LIMIT_COLOUR = "#b3261e"
+MAX_HORIZONTAL_NAMES = 8  # names of stages; more would overlap, so they are turned
 COLOURS = ("#2f6f9f", "#d9822b", "#3b8c5a", "#a0476a", "#6b5bb3", "#937a2f", "#4fa3a5", "#b5483a")
 
 
@@ -56,6 +57,8 @@ def noise_plot(parity: Parity) -> str:
         points = [float("nan") if level is None else level for level in levels]
         axes.plot(range(len(stages)), points, "o-", color=colour, label=comparison.model.name)
     axes.set_xticks(range(len(stages)), stages, parse_math=False)
+    if len(stages) > MAX_HORIZONTAL_NAMES:
+        axes.tick_params(axis="x", labelrotation=90)
     axes.set_xlim(-0.3, len(stages) - 0.7)
     axes.set_ylabel("signal to noise, dB")
     axes.grid(axis="y", color="#e4e4e4")

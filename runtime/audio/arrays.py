@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.audio.channels import Mixture, to_float
+from ds2edge.runtime.audio.channels import Channels, ChannelStatistics, mix, to_float
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 
@@ -33,24 +33,14 @@ class AudioArray:
 
         The channels are mixed by the same rules as those of a file.
         """
-        weights = self._weights(seconds)
-        for block in self._float_blocks(seconds):
-            mono: Samples = block[:, 0]
-            if weights is not None:
-                mono = (block * weights).sum(1).astype(np.float32)
-            yield mono
-
-    def _weights(self, seconds: float) -> npt.NDArray[np.float64] | None:
-        """The weight of each channel; None for mono."""
         channels = 1 if self._samples.ndim == 1 else self._samples.shape[1]
-        if channels == 1:
-            return None
-        mixture = Mixture(channels)
+        statistics = ChannelStatistics(channels)
+        if channels > 1:
+            statistics = ChannelStatistics.of(self._float_blocks(seconds), channels)
         for block in self._float_blocks(seconds):
-            mixture.measure(block)
-        return mixture.weigh()
+            yield mix(block, statistics.weights)
 
-    def _float_blocks(self, seconds: float) -> Iterator[npt.NDArray[np.float32]]:
+    def _float_blocks(self, seconds: float) -> Iterator[Channels]:
         size = max(1, int(seconds * self.rate))
         for first in range(0, len(self._samples), size):
             yield to_float(self._samples[first : first + size])

@@ -1,4 +1,4 @@
-"""`ds2edge doctor`: whether this machine can listen and transcribe, and what to do where it cannot."""
+"""`ds2edge doctor`: checks whether this machine can listen and transcribe."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ from threading import Event
 import click
 import numpy as np
 
-from ds2edge.runtime.audio.channels import Mixer
-from ds2edge.runtime.audio.level import Level
+from ds2edge.runtime.audio.level import LevelMeter, LevelProblem
+from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.live.microphone import Microphone, list_devices, rates_of
+from ds2edge.runtime.live.devices import list_devices
+from ds2edge.runtime.live.microphone import Microphone
 from ds2edge.runtime.recognizer import Recognizer
 
-OK, NOTE, PROBLEM = "ok", "note", "problem"
-TRIED = 5.0  # seconds of sound to time the model with
-SLOW, TIGHT = (
-    1.0,
-    0.7,
-)  # real-time factors: what hears slower than people speak, and what has no reserve
-RATE = 16000  # Hz, where there is no model to say it
-MIXER = "`alsamixer`, F6 for the card, F4 for capture"
+OK = "ok"
+NOTE = "note"
+PROBLEM = "problem"
+SPEED_TEST_SECONDS = 5.0  # of noise to recognise
+MAX_FACTOR = 1.0  # real-time factor above which recognition falls behind speech
+MAX_SAFE_FACTOR = 0.7  # real-time factor above which there is no reserve
+DEFAULT_RATE = 16000  # Hz, if there is no model to ask
+LEVEL_CONTROL = "`alsamixer`, F6 for the card, F4 for capture"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, and what that means."""
+    """The result of one check."""
 
     what: str
-    state: str
+    state: str  # OK, NOTE or PROBLEM
     says: str
 
 
@@ -47,186 +48,164 @@ class Finding:
 @click.option(
     "--device",
     metavar="NAME",
-    help="Microphone, by its name or part of it; by default the system's.",
+    help="Microphone to check: its name or a part of it. By default, that of the system.",
 )
 @click.option(
     "--seconds",
     default=4.0,
     show_default=True,
     type=click.FloatRange(0.5, 60),
-    help="How long to listen: speak meanwhile.",
+    metavar="SECONDS",
+    help="How long to record; speak during this time.",
 )
-@click.option("--no-microphone", is_flag=True, help="Look at everything else.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--no-microphone", is_flag=True, help="Skip the microphone.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def doctor(
     model: Path, device: str | None, seconds: float, no_microphone: bool, as_json: bool
 ) -> None:
-    """Look at this machine: interpreter, model, speed, formats, microphone and its level; say what to do.
+    """Check this machine and say how to fix what is wrong.
 
-    Exit code 1 if there is a problem.
+    Checks the interpreter, the model and its speed, sound formats, and the microphone and its
+    level. The exit code is 1 if there is a problem.
     """
-    logging.getLogger("ds2edge").setLevel(logging.ERROR)  # what is worth saying becomes a finding
-    worst = 0
+    logging.getLogger("ds2edge").setLevel(logging.ERROR)  # the findings say it better
+    exit_code = 0
     for finding in findings(model, device, None if no_microphone else seconds):
-        click.echo(
-            json.dumps(asdict(finding))
-            if as_json
-            else f"{finding.state:8} {finding.what:12} {finding.says}"
-        )
-        worst = max(worst, finding.state == PROBLEM)
-    sys.exit(worst)
+        line = f"{finding.state:8} {finding.what:12} {finding.says}"
+        click.echo(json.dumps(asdict(finding)) if as_json else line)
+        if finding.state == PROBLEM:
+            exit_code = 1
+    sys.exit(exit_code)
 
 
 def findings(model: Path, device: str | None, seconds: float | None) -> Iterator[Finding]:
-    """All findings, one after the other; `seconds` None: no microphone is looked at."""
-    yield _python()
+    """Yields all findings. `seconds`: how long to record; None skips the microphone."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("python", OK, f"{version}, numpy {np.__version__}")
     try:
         yield Finding("interpreter", OK, find_interpreter()[1])
     except InputError as error:
         yield Finding("interpreter", PROBLEM, str(error))
-    rate = RATE
+    rate = DEFAULT_RATE
     try:
         recognizer = Recognizer(model)
     except InputError as error:
         yield Finding("model", PROBLEM, str(error))
     else:
         rate = recognizer.specification.features.sample_rate
-        yield from _model(recognizer)
-    yield _formats()
+        yield from _check_model(recognizer)
+        yield _check_speed(recognizer)
+    yield _check_formats()
     if find_spec("soxr") is None:
-        yield Finding(
-            "sample rates",
-            PROBLEM,
-            f"soxr is missing: only sound at {rate} Hz is heard: pip install soxr",
-        )
+        says = f"soxr is missing, so only sound at {rate} Hz can be used: pip install soxr"
+        yield Finding("sample rates", PROBLEM, says)
     if seconds is not None:
-        yield from _microphone(device, rate, seconds)
+        yield from _check_microphone(device, rate, seconds)
 
 
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", OK, f"{version}, numpy {np.__version__}")
-
-
-def _model(recognizer: Recognizer) -> Iterator[Finding]:
+def _check_model(recognizer: Recognizer) -> Iterator[Finding]:
     specification = recognizer.specification
-    yield Finding(
-        "model", OK, f"{specification.name}, for sound at {specification.features.sample_rate} Hz"
-    )
+    rate = specification.features.sample_rate
+    yield Finding("model", OK, f"{specification.name}, for sound at {rate} Hz")
     try:
         specification.require_streaming(recognizer.network.path)
     except InputError as error:
         yield Finding("model", NOTE, str(error))
     if not specification.features.level_rise:
-        yield Finding(
-            "model",
-            NOTE,
-            "an older front end, which mishears quiet recordings: speak near, or retrain",
-        )
-    sound = (0.05 * np.random.default_rng(0).standard_normal(int(TRIED * RATE))).astype(np.float32)
-    stream, started = recognizer.stream(), time.perf_counter()
-    stream.accept(sound, RATE)
+        says = "its older front end mishears quiet recordings: speak close, or train it again"
+        yield Finding("model", NOTE, says)
+
+
+def _check_speed(recognizer: Recognizer) -> Finding:
+    noise = np.random.default_rng(0).standard_normal(int(SPEED_TEST_SECONDS * DEFAULT_RATE))
+    stream = recognizer.stream()
+    started = time.perf_counter()
+    stream.accept((0.05 * noise).astype(np.float32), DEFAULT_RATE)
     stream.finish()
-    factor = (time.perf_counter() - started) / TRIED
-    says = f"{TRIED:g} s of sound in {factor * TRIED:.2f} s: real-time factor {factor:.3f}"
-    if factor > SLOW:
-        yield Finding(
-            "speed", PROBLEM, f"{says}: too slow to listen live: take a smaller model, or int8"
-        )
-    elif factor > TIGHT:
-        yield Finding("speed", NOTE, f"{says}: no reserve: other programs may cost words")
-    else:
-        yield Finding("speed", OK, says)
+    elapsed = time.perf_counter() - started
+    factor = elapsed / SPEED_TEST_SECONDS
+    says = f"{SPEED_TEST_SECONDS:g} s of sound in {elapsed:.2f} s: real-time factor {factor:.3f}"
+    if factor > MAX_FACTOR:
+        says += ": too slow for live sound: use a smaller model or int8"
+        return Finding("speed", PROBLEM, says)
+    if factor > MAX_SAFE_FACTOR:
+        return Finding("speed", NOTE, f"{says}: no reserve: other programs may cause dropped sound")
+    return Finding("speed", OK, says)
 
 
-def _formats() -> Finding:
-    if find_spec("av") is None:
-        remedy = "m4a, mp4, webm, wma: pip install 'deepspeech2-edge[formats]'"
-        return Finding("formats", NOTE, f"WAV, FLAC, Ogg, Opus and MP3; for {remedy}")
-    return Finding("formats", OK, "WAV, FLAC, Ogg, Opus, MP3, and what FFmpeg reads")
+def _check_formats() -> Finding:
+    if find_spec("av") is not None:
+        return Finding("formats", OK, "WAV, FLAC, Ogg, Opus, MP3 and all formats of FFmpeg")
+    remedy = "for m4a, mp4, webm and wma, run pip install '.[formats]' in the checkout"
+    return Finding("formats", NOTE, f"WAV, FLAC, Ogg, Opus and MP3; {remedy}")
 
 
-def _microphone(name: str | None, rate: int, seconds: float) -> Iterator[Finding]:
+def _check_microphone(name: str | None, rate: int, seconds: float) -> Iterator[Finding]:
     try:
-        devices = list_devices()
+        if not list_devices():
+            raise InputError(
+                "no microphone found: plug one in (`arecord -l` lists what the system sees); "
+                "`ds2edge transcribe` needs none"
+            )
+        with Microphone(name, rate) as microphone:
+            click.echo(f"recording for {seconds:g} s: say something", err=True)
+            level, recorded_rate = _record(microphone, seconds)
+            supported_rates = microphone.supported_rates()
     except InputError as error:
         yield Finding("microphone", PROBLEM, str(error))
         return
-    if not devices:
-        yield Finding(
-            "microphone",
-            PROBLEM,
-            "none found: plug one in; `arecord -l` lists what the system sees; "
-            "`ds2edge transcribe` does without",
-        )
-        return
-    microphone = Microphone(name, rate)
-    try:
-        with microphone:
-            click.echo(f"listening for {seconds:g} s: say something", err=True)
-            level, given = _listen(microphone, seconds)
-            rates = rates_of(microphone)
-    except InputError as error:
-        yield Finding("microphone", PROBLEM, str(error))
-        return
-    yield Finding(
-        "microphone",
-        OK,
-        f"{microphone.heard_name}, at {given} Hz" if given else microphone.heard_name,
-    )
-    if rates:
-        yield Finding("sample rates", OK, ", ".join(f"{taken}" for taken in rates) + " Hz")
-    yield from _level(level, microphone.overflows)
+    device_name = microphone.device.name if microphone.device else ""
+    rate_note = f", at {recorded_rate} Hz" if recorded_rate else ""
+    yield Finding("microphone", OK, device_name + rate_note)
+    if supported_rates:
+        yield Finding("sample rates", OK, ", ".join(map(str, supported_rates)) + " Hz")
+    yield _check_level(level)
+    if level.samples:
+        yield _check_overflows(microphone.overflows)
 
 
-def _listen(microphone: Microphone, seconds: float) -> tuple[Level | None, int]:
-    """The level of what was heard, None if nothing was, and its rate."""
-    level: Level | None = None
-    mixer: Mixer | None = None
-    rate, stop, until = 0, Event(), time.monotonic() + 2 * seconds + 1
-    for block in microphone.blocks(stop, until):
-        if level is None or mixer is None or rate != block.rate:
+def _record(microphone: Microphone, seconds: float) -> tuple[LevelMeter, int]:
+    """Records and returns the level, and the rate of the microphone in Hz; 0 without any sound."""
+    stop = Event()
+    deadline = time.monotonic() + 2 * seconds + 1
+    rate = 0
+    level = LevelMeter(DEFAULT_RATE)
+    mixer = Resampler(DEFAULT_RATE)
+    for block in microphone.blocks(stop, deadline):
+        if block.rate != rate:
             rate = block.rate
-            level, mixer = Level(rate), Mixer(rate)
-        level.add(mixer.accept(block.samples))
+            level = LevelMeter(rate)
+            mixer = Resampler(rate)
+        level.add(mixer.accept(block.samples, rate))
         if level.samples >= seconds * rate:
             stop.set()
     return level, rate
 
 
-def _level(level: Level | None, overflows: int) -> Iterator[Finding]:
-    if level is None or not level.samples:
-        yield Finding(
-            "level",
-            PROBLEM,
-            "the microphone gives no sound: unplug it and plug it in, or take --device",
-        )
-        return
-    remark, says = level.remark(), f"{level.loudest:.0f} dBFS in the loudest second"
-    advice: tuple[tuple[str, str], ...] = (
-        (
-            "silent",
-            f"digital silence: the microphone is muted, or another input is chosen: {MIXER}",
-        ),
-        (
-            "quiet",
-            f"{says}: if you spoke meanwhile, raise the capture level ({MIXER}), or come nearer",
-        ),
-        (
-            "clipped",
-            f"{100 * level.clipped_share:.1f} % of it is at full scale: lower the capture level ({MIXER})",
-        ),
-    )
-    yield next(
-        (Finding("level", PROBLEM, text) for word, text in advice if word in remark),
-        Finding("level", OK, says),
-    )
-    if overflows:
-        yield Finding(
-            "overflow",
-            PROBLEM,
-            f"{overflows} times sound was lost before it could be read: close other "
-            "programs, or take a USB port of its own",
-        )
+def _check_level(level: LevelMeter) -> Finding:
+    if not level.samples:
+        says = "the microphone gives no sound: unplug it and plug it in again, or choose --device"
+        return Finding("level", PROBLEM, says)
+    loudest = f"{level.loudest:.0f} dBFS in the loudest second"
+    problem = level.problem()
+    if problem is LevelProblem.SILENT:
+        says = f"silence: the microphone is muted or another input is selected: {LEVEL_CONTROL}"
+    elif problem is LevelProblem.QUIET:
+        says = f"{loudest}: if you spoke, raise the capture level ({LEVEL_CONTROL}) or speak closer"
+    elif problem is LevelProblem.CLIPPED:
+        share = 100 * level.clipped_share
+        says = f"{share:.1f} % is at full scale: lower the capture level ({LEVEL_CONTROL})"
     else:
-        yield Finding("overflow", OK, "no sound was lost")
+        return Finding("level", OK, loudest)
+    return Finding("level", PROBLEM, says)
+
+
+def _check_overflows(overflows: int) -> Finding:
+    if not overflows:
+        return Finding("overflow", OK, "no sound was lost")
+    return Finding(
+        "overflow",
+        PROBLEM,
+        f"sound was lost {overflows} times before it could be read: close other programs, "
+        "or use another USB port",
+    )

@@ -1,41 +1,45 @@
-"""`ds2edge listen`: live sound to text, until it ends or is interrupted."""
+"""`ds2edge listen`: transcribes live sound until it ends or is interrupted."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import signal
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import click
 
-from ds2edge.runtime.audio.level import LevelWatch
-from ds2edge.runtime.commands.options import decoding_options, model_option
+from ds2edge.runtime.audio.level import LiveLevelMonitor
+from ds2edge.runtime.audio.wav_header import WavFormat
+from ds2edge.runtime.commands.listen_output import ListenOutput
+from ds2edge.runtime.commands.option_group import option_group
+from ds2edge.runtime.commands.options import (
+    channel_option,
+    decoding_options,
+    model_option,
+    threads_option,
+)
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.listener import Listener
-from ds2edge.runtime.live.display import LiveLine
-from ds2edge.runtime.live.microphone import Microphone, list_devices
-from ds2edge.runtime.live.sources import SAMPLE_FORMATS, Block, play, raw_pcm
-from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
+from ds2edge.runtime.live.devices import list_devices
+from ds2edge.runtime.live.microphone import Microphone
+from ds2edge.runtime.live.sources import SAMPLE_FORMATS, Block, play_file, read_pipe
 from ds2edge.runtime.recognizer import Recognizer
-from ds2edge.runtime.utterances import Utterance
 
 log = logging.getLogger("ds2edge")
 
-ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+POSITIVE = click.FloatRange(min=0, min_open=True)
 RULES = EndpointRules()
 
 
-def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if not wanted:
+def _print_devices(context: click.Context, _: click.Parameter, requested: bool) -> None:
+    if not requested:
         return
     for device in list_devices():
         default = " (default)" if device.default else ""
@@ -43,238 +47,217 @@ def _print_devices(context: click.Context, _: click.Parameter, wanted: bool) -> 
     context.exit()
 
 
+@dataclass(frozen=True)
+class SourceOptions:
+    """Where the sound comes from."""
+
+    device: str | None
+    wait: bool
+    stdin: bool
+    rate: int
+    channels: int
+    sample_format: str
+    file: Path | None
+    channel: int | None
+
+    def __post_init__(self) -> None:
+        if (self.device is not None) + self.stdin + (self.file is not None) > 1:
+            raise ValueError("--device, --stdin and --file exclude each other: give one of them")
+
+    @contextlib.contextmanager
+    def open(self, rate: int, stop: Event) -> Iterator[Iterator[Block]]:
+        """Yields the blocks of the chosen source, until it ends or `stop` is set.
+
+        `rate`: sample rate in Hz to ask a microphone for.
+        """
+        if self.file is not None:
+            yield play_file(self.file, stop, channel=self.channel)
+        elif self.stdin:
+            yield self._select_channel(self._standard_input(stop))
+        else:
+            with Microphone(self.device, rate, self.wait) as microphone:
+                yield self._select_channel(microphone.blocks(stop))
+
+    def _standard_input(self, stop: Event) -> Iterator[Block]:
+        if sys.stdin is None or sys.stdin.closed:
+            raise InputError("standard input is closed: pipe sound into it or omit --stdin")
+        pcm_format = WavFormat(self.rate, self.channels, self.sample_format)
+        return read_pipe(sys.stdin.fileno(), pcm_format, stop)
+
+    def _select_channel(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        for block in blocks:
+            yield block if self.channel is None else block.select_channel(self.channel)
+
+
+source_options = option_group(
+    "source",
+    SourceOptions,
+    click.option(
+        "--device",
+        metavar="NAME",
+        help="Microphone to use: its name or a part of it. By default, that of the system.",
+    ),
+    click.option(
+        "--list-devices",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_print_devices,
+        help="List the microphones and exit.",
+    ),
+    click.option("--wait", is_flag=True, help="Wait for the microphone if it is missing."),
+    click.option(
+        "--stdin",
+        is_flag=True,
+        help="Read raw samples or a WAV from standard input instead of a microphone.",
+    ),
+    click.option(
+        "--rate",
+        default=16000,
+        show_default=True,
+        type=click.IntRange(4000, 384000),
+        metavar="HZ",
+        help="Sample rate of raw samples in Hz.",
+    ),
+    click.option(
+        "--channels",
+        default=1,
+        show_default=True,
+        type=click.IntRange(1, 32),
+        metavar="N",
+        help="Number of interleaved channels of raw samples.",
+    ),
+    click.option(
+        "--format",
+        "sample_format",
+        default="S16_LE",
+        show_default=True,
+        type=click.Choice(list(SAMPLE_FORMATS)),
+        help="Format of raw samples, named as in arecord.",
+    ),
+    click.option(
+        "--file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Play a sound file in real time instead of using a microphone.",
+    ),
+    channel_option,
+)
+endpoint_options = option_group(
+    "rules",
+    EndpointRules,
+    click.option(
+        "--end-silence",
+        "silence",
+        default=RULES.silence,
+        show_default=True,
+        type=POSITIVE,
+        metavar="SECONDS",
+        help="End an utterance after this much silence.",
+    ),
+    click.option(
+        "--end-length",
+        "length",
+        default=RULES.length,
+        show_default=True,
+        type=click.FloatRange(1, 600),
+        metavar="SECONDS",
+        help="End an utterance of this length at the next word boundary.",
+    ),
+    click.option(
+        "--end-idle",
+        "idle",
+        default=RULES.idle,
+        show_default=True,
+        type=POSITIVE,
+        metavar="SECONDS",
+        help="Restart an utterance after this much time without a word.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is printed and stored."""
+
+    as_json: bool
+    log: Path | None
+    save: Path | None
+
+
+output_options = option_group(
+    "output",
+    OutputOptions,
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print one JSON object per line, for partial and final text.",
+    ),
+    click.option(
+        "--log",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Append each utterance to this file as a JSON line.",
+    ),
+    click.option(
+        "--save",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Save each utterance as a WAV in this folder, with a manifest to train on.",
+    ),
+)
+
+
 @click.command()
 @model_option
-@click.option(
-    "--device",
-    metavar="NAME",
-    help="Microphone, by its name or part of it; by default the system's.",
-)
-@click.option(
-    "--list-devices",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_devices,
-    help="Print the microphones and leave.",
-)
-@click.option(
-    "--wait", is_flag=True, help="Wait for a microphone that is not there yet, as a service does."
-)
-@click.option(
-    "--stdin",
-    is_flag=True,
-    help="Hear raw samples, or a WAV, on standard input instead of a microphone.",
-)
-@click.option(
-    "--rate",
-    default=16000,
-    show_default=True,
-    type=click.IntRange(4000, 384000),
-    help="Hz, of --stdin.",
-)
-@click.option(
-    "--channels",
-    default=1,
-    show_default=True,
-    type=click.IntRange(1, 32),
-    help="Of --stdin, interleaved.",
-)
-@click.option(
-    "--format",
-    "sample_format",
-    default="S16_LE",
-    show_default=True,
-    type=click.Choice(list(SAMPLE_FORMATS)),
-    help="Of --stdin, named as in arecord.",
-)
-@click.option(
-    "--file",
-    "path",
-    type=click.Path(path_type=Path),
-    help="Play a sound file instead, in real time.",
-)
-@click.option(
-    "--channel",
-    type=click.IntRange(min=1),
-    help="Hear this channel alone.  [default: all that have sound]",
-)
-@click.option(
-    "--end-silence",
-    default=RULES.silence,
-    show_default=True,
-    type=ABOVE_ZERO,
-    help="Seconds without a letter, after words, that end an utterance.",
-)
-@click.option(
-    "--end-length",
-    default=RULES.length,
-    show_default=True,
-    type=click.FloatRange(1, 600),
-    help="Seconds after which an utterance is ended between two words.",
-)
-@click.option(
-    "--end-idle",
-    default=RULES.idle,
-    show_default=True,
-    type=ABOVE_ZERO,
-    help="Seconds without a letter, before any word, after which the utterance begins anew.",
-)
-@click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object a line: events `partial` and `final`."
-)
-@click.option(
-    "--log",
-    "log_path",
-    type=click.Path(path_type=Path),
-    help="Append every final to this file, as JSON.",
-)
-@click.option(
-    "--save",
-    type=click.Path(path_type=Path),
-    help="Folder for every utterance as WAV, with a manifest.",
-)
-@click.option(
-    "--threads",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Threads of the interpreter.",
-)
+@source_options
+@endpoint_options
+@output_options
+@threads_option
 @decoding_options
 def listen(
     model: Path,
-    device: str | None,
-    wait: bool,
-    stdin: bool,
-    rate: int,
-    channels: int,
-    sample_format: str,
-    path: Path | None,
-    channel: int | None,
-    end_silence: float,
-    end_length: float,
-    end_idle: float,
-    as_json: bool,
-    log_path: Path | None,
-    save: Path | None,
+    source: SourceOptions,
+    rules: EndpointRules,
+    output: OutputOptions,
     threads: int,
     decoder: DecoderFactory,
 ) -> None:
-    """Write down live what is said: partial text that settles into final lines.
+    """Transcribe live sound from a microphone, a pipe or a file.
 
-    Ctrl-C, or the end of the input, ends it with the last words transcribed.
+    Partial text appears while you speak; each finished utterance becomes a line. Press Ctrl-C to
+    stop: the last words are still transcribed.
     """
-    if (device is not None) + stdin + (path is not None) > 1:
-        raise InputError(
-            "--device, --stdin and --file are three sources of sound: give one of them"
-        )
-    try:
-        rules = EndpointRules(idle=end_idle, silence=end_silence, length=end_length)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    recognizer = Recognizer(model, decoder=decoder, threads=threads)
+    recognizer = Recognizer(model, threads=threads, decoder=decoder)
     listener = Listener(recognizer, rules)
-    sample_rate = recognizer.specification.features.sample_rate
-    with contextlib.ExitStack() as opened:
-        transcript = (
-            opened.enter_context(contextlib.closing(JsonLines(log_path))) if log_path else None
-        )
-        recordings = (
-            opened.enter_context(contextlib.closing(Recordings(save, sample_rate)))
-            if save
-            else None
-        )
-        output = _Output(as_json, transcript, recordings)
-        stop = opened.enter_context(_stopped_by_signals())
-        blocks: Iterator[Block]
-        if path is not None:
-            blocks = play(path, stop, channel=channel)
-        elif stdin:
-            if sys.stdin is None or sys.stdin.closed:
-                raise InputError(
-                    "standard input is closed: pipe samples into it, or leave out --stdin"
-                )
-            blocks = raw_pcm(sys.stdin.fileno(), rate, sample_format, channels, stop)
-        else:
-            blocks = opened.enter_context(Microphone(device, sample_rate, wait)).blocks(stop)
-        watch = LevelWatch()
-        for heard in blocks:
-            block = heard if channel is None or path is not None else heard.of_channel(channel)
-            if remark := watch.remark(block.samples, block.rate):
-                log.warning("%s", remark)
-            finals = listener.accept(block.samples, block.rate)
-            output.show(finals, listener, block)
-        output.finish(listener)
+    rate = recognizer.specification.features.sample_rate
+    with contextlib.ExitStack() as stack:
+        results = stack.enter_context(ListenOutput(output.as_json, output.log, output.save, rate))
+        stop = stack.enter_context(_stop_on_signals())
+        blocks = stack.enter_context(source.open(rate, stop))
+        monitor = LiveLevelMonitor()
+        for block in blocks:
+            if warning := monitor.warning(block.samples, block.rate):
+                log.warning("%s", warning)
+            utterances = listener.accept(block.samples, block.rate)
+            results.show(utterances, listener, block)
+        results.finish(listener)
 
 
 @contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[Event]:
-    """An event that Ctrl-C and a service manager's SIGTERM set; a second one interrupts at once."""
+def _stop_on_signals() -> Iterator[Event]:
+    """Yields an event that Ctrl-C and SIGTERM set; a second signal interrupts at once."""
     stop = Event()
 
-    def ask(number: int, frame: object) -> None:
+    def handle(number: int, frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-class _Output:
-    """Where partials and finals go."""
-
-    def __init__(
-        self, as_json: bool, transcript: JsonLines | None, recordings: Recordings | None
-    ) -> None:
-        self._as_json, self._transcript, self._recordings = as_json, transcript, recordings
-        self._line = LiveLine()
-        self._partial = ""
-
-    def show(self, finals: list[Utterance], listener: Listener, block: Block) -> None:
-        """What a block of sound brought."""
-        self._finals(finals, listener, block.captured)
-        partial = listener.partial()
-        if partial and partial != self._partial and self._as_json:
-            _print_json({"event": "partial", "text": partial, "heard": round(listener.duration, 3)})
-        self._partial = partial
-        self._line.draw(block.samples, partial)
-
-    def finish(self, listener: Listener) -> None:
-        """The last words."""
-        started = time.monotonic()
-        self._line.clear()
-        self._finals(listener.finish(), listener, started)
-
-    def _finals(self, finals: list[Utterance], listener: Listener, captured: float) -> None:
-        for utterance in finals:
-            # Sound that had to pass until the end was clear, waiting in a queue, and computing.
-            event = final_event(
-                utterance, listener.duration - utterance.end + time.monotonic() - captured
-            )
-            self._line.clear()
-            if self._as_json:
-                _print_json(event)
-            else:
-                click.echo(utterance.text)
-            self._keep(utterance, event)
-
-    def _keep(self, utterance: Utterance, event: dict[str, Any]) -> None:
-        try:
-            if self._transcript:
-                self._transcript.append(event)
-            if self._recordings:
-                self._recordings.add(utterance)
-        except OSError as error:  # a full disk is no reason to stop listening
-            log.warning(
-                "%s: an utterance could not be kept: %r", error.strerror or error, utterance.text
-            )
-
-
-def _print_json(event: dict[str, Any]) -> None:
-    click.echo(json.dumps(event, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""The options of `ds2edge transcribe`, `listen` and `evaluate` that choose a decoder."""
+"""Options that several commands share: the model, its threads, the channel and the decoder."""
 
 from __future__ import annotations
 
@@ -14,62 +14,85 @@ from ds2edge.runtime.decoding.build import build_decoder, spell_phrase
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.decoding.fusion import Weights
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.pretrained import PRETRAINED
-
-model_option = click.option(
-    "-m",
-    "--model",
-    default=PRETRAINED,
-    show_default="the English one that comes with ds2edge",
-    envvar="DS2EDGE_MODEL",
-    show_envvar=True,
-    type=click.Path(path_type=Path),
-    help="A .tflite file made by `ds2edge convert`.",
-)
-
+from ds2edge.runtime.pretrained import model_path
 
 WEIGHTS = Weights()
 
 
-def _phrases(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> list[str]:
-    """Phrases as the model spells them, each once: without accents, hyphens and full stops."""
-    listed: list[str] = []
-    for value in given:
-        listed += _read_list(Path(value[1:])) if value.startswith("@") else value.split(",")
-    phrases = [spell_phrase(phrase) for phrase in listed]
-    if given and not any(phrases):
-        raise click.BadParameter("no word in it", context, option)
-    return list(dict.fromkeys(phrase for phrase in phrases if phrase))
+class ModelPath(click.Path):
+    """The path of a model; the word `pretrained` stands for the bundled one."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Returns the path. A file called `pretrained` goes before the bundled model."""
+        return model_path(value)
+
+
+model_option = click.option(
+    "-m",
+    "--model",
+    default="pretrained",
+    show_default=True,
+    envvar="DS2EDGE_MODEL",
+    show_envvar=True,
+    metavar="FILE",
+    type=ModelPath(),
+    help="Model (.tflite) made by `ds2edge convert`, or `pretrained` for the bundled English one.",
+)
+channel_option = click.option(
+    "--channel",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Use only channel N, counted from 1. By default, all channels that have sound are mixed.",
+)
+threads_option = click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of CPU threads for the model.",
+)
 
 
 def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options, and their outcome as its argument `decoder`, a DecoderFactory."""
+    """Adds the decoding options to a command, which gets a DecoderFactory as `decoder`."""
 
     @click.option(
         "--lm",
         type=click.Path(path_type=Path),
-        help="Language model of `ds2edge lm build`, or `pretrained`: one of general English.",
+        metavar="FILE",
+        help="Language model made by `ds2edge lm build`, or `pretrained` for the bundled "
+        "English one.",
     )
     @click.option(
         "--lm-weight",
         type=click.FloatRange(min=0),
-        help=f"Of --lm.  [default: {WEIGHTS.language_model}]",
+        metavar="WEIGHT",
+        help=f"Weight of the language model; {WEIGHTS.language_model} by default.",
     )
     @click.option(
-        "--word-bonus", type=float, help=f"For each word, with --lm.  [default: {WEIGHTS.word}]"
+        "--word-bonus",
+        type=float,
+        metavar="BONUS",
+        help=f"Score added for each word, with --lm; {WEIGHTS.word} by default.",
     )
     @click.option(
         "--hotwords",
         multiple=True,
-        callback=_phrases,
-        metavar="WORD[,WORD...]|@FILE",
-        help="Words and phrases to expect, or a file with one a line; once or more.",
+        callback=_parse_hotwords,
+        metavar="WORDS",
+        help="Words and phrases to favour, separated by commas, or @FILE with one per line. "
+        "May be repeated.",
     )
     @click.option(
         "--beam",
         type=click.IntRange(1, 1000),
-        help="Texts that a search pursues at once.  "
-        f"[default: {BEAM} with --lm or --hotwords, otherwise none: greedy decoding]",
+        metavar="N",
+        help=f"Beam width of the search; {BEAM} by default with --lm or --hotwords. "
+        "Without these three options, decoding is greedy.",
     )
     @functools.wraps(command)
     def with_decoder(
@@ -97,7 +120,7 @@ def _decoder(
     if lm is None:
         for option, value in (("--lm-weight", lm_weight), ("--word-bonus", word_bonus)):
             if value is not None:
-                raise InputError(f"{option} needs --lm: the language model that it is for")
+                raise InputError(f"{option} needs --lm: it applies to a language model")
     weights = Weights(
         language_model=WEIGHTS.language_model if lm_weight is None else lm_weight,
         word=WEIGHTS.word if word_bonus is None else word_bonus,
@@ -105,8 +128,21 @@ def _decoder(
     return build_decoder(lm, hotwords, beam, weights)
 
 
-def _read_list(path: Path) -> list[str]:
-    """Phrases of a file, one a line. InputError if it cannot be read."""
+def _parse_hotwords(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> list[str]:
+    """Returns the phrases without duplicates, spelt with the letters of the model."""
+    phrases: list[str] = []
+    for value in values:
+        phrases += _read_lines(Path(value[1:])) if value.startswith("@") else value.split(",")
+    spelt = [spell_phrase(phrase) for phrase in phrases]
+    if values and not any(spelt):
+        raise click.BadParameter("no word in it", context, option)
+    return list(dict.fromkeys(phrase for phrase in spelt if phrase))
+
+
+def _read_lines(path: Path) -> list[str]:
+    """Returns the lines of a text file. Raises InputError if it cannot be read."""
     try:
         return path.read_text("utf-8-sig").splitlines()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A microphone, through PyAudio (PortAudio): found by name, opened at a rate that it takes, found again when lost."""
+"""Records from a microphone through PyAudio (PortAudio) and reopens it if it was unplugged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
@@ -15,55 +14,57 @@ import numpy as np
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.live.audio_queue import AudioQueue
-from ds2edge.runtime.live.sources import WAIT, Block
+from ds2edge.runtime.live.devices import Device, find_device, input_devices, load_pyaudio
+from ds2edge.runtime.live.sources import POLL_SECONDS, Block
 from ds2edge.runtime.quiet import quiet
 
 log = logging.getLogger("ds2edge")
 
-CAPACITY = 10.0  # seconds of sound that may wait for the recogniser
-BUFFER = 0.05  # seconds in one callback
-SILENT = 3.0  # seconds without a callback after which a microphone counts as lost
-REPORT = 10.0  # seconds between two reports of dropped sound
-RETRY = (
-    0.5,
-    30.0,
-)  # seconds before the first try to open it again, and at most; doubled from try to try
+QUEUE_SECONDS = 10.0  # of sound that may wait for the recognizer
+CALLBACK_SECONDS = 0.05  # of sound in one callback
+TIMEOUT = 3.0  # seconds without a callback after which a microphone counts as unplugged
+REPORT_SECONDS = 10.0  # between two reports of dropped sound
+FIRST_RETRY = 0.5  # seconds until the first attempt to reopen; doubled with each attempt
+MAX_RETRY = 30.0  # seconds between two attempts, at most
 USUAL_RATES = (8000, 16000, 22050, 32000, 44100, 48000, 96000)  # Hz
-OVERFLOW = 2  # flag of a callback before which sound was lost
-INVALID_RATE, INVALID_CHANNELS = -9997, -9998  # PortAudio's error numbers
-
-
-@dataclass(frozen=True)
-class Device:
-    """An input that PortAudio knows."""
-
-    index: int  # of this moment: it changes as devices come and go
-    name: str
-    channels: int
-    rate: int  # Hz, its own
-    default: bool
+# PortAudio's numbers.
+INPUT_OVERFLOW = 2
+INVALID_RATE = -9997
+INVALID_CHANNELS = -9998
 
 
 class Microphone:
-    """A context whose blocks are what is heard. In it, what ALSA and JACK write to standard error is thrown away."""
+    """A microphone to be used in a `with` statement; `blocks` yields what it records.
+
+    While it is open, what ALSA and JACK write to standard error is discarded.
+    """
 
     def __init__(self, name: str | None = None, rate: int = 16000, wait: bool = False) -> None:
-        """`name`: of the device, or a part that only one has; None: the system's default. `rate` wanted, in Hz.
+        """Chooses a microphone without opening it.
 
-        `wait`: a device that is not there at the start is waited for, as one that is lost later always is.
+        `name`: the name of the device or a unique part of it; None: the system's default.
+        `rate`: preferred sample rate in Hz; blocks say which rate the device took. `wait`: wait
+        for a device that is missing at the start, as `blocks` always does later.
         """
-        self._name, self._rate, self._wait = name, rate, wait
-        self.heard_name, self._index = "", 0  # of the device that was opened
-        self.overflows = 0  # times that sound was lost before it came here
-        self._queue = AudioQueue(CAPACITY)
-        self._dropped = self._reported = 0.0  # seconds, in all
+        self._name = name
+        self._rate = rate
+        self._wait = wait
+        self.device: Device | None = None  # the last one that was opened
+        self.overflows = 0  # how often the system lost sound before it reached the kit
+        self._queue = AudioQueue(QUEUE_SECONDS)
+        self._dropped_seconds = 0.0
+        self._reported_seconds = 0.0
         self._next_report = 0.0
         self._audio: Any = None  # pyaudio.PyAudio
         self._stream: Any = None
         self._quiet = contextlib.ExitStack()
 
     def __enter__(self) -> Microphone:
-        """InputError if PyAudio is not installed, or the device cannot be opened and shall not be waited for."""
+        """Opens the device.
+
+        Raises InputError if PyAudio is not installed, or if the device cannot be opened and
+        `wait` is not set.
+        """
         load_pyaudio()
         self._quiet.enter_context(quiet())
         try:
@@ -76,81 +77,105 @@ class Microphone:
             log.warning("%s; waiting for it", error)
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._report_dropped(math.inf)
         self._close()
         self._quiet.close()
 
     def blocks(self, stop: Event | None = None, until: float = math.inf) -> Iterator[Block]:
-        """What is heard, until `stop`, or until a time of time.monotonic().
+        """Yields recorded blocks until `stop` is set or time.monotonic() reaches `until`.
 
-        Sound that came too fast to be recognised, and a lost device, are reported.
+        Logs a warning if sound is dropped or if the device is lost, and waits for its return.
         """
         stop = stop or Event()
-        last = time.monotonic()
+        last_block = time.monotonic()
         while not stop.is_set() and time.monotonic() < until:
             if self._stream is None:
                 if not self._reopen(stop):
                     return
-                last = time.monotonic()
-            if block := self._queue.get(WAIT):
-                last = time.monotonic()
-                self._report_dropped(last)
+                last_block = time.monotonic()
+            if block := self._queue.get(POLL_SECONDS):
+                last_block = time.monotonic()
+                self._report_dropped(last_block)
                 yield block
-            elif not self._stream.is_active() or time.monotonic() - last > SILENT:
+            elif not self._stream.is_active() or time.monotonic() - last_block > TIMEOUT:
                 log.warning("the microphone is gone; trying to open it again")
                 self._close()
 
+    def supported_rates(self) -> list[int]:
+        """Returns which of the usual sample rates the open device supports, in Hz."""
+        return [rate for rate in USUAL_RATES if self._supports(rate)]
+
+    def _supports(self, rate: int) -> bool:
+        pyaudio = load_pyaudio()
+        if self.device is None:
+            return False
+        try:
+            return bool(
+                self._audio.is_format_supported(
+                    rate,
+                    input_device=self.device.index,
+                    input_channels=1,
+                    input_format=pyaudio.paInt16,
+                )
+            )
+        except (ValueError, OSError):  # PyAudio raises instead of returning False
+            return False
+
     def _report_dropped(self, now: float) -> None:
-        self._dropped += self._queue.take_dropped()
-        if self._dropped > self._reported and now >= self._next_report:
-            log.warning("the recogniser is too slow: %.1f s of sound dropped so far", self._dropped)
-            self._reported, self._next_report = self._dropped, now + REPORT
+        self._dropped_seconds += self._queue.take_dropped()
+        if self._dropped_seconds > self._reported_seconds and now >= self._next_report:
+            log.warning(
+                "recognition is too slow: %.1f s of sound dropped so far", self._dropped_seconds
+            )
+            self._reported_seconds = self._dropped_seconds
+            self._next_report = now + REPORT_SECONDS
 
     def _reopen(self, stop: Event) -> bool:
-        delay, longest = RETRY
+        """Tries to open the device until it succeeds or `stop` is set; returns whether it did."""
+        delay = FIRST_RETRY
         while not stop.wait(delay):
             try:
                 self._open()
+                return True
             except InputError as error:
-                delay = min(2 * delay, longest)
+                delay = min(2 * delay, MAX_RETRY)
                 log.warning("%s; next try in %.0f s", error, delay)
                 self._close()
-            else:
-                return True
         return False
 
     def _open(self) -> None:
-        pyaudio = load_pyaudio()
-        self._audio = pyaudio.PyAudio()  # anew each time: it lists the devices only once
-        device = choose(devices(self._audio), self._name)
-        # As wanted; at the device's own rate; with all its channels: some refuse to convert.
-        wishes = [
+        """Opens the device at the first rate and number of channels that it takes."""
+        self._audio = load_pyaudio().PyAudio()  # a new one lists the devices anew
+        device = find_device(input_devices(self._audio), self._name)
+        # Some devices convert neither the sample rate nor the number of channels.
+        formats = [
             (self._rate, 1),
             (device.rate, 1),
             (self._rate, device.channels),
             (device.rate, device.channels),
         ]
-        for rate, channels in dict.fromkeys(wishes):
+        for rate, channels in dict.fromkeys(formats):
             try:
-                self._stream = self._open_at(device, rate, channels)
+                self._stream = self._open_stream(device, rate, channels)
             except OSError as error:
-                reason = error
+                failure = error
                 if error.errno not in (INVALID_RATE, INVALID_CHANNELS):
                     break
             else:
-                self.heard_name, self._index = device.name, device.index
+                self.device = device
                 log.info("listening to %s at %d Hz", device.name, rate)
                 return
+        reason = failure.strerror or failure
         raise InputError(
-            f"{device.name}: cannot be opened ({reason.strerror or reason}): is another program using it?"
+            f"{device.name}: cannot be opened ({reason}): close other programs that record from it"
         )
 
-    def _open_at(self, device: Device, rate: int, channels: int) -> Any:
+    def _open_stream(self, device: Device, rate: int, channels: int) -> Any:
         pyaudio = load_pyaudio()
 
-        def heard(data: bytes, count: int, times: object, status: int) -> tuple[None, int]:
-            self.overflows += bool(status & OVERFLOW)
+        def callback(data: bytes, count: int, times: object, status: int) -> tuple[None, int]:
+            self.overflows += bool(status & INPUT_OVERFLOW)
             samples = np.frombuffer(data, np.int16).reshape(-1, channels)
             self._queue.put(Block(samples, rate, time.monotonic()))
             return None, pyaudio.paContinue
@@ -161,91 +186,17 @@ class Microphone:
             pyaudio.paInt16,
             input=True,
             input_device_index=device.index,
-            frames_per_buffer=int(BUFFER * rate),
-            stream_callback=heard,
+            frames_per_buffer=int(CALLBACK_SECONDS * rate),
+            stream_callback=callback,
         )
-
-    def takes(self, rate: int) -> bool:
-        """Whether the device that is open says that it takes a rate, in Hz."""
-        pyaudio = load_pyaudio()
-        try:
-            return bool(
-                self._audio.is_format_supported(
-                    rate, input_device=self._index, input_channels=1, input_format=pyaudio.paInt16
-                )
-            )
-        except (ValueError, OSError):  # how PyAudio says no
-            return False
 
     def _close(self) -> None:
-        for close in (self._stream and self._stream.close, self._audio and self._audio.terminate):
-            if close:
-                with contextlib.suppress(OSError):  # of a device that is gone
-                    close()
-        self._stream = self._audio = None
-
-
-def rates_of(microphone: Microphone) -> list[int]:
-    """The usual rates that an open microphone takes, in Hz."""
-    return [rate for rate in USUAL_RATES if microphone.takes(rate)]
-
-
-def load_pyaudio() -> Any:
-    """The module. InputError if it is not installed."""
-    try:
-        import pyaudio
-    except ImportError:
-        raise InputError(
-            "a microphone needs PyAudio: apt-get install python3-pyaudio, or pip install 'deepspeech2-edge[mic]'; "
-            "without it: arecord -t raw -f S16_LE -r 16000 | ds2edge listen --stdin"
-        ) from None
-    return pyaudio
-
-
-def devices(audio: Any) -> list[Device]:
-    """The inputs that a pyaudio.PyAudio knows."""
-    try:
-        default = audio.get_default_input_device_info()["index"]
-    except OSError:
-        default = None
-    found = (audio.get_device_info_by_index(index) for index in range(audio.get_device_count()))
-    return [
-        Device(
-            d["index"],
-            d["name"],
-            int(d["maxInputChannels"]),
-            int(d["defaultSampleRate"]),
-            d["index"] == default,
-        )
-        for d in found
-        if d["maxInputChannels"] > 0
-    ]
-
-
-def list_devices() -> list[Device]:
-    """The inputs of this machine. InputError if PyAudio is not installed."""
-    with quiet():
-        audio = load_pyaudio().PyAudio()
-        try:
-            return devices(audio)
-        finally:
-            audio.terminate()
-
-
-def choose(inputs: list[Device], name: str | None) -> Device:
-    """The default input, or the one of that name, or whose name alone holds it. InputError if there is none."""
-    if name is None:
-        chosen = [device for device in inputs if device.default] or inputs[:1]
-    else:
-        chosen = [device for device in inputs if device.name == name]
-        chosen = chosen or [
-            device for device in inputs if name.casefold() in device.name.casefold()
-        ]
-    if len(chosen) == 1:
-        return chosen[0]
-    known = ", ".join(repr(device.name) for device in chosen or inputs) or "none"
-    if chosen:
-        raise InputError(f"{name!r} is the name of several microphones: {known}")
-    raise InputError(
-        f"no microphone {name!r} (there are: {known})" if name else "no microphone found"
-    )
+        # A device that is gone raises OSError when it is closed.
+        with contextlib.suppress(OSError):
+            if self._stream:
+                self._stream.close()
+        with contextlib.suppress(OSError):
+            if self._audio:
+                self._audio.terminate()
+        self._stream = None
+        self._audio = None

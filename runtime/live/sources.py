@@ -1,4 +1,4 @@
-"""Where live sound comes from, beside a microphone: raw samples on a file descriptor, a file played in real time."""
+"""Live sound from other sources than a microphone: a pipe, or a file played in real time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import select
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,19 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio.reader import AudioFile
-from ds2edge.runtime.audio.wav_header import read_header
+from ds2edge.runtime.audio.wav_header import WavFormat, WavHeader, parse_wav_header
 from ds2edge.runtime.errors import InputError
 
 log = logging.getLogger("ds2edge")
 
-# Names as arecord's, all little-endian.
+# Little-endian sample formats, named as arecord names them.
 SAMPLE_FORMATS: dict[str, np.dtype[Any]] = {
     "S16_LE": np.dtype("<i2"),
     "S32_LE": np.dtype("<i4"),
     "FLOAT_LE": np.dtype("<f4"),
 }
-READ = 65536  # bytes at most in one read: what a pipe holds
-WAIT = 0.2  # seconds between two looks at `stop`
+RIFF = b"RIFF"  # how a WAV starts
+PIPE_BYTES = 65536  # capacity of a pipe on Linux
+POLL_SECONDS = 0.2  # between two checks of `stop`
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,15 @@ class Block:
 
     samples: npt.NDArray[np.generic]  # [n] or [n, channels], int16, int32 or float
     rate: int  # Hz
-    captured: float  # time.monotonic() when its last sample was there
+    captured: float  # time.monotonic() when its last sample was recorded
 
-    def of_channel(self, channel: int) -> Block:
-        """One channel alone, counted from 1. InputError if there are fewer."""
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self.samples) / self.rate
+
+    def select_channel(self, channel: int) -> Block:
+        """Returns one channel, counted from 1. Raises InputError if there are fewer."""
         channels = 1 if self.samples.ndim == 1 else self.samples.shape[1]
         if channel > channels:
             raise InputError(f"the sound has {channels} channels, so no channel {channel}")
@@ -49,66 +56,80 @@ class Block:
         return Block(samples, self.rate, self.captured)
 
 
-def raw_pcm(
-    descriptor: int, rate: int, sample_format: str, channels: int, stop: Event
-) -> Iterator[Block]:
-    """Interleaved samples, until the end of the file or `stop`; what the header of a WAV says goes before `rate` etc.
+def read_pipe(descriptor: int, pcm_format: WavFormat, stop: Event) -> Iterator[Block]:
+    """Yields the samples of a pipe until it ends or `stop` is set.
 
-    How they arrive changes nothing; a last sample that is cut short is dropped. InputError for a WAV whose samples are
-    of another kind.
+    The pipe gives raw interleaved samples in `pcm_format`, or a WAV, whose header then overrides
+    `pcm_format`. Drops an incomplete last sample with a warning. Raises InputError for a WAV in
+    another sample format.
     """
-    pending, left, header = b"", math.inf, False
-    begun = False
-    for data in _arriving(descriptor, stop):
-        pending += data
-        if not begun and (len(pending) >= 4 or not data):
-            header, begun = pending.startswith(b"RIFF"), True
-        if header:
-            found = read_header(pending)
-            if found is None:
-                continue
-            header, pending = False, pending[found.size :]
-            rate, channels, sample_format = found.rate, found.channels, found.sample_format
-            left = math.inf if found.sound is None else found.sound
-        elif not begun:
-            continue
-        kind = SAMPLE_FORMATS[sample_format]
-        usable = int(min(len(pending), left))
-        whole = usable - usable % (kind.itemsize * channels)
-        samples, pending = np.frombuffer(pending[:whole], kind), pending[whole:]
-        left -= whole
-        if len(samples):
-            yield Block(samples.reshape(-1, channels), rate, time.monotonic())
-        if left < kind.itemsize * channels:  # what follows the sound of a WAV is none
+    chunks = _read_chunks(descriptor, stop)
+    header, pending = _read_header(chunks)
+    bytes_left = math.inf
+    if header is not None:
+        pcm_format = header.format
+        bytes_left = math.inf if header.audio_bytes is None else header.audio_bytes
+    dtype = SAMPLE_FORMATS[pcm_format.sample_format]
+    frame_bytes = dtype.itemsize * pcm_format.channels  # of one sample of all channels
+    for chunk in chain([b""], chunks):
+        pending += chunk
+        usable = int(min(len(pending), bytes_left))
+        whole = usable - usable % frame_bytes
+        if whole:
+            samples = np.frombuffer(pending[:whole], dtype).reshape(-1, pcm_format.channels)
+            yield Block(samples, pcm_format.rate, time.monotonic())
+        pending = pending[whole:]
+        bytes_left -= whole
+        if bytes_left < frame_bytes:  # what follows the sound of a WAV is other data
             return
     if pending and not stop.is_set():
         log.warning(
-            "standard input ended in the middle of a sample: its %d bytes are dropped", len(pending)
+            "standard input ended in the middle of a sample: %d bytes dropped", len(pending)
         )
 
 
-def _arriving(descriptor: int, stop: Event) -> Iterator[bytes]:
-    """What comes through a pipe, and b"" at its end.
+def _read_header(chunks: Iterator[bytes]) -> tuple[WavHeader | None, bytes]:
+    """Returns the header of a WAV, None for raw samples, and the bytes read after it."""
+    data = b""
+    while len(data) < len(RIFF) and (chunk := next(chunks, b"")):
+        data += chunk
+    if not data.startswith(RIFF):
+        return None, data
+    while (header := parse_wav_header(data)) is None:
+        chunk = next(chunks, b"")
+        if not chunk:
+            log.warning("standard input ended within the header of a WAV")
+            return None, b""
+        data += chunk
+    return header, data[header.size :]
 
-    It may be silent for long, and `stop` is set by a signal: a read that waits would not notice.
+
+def _read_chunks(descriptor: int, stop: Event) -> Iterator[bytes]:
+    """Yields what arrives through a pipe until it ends or `stop` is set.
+
+    Checks `stop` while it waits: a blocking read would not return when a signal sets it.
     """
     while not stop.is_set():
-        if select.select([descriptor], [], [], WAIT)[0]:
-            data = os.read(descriptor, READ)
-            yield data
+        if select.select([descriptor], [], [], POLL_SECONDS)[0]:
+            data = os.read(descriptor, PIPE_BYTES)
             if not data:
                 return
+            yield data
 
 
-def play(
+def play_file(
     path: Path, stop: Event, seconds: float = 0.1, channel: int | None = None
 ) -> Iterator[Block]:
-    """A sound file in blocks of `seconds`, each when its last sample would have been heard, until `stop`."""
+    """Yields a sound file in real time, in blocks of `seconds`, until it ends or `stop` is set.
+
+    `channel`: play this channel only, counted from 1. Raises InputError as `AudioFile` does.
+    """
     audio = AudioFile(path, channel)
-    started, heard = time.monotonic(), 0
+    started = time.monotonic()
+    played = 0  # samples
     for samples in audio.blocks(seconds):
-        heard += len(samples)
-        due = started + heard / audio.rate
+        played += len(samples)
+        due = started + played / audio.rate
         if stop.wait(max(0.0, due - time.monotonic())):
             return
         yield Block(samples, audio.rate, due)

@@ -1,4 +1,4 @@
-"""Where final utterances are kept: a log of JSON lines, and a folder of recordings with a manifest."""
+"""Stores final utterances: a log of JSON lines, and a folder of recordings with a manifest."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ import soundfile
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.utterances import Utterance
 
-DEV_EVERY = 10  # utterances, of which one is to judge a training by
+DEV_INTERVAL = 10  # one recording in this many goes to the dev split
 
 
 def final_event(utterance: Utterance, latency: float) -> dict[str, Any]:
-    """The JSON object of a final; `latency`: seconds from the end of its last word until it was known."""
+    """Returns the JSON object of a final utterance.
+
+    `latency`: seconds from the end of its last word until the utterance was final.
+    """
     return {
         "event": "final",
         "text": utterance.text,
@@ -33,10 +36,16 @@ def final_event(utterance: Utterance, latency: float) -> dict[str, Any]:
 
 
 class JsonLines:
-    """A file that grows by whole lines: each is one write, so that a process that is killed leaves no half one."""
+    """A file to which JSON objects are appended, one per line.
+
+    Each line is a single write, so a process that is killed leaves no incomplete line.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Opens or makes it. A half line that a power cut left is closed. InputError if it cannot be written."""
+        """Opens or creates the file and ends an incomplete last line, as a power cut leaves it.
+
+        Raises InputError if the file cannot be written.
+        """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
@@ -47,12 +56,12 @@ class JsonLines:
             os.write(self._file, b"\n")
 
     def append(self, record: dict[str, Any]) -> None:
-        """Adds a line, whole or not at all. OSError if the disk is full."""
+        """Appends a line, whole or not at all. Raises OSError if the disk is full."""
         line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
         written = os.write(self._file, line)
         if written < len(line):
             os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise _disk_full()
 
     def close(self) -> None:
         """Closes the file."""
@@ -60,34 +69,50 @@ class JsonLines:
 
 
 class Recordings:
-    """A folder of utterances as 16-bit WAV files, with a manifest that the kit can train on."""
+    """A folder of utterances as 16-bit WAV files with a manifest, ready to train on."""
 
     def __init__(self, folder: Path, rate: int) -> None:
-        """`rate` of the sound, in Hz. InputError if the folder cannot be written."""
-        self._folder, self._rate = folder, rate
-        self._manifest = JsonLines(folder / "manifest.jsonl")
-        self._kept = (folder / "manifest.jsonl").read_bytes().count(b"\n")
+        """Opens or creates the folder. `rate`: sample rate of the utterances in Hz.
+
+        Raises InputError if the folder cannot be written.
+        """
+        self._folder = folder
+        self._rate = rate
+        manifest = folder / "manifest.jsonl"
+        self._manifest = JsonLines(manifest)
+        self._count = manifest.read_bytes().count(b"\n")
 
     def add(self, utterance: Utterance) -> None:
-        """Writes the sound, whole or not at all, then its line: the text is what was recognised, to be corrected."""
+        """Writes the sound and then its line in the manifest, each whole or not at all.
+
+        The text is what was recognised; correct it before you train on it. Raises OSError if the
+        disk is full.
+        """
         name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S-%fZ.wav")
-        beside = self._folder / (name + ".part")
+        partial = self._folder / f"{name}.part"
         try:
-            soundfile.write(beside, utterance.samples, self._rate, subtype="PCM_16", format="WAV")
-            os.replace(beside, self._folder / name)
-        except (
-            soundfile.LibsndfileError
-        ):  # it does not tell what the system said; the disk is full, as a rule
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            soundfile.write(partial, utterance.samples, self._rate, subtype="PCM_16", format="WAV")
+            os.replace(partial, self._folder / name)
+        except soundfile.LibsndfileError:
+            # libsndfile hides the system's error; nearly always the disk is full.
+            raise _disk_full() from None
         finally:
-            beside.unlink(missing_ok=True)
-        seconds = round(len(utterance.samples) / self._rate, 3)
-        split = "dev" if self._kept % DEV_EVERY == DEV_EVERY // 2 else "train"
+            partial.unlink(missing_ok=True)
+        is_dev = self._count % DEV_INTERVAL == DEV_INTERVAL // 2
         self._manifest.append(
-            {"audio": name, "text": utterance.text, "duration": seconds, "split": split}
+            {
+                "audio": name,
+                "text": utterance.text,
+                "duration": round(len(utterance.samples) / self._rate, 3),
+                "split": "dev" if is_dev else "train",
+            }
         )
-        self._kept += 1
+        self._count += 1
 
     def close(self) -> None:
         """Closes the manifest."""
         self._manifest.close()
+
+
+def _disk_full() -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,4 +1,4 @@
-"""Emulated Raspberry Pis, with the wheels that their own pip chooses, hear what this machine hears."""
+"""Emulated Raspberry Pis, with the wheels that their pip chooses, transcribe as this machine."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import pytest
 import record_logits
 import soundfile
 import soxr
-from emulation import Board, System, Unavailable, fetch_emulators
+from emulation import EmulatedBoard, System, Unavailable, fetch_emulators
 from support import GOLDEN, RATE, SPOKEN
 
 from ds2edge.devices.deploy import build_wheel
@@ -19,9 +19,11 @@ from ds2edge.runtime.errors import InputError
 pytestmark = pytest.mark.slow
 
 ARMV7 = GOLDEN.with_name("mini-armv7.tflite")
-# By how much logits of tflite-runtime 2.14.0 on Arm may differ, in levels of int8: 4 at most in the 112 test clips of
-# the embedded corpus, 0.46 on average. The other golden model's differ by 0.86 on average.
-MOST_LEVELS, MEAN_LEVELS = 5, 0.6
+# How far the logits of tflite-runtime 2.14.0 on Arm may differ, in levels of int8. In the 112 test
+# clips of the embedded corpus they differ by 4 at most and by 0.46 on average. Those of the other
+# golden model differ by 0.86 on average.
+MOST_LEVELS = 5
+MEAN_LEVELS = 0.6
 
 # Raspberry Pi 3 and Zero 2 W, 4, 5.
 BOOKWORM = System("bookworm", "arm64", "qemu-aarch64", ("cortex-a53", "cortex-a72", "cortex-a76"))
@@ -37,7 +39,7 @@ BOOKWORM_32 = System(
 
 @contextlib.contextmanager
 def skipping():
-    """What cannot be had on this machine, or from the network today, is a reason to skip."""
+    """Skips the test if this machine or the network cannot provide the board."""
     try:
         yield
     except (Unavailable, InputError) as problem:
@@ -46,7 +48,7 @@ def skipping():
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory):
-    """Makes the board of a system, with the wheel of this checkout."""
+    """A function that makes the board of a system, with the wheel of this checkout."""
     kit = tmp_path_factory.mktemp("kit")
     with skipping():
         emulators = fetch_emulators()
@@ -55,14 +57,14 @@ def board(tmp_path_factory):
 
     def make(system):
         with skipping():
-            return Board(system, kit, emulators)
+            return EmulatedBoard(system, kit, emulators)
 
     return make
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """The spoken clips as 16 kHz WAV, so that every board reads the very same samples."""
+    """The spoken clips as 16 kHz WAV, so that every board reads the same samples."""
     folder = tmp_path_factory.mktemp("clips")
     paths = [folder / f"{number}.wav" for number in range(len(SPOKEN))]
     for path, spoken in zip(paths, SPOKEN.values(), strict=True):
@@ -72,7 +74,7 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fast_clip(clips):
-    """The first of them at 48 kHz."""
+    """The first clip at 48 kHz."""
     path = clips[0].with_name("fast.flac")
     soundfile.write(path, soxr.resample(read_audio(clips[0], RATE), RATE, 48000), 48000)
     return path
@@ -98,7 +100,7 @@ def logits_there_and_here(board, processor, model, clips, folder):
 
 
 @pytest.mark.parametrize("system", [BOOKWORM, TRIXIE], ids=lambda system: system.suite)
-def test_a_64_bit_board_says_the_same_words(board, clips, fast_clip, system):
+def test_a_64_bit_board_gives_the_same_text(board, clips, fast_clip, system):
     done = transcribe(board(system), system.processors[0], GOLDEN, *clips, fast_clip)
     assert texts(done) == [*SPOKEN, next(iter(SPOKEN))]
 
@@ -114,8 +116,9 @@ def test_a_64_bit_board_computes_the_same_logits_bit_for_bit(
     np.testing.assert_array_equal(there, here)
 
 
-def test_a_32_bit_board_says_the_same_words_from_the_armv7_model(board, ds2edge, clips, tmp_path):
-    pi, processor = board(BOOKWORM_32), BOOKWORM_32.processors[0]
+def test_a_32_bit_board_gives_the_same_text_with_the_armv7_model(board, ds2edge, clips, tmp_path):
+    pi = board(BOOKWORM_32)
+    (processor,) = BOOKWORM_32.processors
     assert texts(transcribe(pi, processor, ARMV7, *clips)) == list(SPOKEN)
     assert texts(ds2edge("transcribe", "--json", "-m", ARMV7, *clips)) == list(SPOKEN)
     there, here = logits_there_and_here(pi, processor, ARMV7, clips, tmp_path)
@@ -124,16 +127,12 @@ def test_a_32_bit_board_says_the_same_words_from_the_armv7_model(board, ds2edge,
     assert levels.mean() < MEAN_LEVELS
 
 
-def test_a_32_bit_board_refuses_in_one_line_what_it_cannot_do(board, clips, fast_clip):
-    pi, processor = board(BOOKWORM_32), BOOKWORM_32.processors[0]
-    for model, clip, says in [
-        (
-            GOLDEN,
-            clips[0],
-            "cannot run a model of mode int8: make one with `ds2edge convert --mode armv7`",
-        ),
-        (ARMV7, fast_clip, "pip install soxr, or give 16000 Hz"),
-    ]:
+def test_a_32_bit_board_refuses_what_it_cannot_do_in_one_line(board, clips, fast_clip):
+    pi = board(BOOKWORM_32)
+    (processor,) = BOOKWORM_32.processors
+    wrong_mode = "cannot run a model of mode int8: make one with `ds2edge convert --mode armv7`"
+    no_soxr = "pip install soxr, or give 16000 Hz"
+    for model, clip, says in ((GOLDEN, clips[0], wrong_mode), (ARMV7, fast_clip, no_soxr)):
         done = transcribe(pi, processor, model, clip)
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1

@@ -49,7 +49,8 @@ def test_the_bound_is_counted_from_the_shapes_and_measured(tiny, tmp_path):
     recurrent = 2 * 24 * 3 * 24
     bins = 14  # a third of a fourth of 161, each rounded up
     dense = (4 * bins + 24) * 3 * 24 + 4 * 24 + 24 * 29
-    first, second = 5 * 11 * 4, 3 * 7 * 4 * 4  # convolutions
+    first = 5 * 11 * 4  # convolutions
+    second = 3 * 7 * 4 * 4
     assert found["bytes_per_step"] == recurrent
     assert found["bytes_per_chunk"] == 4 * recurrent + dense + first + second
     assert found["macs_per_chunk"] == 4 * (recurrent + dense + 41 * first + bins * second)

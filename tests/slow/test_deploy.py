@@ -1,4 +1,4 @@
-"""`ds2edge deploy` to this very machine: a real sshd, real keys, a real installation, in a home that is thrown away."""
+"""`ds2edge deploy` to this machine: a real sshd and a real installation, in a temporary home."""
 
 import os
 import re
@@ -19,21 +19,28 @@ SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin")
 INSTALLER = Path("devices/raspberrypi/install.sh")
 TEXT, CLIP = next(iter(SPOKEN.items()))
 
-# The board's own folder for programs stands first on its PATH. This systemctl knows users' services alone.
+# The board's own programs come first on its PATH. This systemctl knows only user services.
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >>"$HOME/systemctl"
 test "$1" = --user
 """
 
+CHANGE = b"""
+
+import dataclasses
+_transcribe = Recognizer.transcribe
+Recognizer.transcribe = lambda *a, **k: dataclasses.replace(_transcribe(*a, **k), text='what else')
+"""
+
 
 def missing() -> str:
-    """Why a board cannot be played here, if so."""
+    """Why this machine cannot act as a board; "" if it can."""
     if not SSHD:
         return "sshd is not installed (openssh-server)"
     for program in ("ssh", "scp", "ssh-keygen"):
         if not shutil.which(program):
             return f"{program} is not installed (openssh-client)"
-    # A wheel of any content, as nothing is installed.
+    # The wheel can be any file, since nothing is installed.
     check = subprocess.run(
         ["sh", INSTALLER, "--check", "--wheel", INSTALLER],
         capture_output=True,
@@ -47,40 +54,43 @@ def missing() -> str:
     return ""
 
 
+def make_key(path: Path) -> None:
+    """Writes a new key without a passphrase."""
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path]
+    subprocess.run(command, check=True)
+
+
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 
-class Board:
-    """An sshd of this user, and the home that it gives."""
+class SshBoard:
+    """An sshd of this user with a home of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.home, self.programs, self.temporary = (
-            folder / "home",
-            folder / "programs",
-            folder / "temporary",
-        )
+        self.home = folder / "home"
+        self.programs = folder / "programs"
+        self.temporary = folder / "temporary"
         for path in (self.home, self.programs, self.temporary):
             path.mkdir()
         for name in ("host", "user"):
-            subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True
-            )
-        for name, script in (("systemctl", SYSTEMCTL), ("loginctl", "#!/bin/sh\n")):
-            self.put_program(name, script)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        # pip must find its index there as it does here.
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith("PIP_") or "proxy" in name.lower()
-        }
+            make_key(folder / name)
+        self.put_program("systemctl", SYSTEMCTL)
+        self.put_program("loginctl", "#!/bin/sh\n")
         self.environment = {
-            **kept,
+            # pip on the board must find its index as it does here.
+            **{k: v for k, v in os.environ.items() if k.startswith("PIP_") or "proxy" in k.lower()},
             "HOME": str(self.home),
             "PATH": f"{self.programs}:/usr/bin:/bin",
             "TMPDIR": str(self.temporary),
         }
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.key = f"IdentityFile={folder / 'user'}"
+        self.options = [f"Port={port}", "IdentitiesOnly=yes", "StrictHostKeyChecking=accept-new"]
+        self.options += [f"UserKnownHostsFile={folder / 'known'}"]
+        self._start_sshd(folder, port)
+
+    def _start_sshd(self, folder: Path, port: int) -> None:
         settings = {
             "ListenAddress": f"127.0.0.1:{port}",
             "HostKey": folder / "host",
@@ -94,19 +104,13 @@ class Board:
             "SetEnv": " ".join(f'"{name}={value}"' for name, value in self.environment.items()),
             "Subsystem": "sftp internal-sftp",
         }
-        (folder / "sshd_config").write_text(
-            "".join(f"{name} {value}\n" for name, value in settings.items())
-        )
+        configuration = folder / "sshd_config"
+        configuration.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(
-                exist_ok=True
-            )  # where sshd of root locks itself up; made by its service elsewhere
-        self._sshd = subprocess.Popen(
-            [SSHD, "-D", "-f", folder / "sshd_config", "-E", folder / "sshd.log"]
-        )
-        self.key = f"IdentityFile={folder / 'user'}"
-        self.options = [f"Port={port}", "IdentitiesOnly=yes", "StrictHostKeyChecking=accept-new"]
-        self.options += [f"UserKnownHostsFile={folder / 'known'}"]
+            # The sshd of root needs this folder, which its service would make.
+            Path("/run/sshd").mkdir(exist_ok=True)
+        command = [SSHD, "-D", "-f", configuration, "-E", folder / "sshd.log"]
+        self._sshd = subprocess.Popen(command)
         for _ in range(100):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -127,7 +131,7 @@ class Board:
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory):
-    board = Board(tmp_path_factory.mktemp("board"))
+    board = SshBoard(tmp_path_factory.mktemp("board"))
     yield board
     board.close()
 
@@ -140,7 +144,7 @@ def deploy(board, ds2edge):
         *words: object, options: tuple[str, ...] = (), own_key: bool = True, host: str = "127.0.0.1"
     ) -> subprocess.CompletedProcess[str]:
         options = (*options, *board.options, *([board.key] if own_key else []))
-        chosen = [word for option in options for word in ("-o", option)]
+        chosen = [word for option in options for word in ("--ssh-option", option)]
         return ds2edge("deploy", host, "--model", GOLDEN, *chosen, *words, stdin=subprocess.DEVNULL)
 
     return run
@@ -154,7 +158,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def changed_wheel(wheel, tmp_path_factory):
-    """One of the same version that writes something else."""
+    """A wheel of the same version that gives another text."""
     path = tmp_path_factory.mktemp("changed") / wheel.name
     with (
         zipfile.ZipFile(wheel) as original,
@@ -163,20 +167,19 @@ def changed_wheel(wheel, tmp_path_factory):
         for member in original.infolist():
             content = original.read(member)
             if member.filename == "ds2edge/runtime/recognizer.py":
-                content += b"\n\nimport dataclasses\n_transcribe = Recognizer.transcribe\n"
-                content += b"Recognizer.transcribe = lambda *a: dataclasses.replace(_transcribe(*a), text='what else')\n"
+                content += CHANGE
             changed.writestr(member, content)
     return path
 
 
 def error_of(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line of bad input."""
+    """The one line that is printed for bad input."""
     lines = done.stderr.splitlines()
     assert (done.returncode, len(lines)) == (2, 1), (done.stdout, done.stderr)
     return lines[0]
 
 
-def test_deployed_and_verified_then_a_changed_program_is_found_out_then_upgraded_then_taken_away(
+def test_install_and_check_then_find_a_changed_program_then_upgrade_then_uninstall(
     deploy, board, changed_wheel
 ):
     done = deploy("--clip", CLIP, "--service", "user")
@@ -195,7 +198,7 @@ def test_deployed_and_verified_then_a_changed_program_is_found_out_then_upgraded
     done = deploy("--clip", CLIP, "--wheel", changed_wheel)
     assert done.returncode == 1, (done.stdout, done.stderr)
     assert f"here:  {TEXT}\nthere: what else\n" in done.stdout
-    assert done.stderr.startswith("error: 127.0.0.1: hears another text")
+    assert done.stderr.startswith("error: 127.0.0.1: transcribes the clip differently")
 
     done = deploy("--clip", CLIP)
     assert done.returncode == 0, (done.stdout, done.stderr)
@@ -221,9 +224,7 @@ def test_a_board_that_cannot_be_reached_is_one_line(deploy, wheel, tmp_path):
 
 
 def test_a_key_that_is_refused_is_one_line(deploy, wheel, tmp_path):
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True
-    )
+    make_key(tmp_path / "other")
     says = error_of(
         deploy("--wheel", wheel, options=(f"IdentityFile={tmp_path / 'other'}",), own_key=False)
     )
@@ -238,14 +239,14 @@ def test_a_missing_file_is_named_before_anything_is_sent(deploy, board, wheel, o
     assert not any(board.temporary.iterdir())
 
 
-def test_a_clip_in_which_nothing_is_said_is_refused(deploy, wheel, tmp_path):
+def test_a_clip_without_speech_is_refused(deploy, wheel, tmp_path):
     soundfile.write(tmp_path / "silence.wav", [0.0] * RATE, RATE)
-    assert "hears nothing in it" in error_of(
+    assert "no speech was recognised in the clip" in error_of(
         deploy("--wheel", wheel, "--clip", tmp_path / "silence.wav")
     )
 
 
-def test_what_the_installer_refuses_is_shown_and_the_board_left_clean(deploy, board, wheel):
+def test_a_refusal_of_the_installer_is_shown_and_leaves_the_board_clean(deploy, board, wheel):
     done = deploy("--wheel", wheel, "--service", "system")
     assert done.returncode == 2
     refusal = "127.0.0.1: not installed: no answer from systemctl --system"
@@ -253,7 +254,7 @@ def test_what_the_installer_refuses_is_shown_and_the_board_left_clean(deploy, bo
     assert not any(board.temporary.iterdir())
 
 
-def test_a_32_bit_board_is_not_given_a_model_that_crashes_its_interpreter(deploy, board, wheel):
+def test_a_32_bit_board_does_not_get_a_model_that_it_cannot_run(deploy, board, wheel):
     fake = board.put_program("dpkg", "#!/bin/sh\necho armhf\n")
     try:
         assert "`ds2edge convert --mode armv7`" in error_of(deploy("--wheel", wheel))
@@ -262,7 +263,7 @@ def test_a_32_bit_board_is_not_given_a_model_that_crashes_its_interpreter(deploy
     assert not any(board.temporary.iterdir())
 
 
-def test_a_wheel_that_is_none_is_refused_by_the_board(deploy, tmp_path):
+def test_the_board_refuses_a_file_that_is_not_a_wheel(deploy, tmp_path):
     wheel = tmp_path / "deepspeech2_edge-9.9.9-py3-none-any.whl"
     wheel.write_text("not a wheel")
     done = deploy("--wheel", wheel)

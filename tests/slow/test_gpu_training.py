@@ -32,7 +32,7 @@ def test_two_steps_make_a_run(tmp_path, ds2edge):
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         assert "dev: WER" in done.stdout
-    heard = ds2edge("evaluate", begun, tmp_path / "real.jsonl", "--split", "dev")
+    heard = ds2edge("evaluate", "-m", begun, tmp_path / "real.jsonl", "--split", "dev")
     assert heard.returncode == 0, heard.stderr
     assert Run.open(tmp_path / "next").specification.training["initialised_from"]
     again = subprocess.run([*map(str, call), "-o", str(begun)], capture_output=True, text=True)

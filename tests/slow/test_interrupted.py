@@ -1,4 +1,4 @@
-"""Training that is killed, or finds the disk full, loses nothing that was finished."""
+"""A training that is killed, or whose disk is full, loses no finished epoch."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def setup(tmp_path_factory):
 
 
 def start(setup: Path, run: Path, *options: str, **environment: str) -> subprocess.Popen:
-    """The training as a process. What it says goes to a file: a pipe would stay open with a killed one's workers."""
+    """Starts a training. Its messages go to a file: workers of a killed one keep a pipe open."""
     command = [
         COMMAND,
         "train",
@@ -66,7 +66,7 @@ def start(setup: Path, run: Path, *options: str, **environment: str) -> subproce
 
 
 def finish(setup: Path, process: subprocess.Popen, code: int = 0) -> str:
-    """Waits for the end -> what it said."""
+    """Waits for the end and returns the messages."""
     returned = process.wait(300)
     said = (setup / "said").read_text()
     assert returned == code, said
@@ -127,11 +127,12 @@ def small_disk(tmp_path):
 def test_a_disk_that_is_full_while_saving_is_one_line_and_can_be_resumed(
     setup, small_disk, tmp_path
 ):
-    run, filler = small_disk / "run", small_disk / "filler"
+    run = small_disk / "run"
+    filler = small_disk / "filler"
     filler.write_bytes(bytes(900_000))
     said = finish(setup, start(setup, run), code=2).splitlines()
     assert "No space left on device" in said[-1]
-    assert "make room, then go on with --resume" in said[-1]
+    assert "make room, then continue with --resume" in said[-1]
     filler.unlink()
     finish(setup, start(setup, run, *(["--resume"] if (run / "last.keras").exists() else [])))
     assert len(Run.open(run).last_model()[1]) == 5

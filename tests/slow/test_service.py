@@ -1,4 +1,4 @@
-"""The systemd units' own command line, killed in the middle of an utterance and started again."""
+"""The command of the systemd units, killed in the middle of an utterance and started again."""
 
 import configparser
 import json
@@ -20,7 +20,7 @@ TEXTS = list(SPOKEN)
 
 
 class Unit(configparser.RawConfigParser):
-    """A unit file: keys may come twice, and their case counts. The last of them holds; that is enough here."""
+    """A unit file. Keys are case-sensitive and may be repeated; the last one is kept."""
 
     optionxform = staticmethod(str)
 
@@ -29,13 +29,13 @@ class Unit(configparser.RawConfigParser):
         self.read_string((UNITS / name).read_text().replace("@PREFIX@", str(prefix)))
 
     def command(self) -> list[str]:
-        """ExecStart, with the options that Environment= leaves empty."""
+        """The words of ExecStart. Environment= leaves LISTEN_OPTIONS empty."""
         return [word for word in self["Service"]["ExecStart"].split() if word != "$LISTEN_OPTIONS"]
 
 
 @pytest.fixture
 def installation(tmp_path):
-    """What install.sh leaves: the program, the model, and where the transcript goes."""
+    """An installation as install.sh leaves it: the program and the model."""
     prefix = tmp_path / "ds2edge"
     (prefix / "venv" / "bin").mkdir(parents=True)
     (prefix / "venv" / "bin" / "ds2edge").symlink_to(Path(sys.executable).with_name("ds2edge"))
@@ -44,15 +44,13 @@ def installation(tmp_path):
 
 
 def logged(log: Path) -> list[str]:
-    """Texts in the log, each of whose lines must be whole."""
+    """Texts in the log. Every line must be complete."""
     lines = log.read_text().splitlines(keepends=True) if log.exists() else []
     assert all(line.endswith("}\n") for line in lines)
     return [json.loads(line)["text"] for line in lines]
 
 
-def test_the_service_killed_in_the_middle_of_an_utterance_keeps_its_log_whole(
-    tmp_path, installation
-):
+def test_a_service_killed_in_the_middle_of_an_utterance_keeps_its_log_whole(tmp_path, installation):
     pulse = PulsePipe(tmp_path)
     command = Unit("ds2edge.service", installation).command()
     log = installation / "transcript.jsonl"
@@ -74,7 +72,7 @@ def test_the_service_killed_in_the_middle_of_an_utterance_keeps_its_log_whole(
         while not logged(log):
             assert time.monotonic() < deadline, "nothing was logged"
             time.sleep(0.02)
-        time.sleep(0.8)  # the next utterance is being said
+        time.sleep(0.8)  # into the next utterance
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
@@ -82,7 +80,7 @@ def test_the_service_killed_in_the_middle_of_an_utterance_keeps_its_log_whole(
         pulse.hush()
 
         process = start()
-        pulse.say(np.zeros(2 * RATE))  # after what was left in the pipe
+        pulse.say(np.zeros(2 * RATE))  # after the rest of the old sound in the pipe
         pulse.say(speech(gap=1.8))
         pulse.wait_until_said()
         process.send_signal(signal.SIGTERM)  # how systemd stops it
@@ -90,24 +88,15 @@ def test_the_service_killed_in_the_middle_of_an_utterance_keeps_its_log_whole(
         assert process.returncode == 0
     texts = logged(log)
     assert (texts[0], texts[-3:]) == (TEXTS[0], TEXTS)
-    assert len(texts) <= 5  # the rest of what was being said at the time may be one more
+    assert len(texts) <= 5  # the rest of the interrupted utterance may be one more
 
 
-def test_killing_at_any_moment_leaves_whole_lines(installation):
-    """Sound without end, pushed as fast as it goes: most of the time is spent near a final."""
+def test_a_kill_at_any_moment_leaves_whole_lines(installation):
+    """Sound is fed as fast as possible, so a final is being written most of the time."""
     sound = (speech(1.3) * 32767).astype("<i2").tobytes()
     log = installation / "log.jsonl"
-    command = [
-        sys.executable,
-        "-m",
-        "ds2edge.runtime.cli",
-        "listen",
-        "-m",
-        str(GOLDEN),
-        "--stdin",
-        "--log",
-        str(log),
-    ]
+    command = [sys.executable, "-m", "ds2edge.runtime.cli", "listen"]
+    command += ["-m", str(GOLDEN), "--stdin", "--log", str(log)]
     lines = 0
     for delay in (0.0, 0.003, 0.01, 0.02, 0.05):
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -122,13 +111,9 @@ def test_killing_at_any_moment_leaves_whole_lines(installation):
         lines = len(logged(log))
 
 
-def test_both_units_run_the_same_command_but_for_the_folder_of_the_transcript(installation):
-    user, system = (
-        Unit(name, installation).command() for name in ("ds2edge.service", "ds2edge-system.service")
-    )
-    differing = [
-        (mine, theirs) for mine, theirs in zip(user, system, strict=True) if mine != theirs
-    ]
-    assert differing == [
-        (str(installation / "transcript.jsonl"), "/var/lib/ds2edge/transcript.jsonl")
-    ]
+def test_the_units_run_the_same_command_except_for_the_transcript(installation):
+    user = Unit("ds2edge.service", installation).command()
+    system = Unit("ds2edge-system.service", installation).command()
+    differing = [words for words in zip(user, system, strict=True) if words[0] != words[1]]
+    log = str(installation / "transcript.jsonl")
+    assert differing == [(log, "/var/lib/ds2edge/transcript.jsonl")]

@@ -26,7 +26,7 @@ def test_alsa_gives_the_exact_samples_and_the_exact_text(tmp_path, monkeypatch):
     samples = speech()
     for name, value in alsa_file(tmp_path, samples).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(microphone, "CAPACITY", float("inf"))
+    monkeypatch.setattr(microphone, "QUEUE_SECONDS", float("inf"))
     heard: list[np.ndarray] = []
     with microphone.Microphone(None, RATE) as opened:
         for block in opened.blocks(Event()):
@@ -54,7 +54,7 @@ def test_a_flood_is_dropped_and_reported_without_chatter(tmp_path):
         assert process.wait(10) == 0
     assert lines[0] == "listening to default at 16000 Hz\n"
     assert len(lines) >= 2
-    assert all(line.startswith("warning: the recogniser is too slow: ") for line in lines[1:])
+    assert all(line.startswith("warning: recognition is too slow: ") for line in lines[1:])
 
 
 def test_devices_are_listed_by_name_without_chatter(ds2edge, tmp_path):

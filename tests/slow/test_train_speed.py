@@ -1,4 +1,4 @@
-"""The benchmark of training against the Keras example, at a size that says nothing about speed."""
+"""The benchmark of training against the Keras example, at a size too small to compare speeds."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Training from the command line on the embedded corpus: learning, resuming, and what stops it."""
+"""Training on the embedded corpus: learning, resuming, fine-tuning, quantization, and errors."""
 
 import csv
 import dataclasses
@@ -41,9 +41,12 @@ def unbroken(manifest, tiny_recipe, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def resumed(manifest, tiny_recipe, tmp_path_factory):
-    """The same, stopped by an exception before its third epoch is saved, and resumed: all within one second, by the
-    clock that the files of curves are named after."""
-    recipe, folder = tiny_recipe.with_training(4, None), tmp_path_factory.mktemp("run") / "resumed"
+    """The same, stopped by an exception before its third epoch is saved, then resumed.
+
+    Event files are named after the clock, which stands still here: names must not collide.
+    """
+    recipe = tiny_recipe.with_training(4, None)
+    folder = tmp_path_factory.mktemp("run") / "resumed"
     save = Run.save_epoch
 
     def stop_after_two(self, model, history):
@@ -111,19 +114,16 @@ def test_a_loss_that_is_not_a_number_stops_it_in_one_line(
     monkeypatch.setattr(DeepSpeech2, "compute_loss", nan_loss)
     with pytest.raises(InputError, match="the loss is nan at batch 1"):
         train(tiny_recipe, [manifest], tmp_path / "run")
-    with pytest.raises(
-        InputError, match="no epoch of it was finished: train it again, without --resume"
-    ):
+    with pytest.raises(InputError, match="no epoch is finished: train it again, without --resume"):
         train(tiny_recipe, [manifest], tmp_path / "run", resume=True)
     monkeypatch.undo()
     once = tiny_recipe.with_training(1, None)
-    assert (
-        len(train(once, [manifest], tmp_path / "run").last_model()[1]) == 1
-    )  # nothing was in the way
+    run = train(once, [manifest], tmp_path / "run")  # the failed one is not in the way
+    assert len(run.last_model()[1]) == 1
 
 
-def test_settings_of_the_loop_are_all_at_once_of_use(manifest, tiny_recipe, tmp_path):
-    """Mixed precision, accumulation, averaged weights, SortaGrad, batches by seconds, cached variants, best three."""
+def test_settings_of_the_loop_work_together(manifest, tiny_recipe, tmp_path):
+    """Mixed precision, gradient accumulation, averaged weights, SortaGrad and cached variants."""
     training = dataclasses.replace(
         tiny_recipe.training,
         epochs=6,
@@ -146,7 +146,7 @@ def test_settings_of_the_loop_are_all_at_once_of_use(manifest, tiny_recipe, tmp_
     assert len(averages) == len(model.trainable_variables)
 
 
-def test_patience_ends_a_training_that_no_longer_gains(manifest, tiny_recipe, tmp_path):
+def test_patience_ends_a_training_that_no_longer_improves(manifest, tiny_recipe, tmp_path):
     training = dataclasses.replace(tiny_recipe.training, epochs=9, learning_rate=1e-9, patience=2)
     recipe = dataclasses.replace(tiny_recipe, training=training)
     run = train(recipe, [manifest], tmp_path / "run")
@@ -156,7 +156,7 @@ def test_patience_ends_a_training_that_no_longer_gains(manifest, tiny_recipe, tm
 
 
 def test_a_run_begins_with_the_weights_of_another(manifest, tiny_recipe, unbroken, tmp_path):
-    """Fine-tuning: with no learning at all the model says what its parent says; statistics are the parent's too."""
+    """Fine-tuning: without learning, weights and statistics are the parent's."""
     still = dataclasses.replace(
         tiny_recipe.training, epochs=1, learning_rate=1e-12, weight_decay=0.0
     )
@@ -179,11 +179,9 @@ def test_a_run_begins_with_the_weights_of_another(manifest, tiny_recipe, unbroke
 
 @pytest.fixture(scope="module")
 def rounded(manifest, tiny_recipe, unbroken, tmp_path_factory):
-    """Two epochs more, as int8 rounds, interrupted between them."""
-    recipe, folder = (
-        tiny_recipe.with_training(epochs=2, qat=True),
-        tmp_path_factory.mktemp("run") / "rounded",
-    )
+    """Two more epochs of quantization-aware training, interrupted after the first."""
+    recipe = tiny_recipe.with_training(epochs=2, qat=True)
+    folder = tmp_path_factory.mktemp("run") / "rounded"
     save = Run.save_epoch
 
     def stop_after_one(self, model, history):
@@ -198,7 +196,7 @@ def rounded(manifest, tiny_recipe, unbroken, tmp_path_factory):
 
 
 def test_training_goes_on_as_int8_rounds(rounded, unbroken):
-    """A little lower in loss than where the float training ended, with one set of ranges, and weights that moved."""
+    """The loss stays about where the float training ended, and every weight changes."""
     model, history = rounded.last_model()
     assert len(history) == 2
     assert history[-1]["loss"] < 1.02 * unbroken.last_model()[1][-1]["loss"]
@@ -216,26 +214,16 @@ def test_training_goes_on_as_int8_rounds(rounded, unbroken):
 def test_what_was_trained_as_int8_rounds_is_converted_and_compared_with_its_parent(
     rounded, unbroken, manifest, ds2edge, tmp_path
 ):
-    converted = ds2edge("convert", rounded.folder, "-o", tmp_path / "int8.tflite")
+    int8 = tmp_path / "int8.tflite"
+    converted = ds2edge("convert", rounded.folder, "-o", int8)
     assert converted.returncode == 0, converted.stderr
-    compared = ds2edge(
-        "parity",
-        unbroken.folder,
-        tmp_path / "int8.tflite",
-        manifest,
-        "--split",
-        "dev",
-        "--max-wer-increase",
-        100,
-    )
+    options = ("--split", "dev", "--max-wer-increase", 100)
+    compared = ds2edge("parity", unbroken.folder, manifest, "-m", int8, *options)
     assert compared.returncode == 0, compared.stderr
-    converted = ds2edge(
-        "convert", unbroken.folder, "--mode", "dynamic", "-o", tmp_path / "parent.tflite"
-    )
+    parent = tmp_path / "parent.tflite"
+    converted = ds2edge("convert", unbroken.folder, "--mode", "dynamic", "-o", parent)
     assert converted.returncode == 0, converted.stderr
-    refused = ds2edge(
-        "parity", rounded.folder, tmp_path / "parent.tflite", manifest, "--split", "dev"
-    )
+    refused = ds2edge("parity", rounded.folder, manifest, "-m", parent, "--split", "dev")
     assert refused.returncode == 2
     assert "another run" in refused.stderr
 
@@ -266,7 +254,7 @@ def test_outputs_are_begun_with_by_their_symbol(unbroken, tiny_recipe):
 
 @pytest.fixture(scope="module")
 def in_pieces(manifest, tiny_recipe, unbroken, tmp_path_factory):
-    """A run that says pieces of words, and began with one that says letters."""
+    """A run with pieces of words, which started from one with letters."""
     recipe = dataclasses.replace(tiny_recipe.with_training(1, None), text=TextSettings(40))
     return train(
         recipe, [manifest], tmp_path_factory.mktemp("run") / "pieces", init_from=unbroken.folder
@@ -279,10 +267,10 @@ def test_a_run_in_pieces_is_resumed_evaluated_and_converted(in_pieces, manifest,
     done = train(in_pieces.recipe, [manifest], in_pieces.folder, resume=True)
     assert done.symbols().alphabet == in_pieces.specification.alphabet
     for command in (
-        ("evaluate", in_pieces.folder, manifest, "--split", "dev", "--beam", "4"),
+        ("evaluate", manifest, "-m", in_pieces.folder, "--split", "dev", "--beam", "4"),
         ("convert", in_pieces.folder, "--mode", "float32", "-o", tmp_path / "pieces.tflite"),
-        ("parity", in_pieces.folder, tmp_path / "pieces.tflite", manifest, "--split", "dev"),
-        ("info", tmp_path / "pieces.tflite"),
+        ("parity", in_pieces.folder, manifest, "-m", tmp_path / "pieces.tflite", "--split", "dev"),
+        ("info", "-m", tmp_path / "pieces.tflite"),
     ):
         finished = ds2edge(*command)
         assert finished.returncode == 0, finished.stderr

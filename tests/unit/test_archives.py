@@ -96,10 +96,10 @@ def test_a_remnant_that_is_longer_than_the_file_is_dropped(tmp_path):
     [
         (("404",), "the server answers 404 Not Found", None),
         (("403",), "the server answers 403 Forbidden", None),
-        (("wrong",), "is expected, and is deleted", None),
-        (("page",), "gives 26 bytes where 1000000 are expected", None),
+        (("wrong",), "the download is deleted", None),
+        (("page",), "offers 26 bytes, 1000000 are expected", None),
         (("500",) * 4, "the server answers 500 Internal Server Error: run this again later", None),
-        (("break", "500", "500", "500"), "it goes on after what has come", CONTENT),
+        (("break", "500", "500", "500"), "run this again later to continue", CONTENT),
         (("break", "404"), "the server answers 404 Not Found", CONTENT),
         (("break", "shifted"), "are expected: not this corpus", CONTENT),
     ],
@@ -127,7 +127,7 @@ def test_without_a_network_it_says_so(tmp_path, url):
 
 @pytest.mark.parametrize("url", ["ftp://example.org", "example.org", "http://"])
 def test_what_is_no_address_is_refused_at_once(tmp_path, url):
-    with pytest.raises(InputError, match="no address of a download"):
+    with pytest.raises(InputError, match="not a valid address"):
         download(archive_of(url), tmp_path / "a")
 
 
@@ -141,9 +141,7 @@ def test_a_full_disk_is_told_before_and_while_it_fills(tmp_path, monkeypatch):
         monkeypatch.setattr(
             archives.shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(999_999)
         )
-        with pytest.raises(
-            InputError, match=r"0\.0 GB are to come and 0\.0 GB are free: make room"
-        ):
+        with pytest.raises(InputError, match=r"needs 0\.0 GB, only 0\.0 GB free: make room"):
             download(archive_of(server.url), tmp_path / "b")
     assert len(server.ranges) == 1
 
@@ -151,7 +149,8 @@ def test_a_full_disk_is_told_before_and_while_it_fills(tmp_path, monkeypatch):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_download_that_is_killed_goes_on_where_it_was(tmp_path, how):
     code = (
-        "import sys; from pathlib import Path; from ds2edge.train.corpora.archives import Archive, download\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from ds2edge.train.corpora.archives import Archive, download\n"
         "url, size, checksum, path = sys.argv[1:]\n"
         "download(Archive('a', url, int(size), checksum), Path(path))"
     )

@@ -1,10 +1,11 @@
-"""Reading sound files, good and bad."""
+"""Reading valid and broken sound files."""
 
 import logging
 import os
 import struct
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ import soundfile
 from support import RATE, babble, film
 
 from ds2edge.runtime.audio.channels import to_float
-from ds2edge.runtime.audio.reader import AudioFile, measure, read_audio
+from ds2edge.runtime.audio.file_types import find_audio_files, is_audio
+from ds2edge.runtime.audio.reader import AudioFile, read_audio, scan_audio
 from ds2edge.runtime.errors import InputError
 
 
-def test_blocks_are_the_file(wav):
+def test_the_blocks_of_a_file_are_its_samples(wav):
     path = wav("a.wav", seconds=2.5)
     blocks = list(AudioFile(path).blocks(seconds=1.0))
     assert [len(b) for b in blocks] == [RATE, RATE, RATE // 2]
@@ -25,9 +27,9 @@ def test_blocks_are_the_file(wav):
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_other_rates_are_resampled_to_the_same_sound(wav, rate):
-    heard = read_audio(wav("a.wav", rate=rate), RATE)
-    assert len(heard) == pytest.approx(RATE, abs=2)
-    spectrum = np.abs(np.fft.rfft(heard[:RATE]))
+    samples = read_audio(wav("a.wav", rate=rate), RATE)
+    assert len(samples) == pytest.approx(RATE, abs=2)
+    spectrum = np.abs(np.fft.rfft(samples[:RATE]))
     assert {180, 620, 1400, 2600} <= set(np.argsort(spectrum)[-12:])
 
 
@@ -41,16 +43,12 @@ def test_other_integers_are_refused():
         to_float(np.zeros(3, np.uint8))
 
 
-def test_what_is_not_finite_becomes_silence():
-    assert to_float(np.array([0.5, np.nan, np.inf, -np.inf], np.float32))[:, 0].tolist() == [
-        0.5,
-        0.0,
-        0.0,
-        0.0,
-    ]
+def test_nan_and_infinity_become_silence():
+    samples = np.array([0.5, np.nan, np.inf, -np.inf], np.float32)
+    assert to_float(samples)[:, 0].tolist() == [0.5, 0.0, 0.0, 0.0]
 
 
-def test_a_file_cut_short_gives_what_is_there_and_a_warning(wav, caplog):
+def test_a_truncated_wav_is_read_as_far_as_it_goes_with_a_warning(wav, caplog):
     path = wav("a.wav")
     path.write_bytes(path.read_bytes()[: RATE + 44])  # half of it
     with caplog.at_level(logging.WARNING, "ds2edge"):
@@ -59,12 +57,12 @@ def test_a_file_cut_short_gives_what_is_there_and_a_warning(wav, caplog):
     assert str(path) in caplog.text
 
 
-def test_a_flac_cut_short_gives_what_can_be_decoded(wav, caplog):
+def test_a_truncated_flac_is_read_as_far_as_it_goes_with_a_warning(wav, caplog):
     path = wav("a.flac", seconds=4)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with caplog.at_level(logging.WARNING, "ds2edge"):
-        heard = read_audio(path, RATE)
-    assert 0 < len(heard) < 4 * RATE
+        samples = read_audio(path, RATE)
+    assert 0 < len(samples) < 4 * RATE
     assert "cut short" in caplog.text
 
 
@@ -76,7 +74,7 @@ def test_a_flac_cut_short_gives_what_can_be_decoded(wav, caplog):
         (b"words, not sound\n" * 9, "not a readable sound file"),
     ],
 )
-def test_what_is_no_sound_is_named(tmp_path, content, says):
+def test_a_file_without_sound_is_refused_by_name(tmp_path, content, says):
     path = tmp_path / "a.wav"
     if content is not None:
         path.write_bytes(content)
@@ -86,61 +84,61 @@ def test_what_is_no_sound_is_named(tmp_path, content, says):
     assert "\n" not in str(caught.value)
 
 
-def test_a_wav_without_samples_holds_no_audio(wav):
+def test_a_wav_without_samples_is_refused(wav):
     with pytest.raises(InputError, match="no audio"):
         AudioFile(wav("a.wav", seconds=0))
 
 
 def streamed(data: bytes) -> bytes:
-    """A FLAC whose number of samples is 0: unknown, as of one that went through a pipe."""
+    """Sets the length in the header of a FLAC to unknown, as an encoder writing to a pipe does."""
     return data[:21] + bytes([data[21] & 0xF0, 0, 0, 0, 0]) + data[26:]
 
 
-def test_a_streamed_flac_is_read_to_its_end_without_a_word(wav, caplog):
+def test_a_streamed_flac_is_read_to_its_end_without_warning(wav, caplog):
     path = wav("a.flac", seconds=3.3)
     path.write_bytes(streamed(path.read_bytes()))
-    audio = measure(path)
+    audio = scan_audio(path)
     assert audio.level.samples == int(3.3 * RATE)
-    assert not audio.remarks()
+    assert not audio.warnings()
 
 
-def test_gsm_is_read_though_it_cannot_be_sought_in(wav):
-    audio = measure(wav("a.wav", rate=8000, subtype="GSM610"))
+def test_gsm_is_read_although_it_is_not_seekable(wav):
+    audio = scan_audio(wav("a.wav", rate=8000, subtype="GSM610"))
     assert audio.level.samples == pytest.approx(8000, abs=320)
-    assert not audio.remarks()
+    assert not audio.warnings()
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.5, 0.8])
-def test_an_mp3_cut_short_gives_what_is_there_and_nothing_twice(wav, caplog, cut):
+def test_a_truncated_mp3_is_read_as_far_as_it_goes_and_nothing_twice(wav, caplog, cut):
     path = wav("a.mp3", seconds=4)
     whole = read_audio(path, RATE)
     data = path.read_bytes()
     path.write_bytes(data[: int(cut * len(data))])
-    heard = read_audio(path, RATE)
-    assert len(heard) == pytest.approx(cut * 4 * RATE, abs=0.2 * RATE)
-    sure = len(heard) - 2000  # the last frame lacks what overlaps with the next
-    np.testing.assert_allclose(heard[:sure], whole[:sure], atol=1e-3)
+    samples = read_audio(path, RATE)
+    assert len(samples) == pytest.approx(cut * 4 * RATE, abs=0.2 * RATE)
+    complete = len(samples) - 2000  # the last frame lacks its overlap with the next one
+    np.testing.assert_allclose(samples[:complete], whole[:complete], atol=1e-3)
     assert "cut short" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "ogg", "opus"])
 @pytest.mark.parametrize("rates", [(16000, 16000, 16000), (16000, 48000)])
-def test_what_was_joined_is_read_to_its_end(tmp_path, suffix, rates):
+def test_concatenated_files_are_read_to_the_end(tmp_path, suffix, rates):
     one = [tmp_path / f"{number}.{suffix}" for number in range(len(rates))]
     form = {"mp3": ("MP3", None), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS")}[suffix]
     for part, rate in zip(one, rates, strict=True):
         soundfile.write(part, babble(1.5, rate), rate, format=form[0], subtype=form[1])
     path = tmp_path / f"joined.{suffix}"
     path.write_bytes(b"".join(part.read_bytes() for part in one))
-    heard = read_audio(path, RATE)
+    samples = read_audio(path, RATE)
     alone = read_audio(one[0], RATE)
-    assert len(heard) == pytest.approx(len(rates) * len(alone), abs=100 * len(rates))
-    np.testing.assert_allclose(heard[: RATE // 2], alone[: RATE // 2], atol=1e-6)
-    again = heard[-len(alone) :]
+    assert len(samples) == pytest.approx(len(rates) * len(alone), abs=100 * len(rates))
+    np.testing.assert_allclose(samples[: RATE // 2], alone[: RATE // 2], atol=1e-6)
+    again = samples[-len(alone) :]
     assert np.sqrt(np.mean(again**2)) == pytest.approx(np.sqrt(np.mean(alone**2)), rel=0.1)
 
 
-def test_a_part_that_cannot_be_read_does_not_end_the_others(tmp_path, caplog):
+def test_an_unreadable_part_of_a_concatenated_file_is_skipped(tmp_path, caplog):
     soundfile.write(tmp_path / "a.ogg", babble(1.0), RATE, format="OGG", subtype="VORBIS")
     data = (tmp_path / "a.ogg").read_bytes()
     broken = data[:28] + bytes(30) + data[58:]
@@ -152,32 +150,32 @@ def test_a_part_that_cannot_be_read_does_not_end_the_others(tmp_path, caplog):
 @pytest.mark.parametrize(
     "data", [b"OggS" + bytes(100), b"OggS" * 50, b"ID3" + bytes(100), b"\xff\xfb\x90" * 99]
 )
-def test_what_only_begins_as_a_sound_file_is_a_line(tmp_path, data):
+def test_a_file_that_only_starts_like_sound_is_refused(tmp_path, data):
     (tmp_path / "a.ogg").write_bytes(data)
     with pytest.raises(InputError, match="not a readable sound file"):
         AudioFile(tmp_path / "a.ogg")
 
 
-def bare(data: bytes) -> bytes:
-    """An MP3 without the frame that counts the others, behind whose length libsndfile would stop."""
+def without_xing_frame(data: bytes) -> bytes:
+    """Removes the Xing frame of an MP3, which declares the number of frames."""
     mark = max(data.find(b"Xing"), data.find(b"Info"))
     start = data.rfind(b"\xff", 0, mark)
     return data[data.find(data[start : start + 2], mark) :]
 
 
 @pytest.mark.parametrize("quiet_first", [True, False])
-def test_an_mp3_that_does_not_count_its_frames_is_read_to_its_end(tmp_path, quiet_first):
+def test_an_mp3_without_xing_frame_is_read_to_its_end(tmp_path, quiet_first):
     sound = np.concatenate([np.zeros(3 * RATE), babble(3.0)][:: 1 if quiet_first else -1])
     path = tmp_path / "a.mp3"
     soundfile.write(path, sound, RATE, format="MP3", bitrate_mode="VARIABLE", compression_level=0.2)
-    path.write_bytes(b"\0" * 700 + bare(path.read_bytes()))
-    audio = measure(path)
+    path.write_bytes(b"\0" * 700 + without_xing_frame(path.read_bytes()))
+    audio = scan_audio(path)
     assert audio.level.samples == pytest.approx(6 * RATE, abs=0.15 * RATE)
-    assert not audio.remarks()
+    assert not audio.warnings()
 
 
 @pytest.mark.parametrize("rate", [50, 2_000_000_000])
-def test_a_rate_that_no_speech_has_is_refused(wav, rate):
+def test_an_implausible_sample_rate_is_refused(wav, rate):
     path = wav("a.wav")
     data = bytearray(path.read_bytes())
     data[24:28] = rate.to_bytes(4, "little")
@@ -196,27 +194,27 @@ def test_a_rate_that_no_speech_has_is_refused(wav, rate):
         ("a.wma", "wmav2", 44100),
     ],
 )
-def test_what_phones_and_browsers_write_is_read_by_ffmpeg(tmp_path, name, codec, rate):
+def test_formats_of_phones_and_browsers_are_read_with_ffmpeg(tmp_path, name, codec, rate):
     sound = babble(2.0, rate)
     film(tmp_path / name, codec, sound, rate)
-    audio = measure(tmp_path / name)
+    audio = scan_audio(tmp_path / name)
     assert audio.rate == rate
     assert audio.level.samples == pytest.approx(2 * rate, abs=0.15 * rate)
     assert audio.level.mean == pytest.approx(10 * np.log10(np.mean(sound**2)), abs=1.5)
-    assert not audio.remarks()
+    assert not audio.warnings()
 
 
-def test_without_pyav_the_remedy_is_named(tmp_path, monkeypatch):
+def test_without_pyav_the_error_names_the_remedy(tmp_path, monkeypatch):
     film(tmp_path / "a.m4a", "aac", babble(0.5))
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(
         InputError,
-        match=r"a\.m4a: not a readable .*pip install 'deepspeech2-edge\[formats\]'.*ffmpeg",
+        match=r"a\.m4a: not a readable .*pip install '\.\[formats\]'.*ffmpeg",
     ):
         AudioFile(tmp_path / "a.m4a")
 
 
-def test_a_list_of_addresses_is_no_sound_file(tmp_path, wav):
+def test_playlists_are_refused(tmp_path, wav):
     (tmp_path / "a.m3u8").write_text(f"#EXTM3U\n#EXTINF:1,\n{wav('b.wav')}\n")
     (tmp_path / "concat.txt").write_text(f"ffconcat version 1.0\nfile {tmp_path / 'b.wav'}\n")
     for name in ("a.m3u8", "concat.txt"):
@@ -225,13 +223,13 @@ def test_a_list_of_addresses_is_no_sound_file(tmp_path, wav):
 
 
 @pytest.mark.parametrize("name", ["x" * 500, "a\0b", "a.wav/b.wav"])
-def test_a_name_that_no_file_can_have_is_a_line(wav, name):
+def test_an_impossible_file_name_is_an_input_error(wav, name):
     with pytest.raises(InputError):
         AudioFile(wav("a.wav").parent / name)
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
-def test_errors_of_pyav_that_are_of_no_common_kind_are_a_line(tmp_path, rate):
+def test_errors_of_pyav_are_input_errors(tmp_path, rate):
     (tmp_path / "a.au").write_bytes(
         b".snd" + struct.pack(">IIIII", 24, 1000, 0x390, rate, 1) + bytes(1000)
     )
@@ -239,7 +237,7 @@ def test_errors_of_pyav_that_are_of_no_common_kind_are_a_line(tmp_path, rate):
         AudioFile(tmp_path / "a.au")
 
 
-def test_a_pipe_and_a_folder(wav, tmp_path):
+def test_a_pipe_is_read_and_a_folder_is_refused(wav, tmp_path):
     path = wav("a.wav")
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -252,7 +250,7 @@ def test_a_pipe_and_a_folder(wav, tmp_path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("of its own"), MemoryError(), ValueError("x\ny")])
-def test_whatever_a_decoder_raises_is_a_line_of_that_file(wav, monkeypatch, error):
+def test_any_error_of_a_decoder_is_a_one_line_input_error(wav, monkeypatch, error):
     path = wav("a.wav")
     audio = AudioFile(path)
 
@@ -263,3 +261,20 @@ def test_whatever_a_decoder_raises_is_a_line_of_that_file(wav, monkeypatch, erro
     with pytest.raises(InputError, match="holds no readable audio") as caught:
         list(audio.blocks())
     assert "\n" not in str(caught.value)
+
+
+def test_audio_suffixes_do_not_depend_on_case():
+    assert all(map(is_audio, map(Path, ("a.wav", "b.FLAC", "c.Opus", "d.m4a", "e.WebM"))))
+    assert not any(map(is_audio, map(Path, ("a.txt", "wav", "a.raw", "a.m3u8"))))
+
+
+def test_a_folder_is_searched_without_system_files(tmp_path):
+    wanted = ["a.wav", "deep/b.MP3", "deep/er/c.mp4"]
+    ignored = ["._a.wav", "__MACOSX/a.wav", "$RECYCLE.BIN/a.wav", ".hidden/a.wav", "notes.txt"]
+    for name in wanted + ignored:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert find_audio_files(tmp_path) == [tmp_path / name for name in wanted]
+    with pytest.raises(InputError, match="holds no sound file"):
+        find_audio_files(tmp_path / "__MACOSX" / "none")

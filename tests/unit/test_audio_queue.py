@@ -1,4 +1,4 @@
-"""The queue between a microphone and the recogniser, starved and flooded."""
+"""The queue between a microphone and the recognizer, empty and overfull."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ def block(number: int, samples: int = 100) -> Block:
     return Block(np.full(samples, number, np.int16), 1000, float(number))
 
 
-def test_blocks_come_out_in_order():
+def test_blocks_keep_their_order():
     queue = AudioQueue(10.0)
     for number in range(5):
         queue.put(block(number))
@@ -24,19 +24,19 @@ def test_blocks_come_out_in_order():
     assert queue.take_dropped() == 0
 
 
-def test_a_starved_queue_waits_and_then_says_so():
+def test_an_empty_queue_returns_none_after_the_timeout():
     started = time.monotonic()
     assert AudioQueue(1.0).get(0.05) is None
     assert time.monotonic() - started >= 0.05
 
 
-def test_a_waiting_reader_is_woken():
+def test_a_new_block_wakes_a_waiting_reader():
     queue = AudioQueue(1.0)
     threading.Timer(0.05, queue.put, [block(7)]).start()
     assert queue.get(10).captured == 7
 
 
-def test_a_flooded_queue_drops_the_oldest_and_counts_it():
+def test_a_full_queue_drops_the_oldest_and_counts_it():
     queue = AudioQueue(1.0)
     for number in range(25):
         queue.put(block(number))
@@ -53,8 +53,8 @@ def test_a_block_longer_than_the_queue_is_kept():
 
 
 @given(st.lists(st.one_of(st.integers(1, 400), st.none()), max_size=60))
-def test_what_is_put_is_got_or_counted_as_dropped(moves):
-    """An integer puts so many samples, None gets a block."""
+def test_every_block_is_returned_or_counted_as_dropped(moves):
+    """An integer puts a block of that many samples, None gets a block."""
     queue = AudioQueue(1.0)
     put = got = dropped = 0.0
     for samples in moves:

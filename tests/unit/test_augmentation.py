@@ -61,7 +61,7 @@ def spoken():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Noise of every inconvenient kind: another rate, stereo, shorter than any clip, longer than a piece, below."""
+    """Inconvenient noise: another rate, stereo, shorter than a clip, longer than a piece, nested."""
     noise = 0.1 * seeded(1).standard_normal((30 * RATE, 2))
     soundfile.write(tmp_path / "long.flac", noise[:, 0], RATE)
     soundfile.write(tmp_path / "stereo.wav", noise[:RATE], 44100)
@@ -72,7 +72,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-# What the chain was before it knew rooms and telephones. The figures in docs/results.md were measured with it.
+# What the chain was before it knew rooms and telephones. The figures in docs/results.md were
+# measured with it.
 
 
 def augment_before(samples, rate, settings, rng):
@@ -400,7 +401,7 @@ def test_masks_are_zero_and_within_their_bounds():
 
 
 class WidestSideBySide:
-    """Draws masks as wide as they may be, one beside the other, so that what is masked counts them."""
+    """Draws the widest masks allowed, side by side: the masked width then counts them."""
 
     def __init__(self):
         self.widths = []

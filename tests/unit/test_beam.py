@@ -431,6 +431,7 @@ def test_evaluate_searches_and_says_so(ds2edge, tmp_path):
     manifest.write_text("\n".join(map(json.dumps, lines)))
     done = ds2edge(
         "evaluate",
+        "-m",
         GOLDEN,
         manifest,
         "--json",

@@ -9,14 +9,13 @@ import pytest
 import soundfile
 from support import MINI, babble
 
-from ds2edge.train.data import check as module
-from ds2edge.train.data.check import ERRORS, REMARKS, check
+from ds2edge.train.data.check import Finding, check
 from ds2edge.train.data.check_report import lines, plot
 
 
 @pytest.fixture
 def corpus(tmp_path):
-    """A function that writes a manifest of 30 clips without fault and of the rows given to it; it returns its path.
+    """A function that writes a manifest of 30 faultless clips and given rows; returns its path.
 
     A row's `sound` is written as its audio, at its `rate`.
     """
@@ -50,49 +49,49 @@ def corpus(tmp_path):
     return write
 
 
-def faults(result) -> dict[str, int]:
-    return {kind: len(found) for kind, found in result.found.items() if found}
+def faults(result) -> dict[Finding, int]:
+    return {kind: len(clips) for kind, clips in result.findings.items() if clips}
 
 
 def test_nothing_is_found_where_nothing_is_wrong(corpus):
     result = check([corpus()])
     assert faults(result) == {}
     assert result.errors == 0
-    assert list(lines(result))[-1] == "nothing to remark"
+    assert list(lines(result))[-1] == "no problems found"
 
 
 @pytest.mark.parametrize(
     ("row", "kind", "says"),
     [
-        ({"sound": None}, module.UNREADABLE, "no such file"),
-        ({"sound": np.zeros(0)}, module.UNREADABLE, "holds no audio"),
-        ({"text": ""}, module.WORDLESS, "x.wav: ''"),
-        ({"text": "\U0001f600 ..."}, module.WORDLESS, "x.wav"),
-        ({"sound": babble(1.0, seed=3), "split": "dev"}, module.LEAKED, "x.wav (dev): "),
-        ({"sound": babble(1.0, seed=3)}, module.REPEATED, "x.wav (train): "),
-        ({"duration": 1.5}, module.WRONG_DURATION, "1.5 s, in truth 1.00 s"),
-        ({"sound": np.zeros(16000)}, module.SILENT, "-120 dBFS"),
+        ({"sound": None}, Finding.UNREADABLE, "no such file"),
+        ({"sound": np.zeros(0)}, Finding.UNREADABLE, "holds no audio"),
+        ({"text": ""}, Finding.NO_LETTERS, "x.wav: ''"),
+        ({"text": "\U0001f600 ..."}, Finding.NO_LETTERS, "x.wav"),
+        ({"sound": babble(1.0, seed=3), "split": "dev"}, Finding.LEAKED, "x.wav (dev): "),
+        ({"sound": babble(1.0, seed=3)}, Finding.REPEATED, "x.wav (train): "),
+        ({"duration": 1.5}, Finding.WRONG_DURATION, "1.5 s in the manifest, 1.00 s in the file"),
+        ({"sound": np.zeros(16000)}, Finding.SILENT, "-120 dBFS"),
         (
             {"sound": np.stack([babble(1.0, seed=98), -babble(1.0, seed=98)], 1)},
-            module.CANCELLED,
+            Finding.CANCELLED,
             "x.wav",
         ),
-        ({"sound": 12 * babble(1.0, seed=99)}, module.CLIPPED, "%"),
+        ({"sound": 12 * babble(1.0, seed=99)}, Finding.CLIPPED, "%"),
         (
             {"text": "many more words than can be said in a second " * 3},
-            module.TOO_LONG,
+            Finding.TOO_MANY_LETTERS,
             "134 in 1.00 s",
         ),
-        ({"sound": babble(60.0, seed=9), "duration": 60.0}, module.MISMATCHED, "0.2 letters/s"),
-        ({"text": "CLIP number 7!", "split": "test"}, module.SHARED_TEXT, "x.wav (test)"),
+        ({"sound": babble(60.0, seed=9), "duration": 60.0}, Finding.UNUSUAL_RATE, "0.2 letters/s"),
+        ({"text": "CLIP number 7!", "split": "test"}, Finding.SHARED_TEXT, "x.wav (test)"),
     ],
 )
 def test_a_fault_is_found_once_and_named(corpus, row, kind, says):
     result = check([corpus({"audio": "x.wav"} | row)])
     assert faults(result) == {kind: 1}
-    assert says in result.found[kind][0]
-    assert "x.wav" in result.found[kind][0]
-    assert result.errors == (kind in ERRORS)
+    assert says in result.findings[kind][0]
+    assert "x.wav" in result.findings[kind][0]
+    assert result.errors == kind.is_error
 
 
 def test_a_sound_file_that_is_cut_short_is_found_and_not_also_printed(corpus, tmp_path, capfd):
@@ -100,8 +99,8 @@ def test_a_sound_file_that_is_cut_short_is_found_and_not_also_printed(corpus, tm
     (tmp_path / "x.wav").write_bytes((tmp_path / "x.wav").read_bytes()[:16000])
     (tmp_path / "y.wav").write_bytes(b"these are words")
     result = check([manifest])
-    assert faults(result) == {module.UNREADABLE: 1, module.CUT_SHORT: 1}
-    assert "x.wav: the file is cut short" in result.found[module.CUT_SHORT][0]
+    assert faults(result) == {Finding.UNREADABLE: 1, Finding.CUT_SHORT: 1}
+    assert "x.wav: the file is cut short" in result.findings[Finding.CUT_SHORT][0]
     assert not capfd.readouterr().err
 
 
@@ -138,7 +137,7 @@ def test_several_manifests_are_checked_as_one(corpus, tmp_path):
     first = corpus()
     again = tmp_path / "again.jsonl"
     again.write_text(first.read_text().replace("train", "dev"))
-    assert faults(check([first, again])) == {module.LEAKED: 30, module.SHARED_TEXT: 30}
+    assert faults(check([first, again])) == {Finding.LEAKED: 30, Finding.SHARED_TEXT: 30}
 
 
 def test_the_command_reports_draws_and_ends_with_1_where_clips_are_unfit(ds2edge, corpus, tmp_path):
@@ -175,16 +174,16 @@ def test_nothing_is_drawn_of_clips_that_are_not_there(tmp_path, corpus):
         '{"audio": "a.wav", "text": "a", "duration": 1, "split": "dev"}\n'
     )
     result = check([tmp_path / "m.jsonl"])
-    assert faults(result) == {module.UNREADABLE: 1}
+    assert faults(result) == {Finding.UNREADABLE: 1}
     plot(result, tmp_path / "p.svg")
     assert "audio   none" in list(lines(result))
 
 
 def test_the_embedded_corpus_is_fit_to_train_on():
     result = check([MINI])
-    assert set(faults(result)) <= {module.SHARED_TEXT}  # few phrases, many voices
+    assert set(faults(result)) <= {Finding.SHARED_TEXT}  # few phrases, many voices
     assert sum(map(len, result.durations.values())) == 793
-    assert set(result.found) == {*ERRORS, *REMARKS}
+    assert list(result.findings) == list(Finding)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import GOLDEN, SPOKEN, babble
+from support import GOLDEN, MINI, SPOKEN, babble
 
 from ds2edge.runtime.quiet import quiet_process
 
@@ -95,9 +95,15 @@ def test_help_of_everything_imports_no_training_library():
 def test_without_the_train_extra_the_command_says_what_to_install(tmp_path):
     code = (
         "import sys\nsys.modules['keras'] = None\nfrom ds2edge.runtime.cli import main\n"
-        "main(['train', 'mini', 'm.jsonl', '-o', 'run'])"
+        "main(['train', 'mini', sys.argv[1], '-o', 'run'])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, MINI],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
     assert done.returncode == 2
     assert done.stderr == (
         "error: this command needs keras, which is not installed: "
@@ -358,7 +364,7 @@ def test_a_model_cut_short_or_missing_is_one_line(ds2edge, tiny_model, wav, tmp_
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(tiny_model.read_bytes()[:-100])
     for model, says in ((cut, "cut short"), (tmp_path / "none.tflite", "no such model file")):
-        for command in (("transcribe", "-m", model, wav("a.wav")), ("info", model)):
+        for command in (("transcribe", "-m", model, wav("a.wav")), ("info", "-m", model)):
             done = ds2edge(*command)
             assert done.returncode == 2
             assert done.stderr.startswith(f"error: {model}: ")
@@ -367,11 +373,11 @@ def test_a_model_cut_short_or_missing_is_one_line(ds2edge, tiny_model, wav, tmp_
 
 
 def test_info_prints_the_card_and_the_specification(ds2edge, tiny_model):
-    card = ds2edge("info", tiny_model).stdout
+    card = ds2edge("info", "-m", tiny_model).stdout
     assert "tiny" in card
     assert "linear spectrogram, 161 bins" in card
     assert "float32, 4 steps of 20 ms" in card
-    specification = json.loads(ds2edge("info", "--json", tiny_model).stdout)
+    specification = json.loads(ds2edge("info", "--json", "-m", tiny_model).stdout)
     assert specification["graph"]["lookahead"] == 3
     assert specification["alphabet"][:3] == ["", " ", "a"]
 
@@ -381,7 +387,7 @@ def test_info_prints_the_card_and_the_specification(ds2edge, tiny_model):
     [
         (
             ("train", "nonsense", "m.jsonl", "-o", "run"),
-            "neither a recipe file nor one of the kit's recipes",
+            "neither a recipe file nor a shipped recipe",
         ),
         (("train", "mini", "none.jsonl", "-o", "run"), "none.jsonl: cannot read the manifest"),
         (("train", "mini", "bad.jsonl", "-o", "run"), "bad.jsonl:2: not a JSON object"),

@@ -1,7 +1,7 @@
-"""Importers, on miniature copies of each layout, and on real speech where DS2EDGE_SPEECH names a folder of it.
+"""Importers, on miniature copies of each layout and on real speech.
 
-That folder holds corpora in folders of manifests, as this kit writes them: ljspeech_part, librispeech_heldout4 and
-commonvoice_6_1_sample_en are used.
+That folder holds corpora in folders of manifests, as this kit writes them: ljspeech_part,
+librispeech_heldout4 and commonvoice_6_1_sample_en are used.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.train.commands.data import SUBSETS
 from ds2edge.train.corpora import librispeech, ljspeech
 from ds2edge.train.corpora.commonvoice import import_commonvoice
-from ds2edge.train.corpora.folder import drawn_split, import_folder
+from ds2edge.train.corpora.folder import choose_split, import_folder
 from ds2edge.train.corpora.librispeech import import_librispeech
 from ds2edge.train.corpora.ljspeech import import_ljspeech, split_of
 from ds2edge.train.data.check import check
@@ -230,7 +230,7 @@ def test_suffixes_in_capitals_and_what_a_mac_adds(tmp_path, caplog):
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
     (tmp_path / "film.mp4").write_bytes(b"x")
     assert len(read_manifest(import_folder(tmp_path, tmp_path, 0, 0, True, False))) == 2
-    assert "1 sound files have no .txt beside them and are left out: film.mp4" in caplog.text
+    assert "1 sound files have no .txt file beside them and are left out: film.mp4" in caplog.text
     sound(tmp_path / "a.wav")
     (tmp_path / "TABLE.TSV").write_text('audio\ttext\na.wav\tsome "words\n')
     assert (
@@ -382,7 +382,7 @@ def test_bad_common_voice_is_named(tmp_path):
     root = make_commonvoice(tmp_path / "en", COMMON)
     with (root / "dev.tsv").open("a") as file:
         file.write("dd\n")
-    with pytest.raises(InputError, match=r"dev\.tsv:3: has not the fields of the header"):
+    with pytest.raises(InputError, match=r"dev\.tsv:3: the fields do not match the header"):
         import_commonvoice(root, root)
     (root / "dev.tsv").write_text("who\twhat\n")
     with pytest.raises(
@@ -406,7 +406,7 @@ def test_a_folder_is_read_with_the_texts_beside_the_audio(tmp_path, caplog):
         ("c", "ben"),
     ]
     assert [clip.duration for clip in clips] == [60, 0.3, 0.5]
-    assert "1 sound files have no .txt beside them" in caplog.text
+    assert "1 sound files have no .txt file beside them" in caplog.text
     assert len({clip.split for clip in clips if clip.speaker == "anna"}) == 1
 
 
@@ -442,8 +442,8 @@ def test_a_table_names_audio_text_split_and_speaker(tmp_path, suffix):
             "audio,text,split\na.wav,x,validation\n",
             r"t\.csv:2: split 'validation' is none of train, dev, test",
         ),
-        ("audio,text\na.wav,x\na.wav\n", r"t\.csv:3: has not the fields"),
-        ("audio,text\na.wav,x,y\n", r"t\.csv:2: has not the fields"),
+        ("audio,text\na.wav,x\na.wav\n", r"t\.csv:3: the fields do not match"),
+        ("audio,text\na.wav,x,y\n", r"t\.csv:2: the fields do not match"),
         ('audio,text\na.wav,"x\n', r"t\.csv:\d: not a row of a table"),
         ("", r"t\.csv:1: no column audio, text"),
         ("audio,text\n", "no clip was found"),
@@ -470,8 +470,8 @@ def test_the_draw_of_splits_is_fixed_and_keeps_the_shares():
     """The first lines are a promise to those who have manifests already."""
     promised = {"train": (0, 3, 4, 5, 6, 7, 10), "dev": (2, 8, 9), "test": (1, 11)}
     for split, numbers in promised.items():
-        assert {drawn_split(f"speaker {n}", 0.1, 0.2) for n in numbers} == {split}
-    drawn = [drawn_split(str(n), 0.1, 0.2) for n in range(10000)]
+        assert {choose_split(f"speaker {n}", 0.1, 0.2) for n in numbers} == {split}
+    drawn = [choose_split(str(n), 0.1, 0.2) for n in range(10000)]
     assert abs(drawn.count("dev") / 10000 - 0.1) < 0.01
     assert abs(drawn.count("test") / 10000 - 0.2) < 0.015
 
@@ -551,9 +551,8 @@ def assert_sound(manifest: Path, rows: list[dict]) -> None:
     assert sorted(round(clip.duration, 1) for clip in clips) == pytest.approx(
         sorted(round(row["duration"], 1) for row in rows), abs=0.15
     )
-    found = check([manifest])
-    assert not found.errors
-    assert {kind: clips for kind, clips in found.found.items() if clips} == {}
+    result = check([manifest])
+    assert {kind: clips for kind, clips in result.findings.items() if clips} == {}
 
 
 def test_real_ljspeech_in_its_own_layout(real, tmp_path):

@@ -14,7 +14,7 @@ from ds2edge.runtime.features import Features
 from ds2edge.train.data.manifest import Clip
 from ds2edge.train.distribution import ALONE, Group, join_group
 from ds2edge.train.pipeline.batches import Batches
-from ds2edge.train.pipeline.dataset import survey
+from ds2edge.train.pipeline.dataset import scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.recipe import TrainingSettings
 
@@ -32,7 +32,7 @@ def make_batches(tmp_path_factory, tiny_recipe):
         )
     recipe = dataclasses.replace(tiny_recipe, training=TrainingSettings(batch_size=3))
     cache = FeatureCache(None, recipe)
-    found = survey(clips, recipe, cache)
+    found = scan_dataset(clips, recipe, cache)
     features = Features(recipe.features, found.mean, found.std)
 
     def make(group: Group) -> Batches:

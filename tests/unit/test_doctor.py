@@ -1,4 +1,6 @@
-"""`ds2edge doctor`: with a stand-in for the microphone; what real ones do is in slow/test_sound_system.py."""
+"""The command `ds2edge doctor` with a fake microphone."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,29 +9,30 @@ from support import GOLDEN, RATE, babble
 from ds2edge.runtime.commands import doctor
 from ds2edge.runtime.commands.doctor import NOTE, OK, PROBLEM, findings
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.live.microphone import Device
+from ds2edge.runtime.live.devices import Device
 from ds2edge.runtime.live.sources import Block
 
 
 @pytest.fixture
 def microphone(monkeypatch):
-    """A function that plugs in a microphone which hears the given sound, or raises what it is given."""
+    """A function that plugs in a microphone; it records `sound`, or raises it if it is an error."""
 
     def plug_in(sound, overflows: int = 0, devices: int = 1) -> None:
-        class Plugged:
+        class FakeMicrophone:
             def __init__(self, name, rate) -> None:
-                self.heard_name, self.overflows = "USB", overflows
+                self.device = Device(0, "USB", 1, RATE, True)
+                self.overflows = overflows
 
             def __enter__(self):
                 if isinstance(sound, Exception):
                     raise sound
                 return self
 
-            def __exit__(self, *raised) -> None:
+            def __exit__(self, *exception) -> None:
                 pass
 
-            def takes(self, rate: int) -> bool:
-                return rate in (44100, 48000)
+            def supported_rates(self) -> list[int]:
+                return [44100, 48000]
 
             def blocks(self, stop, until):
                 for first in range(0, len(sound), 1600):
@@ -37,7 +40,7 @@ def microphone(monkeypatch):
                         return
                     yield Block(sound[first : first + 1600], RATE, 0.0)
 
-        monkeypatch.setattr(doctor, "Microphone", Plugged)
+        monkeypatch.setattr(doctor, "Microphone", FakeMicrophone)
         monkeypatch.setattr(
             doctor, "list_devices", lambda: [Device(0, "USB", 1, RATE, True)] * devices
         )
@@ -45,73 +48,70 @@ def microphone(monkeypatch):
     return plug_in
 
 
-def looked(model=GOLDEN) -> dict[str, tuple[str, str]]:
-    """State and text of every finding, the worst of each kind."""
-    found: dict[str, tuple[str, str]] = {}
+def check(model=GOLDEN) -> dict[str, tuple[str, str]]:
+    """State and text of the worst finding of each kind."""
+    results: dict[str, tuple[str, str]] = {}
     for finding in findings(model, None, 1.0):
-        if finding.what not in found or finding.state != OK:
-            found[finding.what] = (finding.state, finding.says)
-    return found
+        if finding.what not in results or finding.state != OK:
+            results[finding.what] = (finding.state, finding.says)
+    return results
 
 
-def test_a_machine_that_is_well(microphone):
+def test_a_machine_without_problems(microphone):
     microphone(babble(3.0))
-    found = looked()
-    assert {what for what, (state, _) in found.items() if state == PROBLEM} == set()
-    assert set(found) == {
-        "python",
-        "interpreter",
-        "model",
-        "speed",
-        "formats",
-        "microphone",
-        "sample rates",
-        "level",
-        "overflow",
-    }
-    assert found["sample rates"][1] == "44100, 48000 Hz"
-    assert "real-time factor" in found["speed"][1]
-    assert found["model"][0] == NOTE  # the golden model has fixed bounds
+    results = check()
+    assert PROBLEM not in {state for state, _ in results.values()}
+    kinds = ["python", "interpreter", "model", "speed", "formats"]
+    assert list(results) == [*kinds, "microphone", "sample rates", "level", "overflow"]
+    assert results["sample rates"][1] == "44100, 48000 Hz"
+    assert "real-time factor" in results["speed"][1]
+    assert results["model"][0] == NOTE  # the golden model has the older front end
 
 
 @pytest.mark.parametrize(
-    ("sound", "overflows", "what", "says"),
+    ("sound", "overflows", "what", "advice"),
     [
         (np.zeros(3 * RATE, np.int16), 0, "level", "muted"),
         (0.001 * babble(3.0), 0, "level", "raise the capture level"),
         (np.clip(20 * babble(3.0), -1, 1), 0, "level", "lower the capture level"),
         (np.zeros(0, np.int16), 0, "level", "gives no sound"),
-        (babble(3.0), 3, "overflow", "3 times sound was lost"),
+        (babble(3.0), 3, "overflow", "sound was lost 3 times"),
         (InputError("USB: cannot be opened"), 0, "microphone", "cannot be opened"),
     ],
 )
-def test_what_is_wrong_with_a_microphone_is_said_with_what_to_do(
-    microphone, sound, overflows, what, says
+def test_a_problem_with_the_microphone_comes_with_advice(
+    microphone, sound, overflows, what, advice
 ):
     microphone(sound, overflows)
-    state, text = looked()[what]
+    state, text = check()[what]
     assert state == PROBLEM
-    assert says in text
+    assert advice in text
 
 
-def test_no_microphone_and_a_wrong_model(microphone, tmp_path):
+def test_a_missing_microphone_and_an_invalid_model_are_problems(microphone, tmp_path):
     microphone(babble(1.0), devices=0)
     (tmp_path / "wrong.tflite").write_bytes(b"these are words")
-    found = looked(tmp_path / "wrong.tflite")
-    assert found["microphone"][0] == found["model"][0] == PROBLEM
-    assert "plug one in" in found["microphone"][1]
-    assert "wrong.tflite" in found["model"][1]
+    results = check(tmp_path / "wrong.tflite")
+    assert results["microphone"][0] == results["model"][0] == PROBLEM
+    assert "plug one in" in results["microphone"][1]
+    assert "wrong.tflite" in results["model"][1]
 
 
 def test_the_command(ds2edge, tmp_path):
     done = ds2edge("doctor", "-m", GOLDEN, "--no-microphone")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[1] for line in done.stdout.splitlines()][:3] == [
-        "python",
-        "interpreter",
-        "model",
-    ]
+    kinds = [line.split()[1] for line in done.stdout.splitlines()]
+    assert kinds[:3] == ["python", "interpreter", "model"]
     done = ds2edge("doctor", "-m", tmp_path / "none.tflite", "--no-microphone", "--json")
     assert done.returncode == 1
     assert '"state": "problem"' in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.5])
+def test_slow_recognition_is_a_note_or_a_problem(monkeypatch, factor):
+    clock = iter([0.0, factor * doctor.SPEED_TEST_SECONDS])
+    monkeypatch.setattr(doctor.time, "perf_counter", lambda: next(clock))
+    stream = SimpleNamespace(accept=lambda samples, rate: None, finish=lambda: None)
+    finding = doctor._check_speed(SimpleNamespace(stream=lambda: stream))
+    assert finding.state == (PROBLEM if factor > 1 else NOTE)

@@ -1,4 +1,4 @@
-"""Evaluation: figures that are right, on every kind of model; reports that hold what they say and nothing foreign."""
+"""Evaluation: correct figures for every kind of model, and complete reports without links."""
 
 import base64
 import dataclasses
@@ -26,12 +26,12 @@ from ds2edge.train.evaluation.evaluate import evaluate
 from ds2edge.train.evaluation.report import PLAYED, PLAYERS, html, markdown, write_report
 from ds2edge.train.evaluation.scoring import align, bootstrap_interval, score
 
-RADIO, DIGITS, WINDOW = SPOKEN  # what is said, which the golden model hears without a mistake
+RADIO, DIGITS, WINDOW = SPOKEN  # texts that the golden model transcribes without a mistake
 
 
 @pytest.fixture
 def manifest(tmp_path):
-    """A function that writes a manifest of clips: path, text, and if wanted duration and speaker."""
+    """A function that writes a manifest. A row is path, text and perhaps duration and speaker."""
 
     def write(*rows):
         clips = [
@@ -54,7 +54,8 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.text = [], ""
+        self.tags = []
+        self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -109,11 +110,12 @@ def test_every_checkpoint_of_a_run_can_be_evaluated(tiny_run, tmp_path, manifest
 
 
 def test_figures_agree_with_jiwer_and_groups_add_up(golden, mini_clips):
-    said, heard = [c.reference for c in golden.clips], [c.hypothesis for c in golden.clips]
+    references = [c.reference for c in golden.clips]
+    hypotheses = [c.hypothesis for c in golden.clips]
     overall = golden.overall
     assert (overall.clips, overall.words) == (112, 318)
-    assert overall.wer == pytest.approx(100 * jiwer.wer(said, heard))
-    assert overall.cer == pytest.approx(100 * jiwer.cer(said, heard))
+    assert overall.wer == pytest.approx(100 * jiwer.wer(references, hypotheses))
+    assert overall.cer == pytest.approx(100 * jiwer.cer(references, hypotheses))
     assert overall.wer_interval[0] < overall.wer < overall.wer_interval[1]
     assert overall.cer_interval[0] < overall.cer < overall.cer_interval[1] < overall.wer_interval[1]
     in_order = score(
@@ -220,7 +222,9 @@ def test_the_interval_of_the_cer_is_that_of_characters():
 def test_clips_of_any_form_are_heard_and_unusable_ones_named_and_counted(
     kind, tiny_run, tiny_model, wav, manifest, tmp_path, caplog
 ):
-    text, empty, speck = tmp_path / "text.wav", wav("empty.wav", seconds=0), tmp_path / "speck.wav"
+    text = tmp_path / "text.wav"
+    empty = wav("empty.wav", seconds=0)
+    speck = tmp_path / "speck.wav"
     text.write_text("no sound")
     soundfile.write(speck, np.zeros(1), 192000)
     path = manifest(
@@ -252,7 +256,8 @@ def test_clips_of_any_form_are_heard_and_unusable_ones_named_and_counted(
 
 
 def test_where_nothing_can_be_scored_that_is_an_error(ds2edge, manifest, tmp_path):
-    done = ds2edge("evaluate", GOLDEN, manifest((tmp_path / "no.wav", "a"), (SPOKEN[RADIO], "!")))
+    path = manifest((tmp_path / "no.wav", "a"), (SPOKEN[RADIO], "!"))
+    done = ds2edge("evaluate", "-m", GOLDEN, path)
     assert done.returncode == 2
     assert (
         "none of the 2 clips of split test can be scored; the first: "
@@ -263,21 +268,19 @@ def test_where_nothing_can_be_scored_that_is_an_error(ds2edge, manifest, tmp_pat
 
 def test_the_gate_is_exit_code_1_after_the_report(ds2edge, manifest, tmp_path):
     path = manifest((SPOKEN[RADIO], RADIO), (SPOKEN[DIGITS], "seven one two"))  # 1 error in 7 words
-    passed = ds2edge("evaluate", GOLDEN, path, "--max-wer", 15)
+    passed = ds2edge("evaluate", "-m", GOLDEN, path, "--max-wer", 15)
     assert passed.returncode == 0, passed.stderr
-    failed = ds2edge("evaluate", GOLDEN, path, "--max-wer", 14, "--report", tmp_path / "report")
+    report = tmp_path / "report"
+    failed = ds2edge("evaluate", "-m", GOLDEN, path, "--max-wer", 14, "-o", report)
     assert failed.returncode == 1
     assert (
         failed.stderr.splitlines()[-1] == f"error: {GOLDEN}: WER 14.29 % is more than --max-wer 14"
     )
     assert "| all | 2 | 7 | 0.001 | 14.29 (0.00 to 33.33) |" in failed.stdout
-    names = sorted(file.name for file in (tmp_path / "report").iterdir())
+    names = sorted(file.name for file in report.iterdir())
     assert names == ["evaluation.html", "evaluation.json", "evaluation.md"]
-    assert (
-        (tmp_path / "report" / "evaluation.md")
-        .read_text()
-        .endswith(failed.stdout.split("\n", 1)[1])
-    )
+    markdown_text = (report / "evaluation.md").read_text()
+    assert markdown_text.endswith(failed.stdout.split("\n", 1)[1])
 
 
 @pytest.mark.parametrize(
@@ -301,13 +304,13 @@ def test_what_is_no_model_or_no_manifest_is_refused_by_name(model, manifest, say
         (("--noise-snr", "10", "--noise", "empty"), "empty: holds no sound file"),
         (("--noise-snr", "10,loud"), "'10,loud' is not a number of dB"),
         (("--noise-snr", "inf"), "'inf' holds a level that is not finite"),
-        (("--report", "file/report"), "file/report: cannot hold a report"),
+        (("-o", "file/report"), "file/report: cannot hold a report"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(ds2edge, tmp_path, options, says):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    done = ds2edge("evaluate", GOLDEN, MINI, *options, cwd=tmp_path)
+    done = ds2edge("evaluate", "-m", GOLDEN, MINI, *options, cwd=tmp_path)
     assert done.returncode == 2
     assert says in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -323,15 +326,10 @@ def test_a_tflite_file_is_evaluated_without_keras(manifest):
         "import sys\nsys.modules['keras'] = sys.modules['tensorflow'] = None\n"
         "from ds2edge.runtime.cli import main\nmain(sys.argv[1:], standalone_mode=False)"
     )
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "evaluate",
-        str(GOLDEN),
-        str(manifest((SPOKEN[RADIO], RADIO))),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    options = ["evaluate", "-m", str(GOLDEN), str(manifest((SPOKEN[RADIO], RADIO)))]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *options], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "| all | 1 | 4 | 0.000 | 0.00 (0.00 to 0.00) |" in done.stdout
 

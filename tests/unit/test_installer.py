@@ -1,16 +1,16 @@
-"""install.sh on boards made of fake programs, and the units that it installs."""
+"""install.sh on boards made of fake programs, and the systemd units that it installs."""
 
 import os
 import shutil
 import subprocess
 
 import pytest
-from fake_board import FOLDER, WHEEL, Board
+from fake_board import FOLDER, WHEEL, FakeBoard
 
 
 @pytest.fixture
 def board(tmp_path):
-    return lambda **facts: Board(tmp_path / "board", **facts)
+    return lambda **facts: FakeBoard(tmp_path / "board", **facts)
 
 
 ARMHF = {"architecture": "armhf", "kernel": "armv7l"}
@@ -21,17 +21,17 @@ TRIXIE = {"python": "3.13", "glibc": "2.41"}
     ("facts", "says"),
     [
         ({}, "board: arm64, glibc 2.36, 900 MB"),
-        (TRIXIE, "3.13: the system's own, which Debian's PyAudio is built for\n"),
+        (TRIXIE, "3.13: the system's Python, which Debian's PyAudio is built for\n"),
         ({"memory": 415}, "415 MB of memory"),  # a Zero 2 W
         ({"architecture": "amd64", "kernel": "x86_64"}, "board: amd64"),
-        (ARMHF, "the only one that tflite-runtime has a 32-bit wheel for"),
+        (ARMHF, "the only version with a 32-bit wheel of tflite-runtime"),
         ({**ARMHF, "kernel": "aarch64"}, "board: armhf"),
         ({"lacking": "python3-venv python3-pyaudio"}, "to add: python3-venv python3-pyaudio\n"),
         ({"lacking": "python3-numpy"}, "to add: none"),
         ({**ARMHF, "lacking": "python3-numpy"}, "to add: python3-numpy\n"),
     ],
 )
-def test_a_board_that_can_be_served_is_told_what_would_be_done(board, facts, says):
+def test_a_supported_board_is_told_what_would_be_done(board, facts, says):
     machine = board(**facts)
     done = machine.install("--check", "--model", machine.model, "--service", "user")
     assert done.returncode == 0, done.stderr
@@ -43,29 +43,29 @@ def test_a_board_that_can_be_served_is_told_what_would_be_done(board, facts, say
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        ({**ARMHF, "kernel": "armv6l"}, "no LiteRT interpreter is built for it; take a Zero 2 W"),
+        ({**ARMHF, "kernel": "armv6l"}, "no LiteRT interpreter exists for it; use a Zero 2 W"),
         (
             {**ARMHF, **TRIXIE},
-            "Python 3.13, 32-bit: tflite-runtime is for 3.11; take the 64-bit system, or 32-bit",
+            "Python 3.13, 32-bit: tflite-runtime needs 3.11; use a 64-bit system or Bookworm",
         ),
         ({**ARMHF, **TRIXIE, "kernel": "aarch64"}, "Python 3.13, 32-bit"),
         (
             {"python": "3.9", "glibc": "2.31"},
-            "glibc 2.31: LiteRT interpreters need 2.34; take Debian 12",
+            "glibc 2.31: LiteRT interpreters need 2.34; use Debian 12",
         ),
         (
             {"python": "3.15", "glibc": "2.43"},
-            "Python 3.15: ai-edge-litert is built for 3.10 to 3.14",
+            "Python 3.15: ai-edge-litert supports 3.10 to 3.14",
         ),
-        ({"python": "3.9"}, "Python 3.9: ai-edge-litert is built for 3.10 to 3.14"),
-        ({"architecture": "i386", "kernel": "x86_64"}, "a system for i386"),
-        ({"architecture": "armel", "kernel": "armv7l"}, "a system for armel"),
-        ({"memory": 200}, "200 MB of memory: 320 are needed"),
+        ({"python": "3.9"}, "Python 3.9: ai-edge-litert supports 3.10 to 3.14"),
+        ({"architecture": "i386", "kernel": "x86_64"}, "system for i386"),
+        ({"architecture": "armel", "kernel": "armv7l"}, "system for armel"),
+        ({"memory": 200}, "200 MB of memory: 320 MB are needed"),
         ({"free": 300}, "300 MB free in"),
         ({"systemd": 1}, "no answer from systemctl --user"),
     ],
 )
-def test_a_board_that_cannot_be_served_is_refused_in_one_line_and_left_as_it_is(board, facts, says):
+def test_an_unsupported_board_is_refused_in_one_line_and_not_changed(board, facts, says):
     machine = board(**facts)
     done = machine.install("--model", machine.model, "--service", "user")
     assert done.returncode == 2
@@ -82,7 +82,7 @@ def test_a_system_without_dpkg_is_refused(board):
     done = machine.install()
     assert (done.returncode, done.stderr) == (
         2,
-        "error: not a Debian system: pip install the wheel in a venv\n",
+        "error: not a Debian system: install the wheel with pip in a venv\n",
     )
 
 
@@ -94,25 +94,25 @@ def test_a_system_without_dpkg_is_refused(board):
         (["--wheel", "none.whl"], "none.whl: no such wheel"),
         (["--service", "user"], "--service needs --model FILE"),
         (["--service", "both"], "--service both: user or system"),
-        (["--prefix", "here"], "here: the prefix must be a full path"),
-        (["--prefix", "/a b"], "/a b: the prefix must be a full path, without spaces"),
+        (["--prefix", "here"], "here: the prefix must be an absolute path"),
+        (["--prefix", "/a b"], "/a b: the prefix must be an absolute path without spaces"),
         (["--frobnicate"], "--frobnicate: no such option"),
     ],
 )
-def test_bad_words_are_named_in_one_line(board, words, says):
+def test_bad_arguments_are_named_in_one_line(board, words, says):
     done = board().install(*words)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {says}")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_without_a_wheel_it_says_where_it_looked(board):
+def test_without_a_wheel_the_error_names_the_folder(board):
     machine = board()
     (machine.kit / WHEEL).unlink()
     assert f"no deepspeech2_edge-*.whl in {machine.kit}" in machine.install().stderr
 
 
-def test_of_several_wheels_the_newest_version_is_taken(board):
+def test_the_newest_of_several_wheels_is_installed(board):
     machine = board()
     for version in ("0.9.0", "0.10.0"):
         (machine.kit / f"deepspeech2_edge-{version}-py3-none-any.whl").touch()
@@ -125,24 +125,25 @@ def test_the_variable_python_names_another_interpreter(board):
     other.write_text("#!/bin/sh\necho 3.12\n")
     other.chmod(0o755)
     assert (
-        f"python: {other}, 3.12: named by PYTHON" in machine.install("--check", PYTHON=other).stdout
+        f"python: {other}, 3.12: from the variable PYTHON"
+        in machine.install("--check", PYTHON=other).stdout
     )
-    assert "there is no python3.99" in machine.install("--check", PYTHON="python3.99").stderr
+    assert "python3.99: not found" in machine.install("--check", PYTHON="python3.99").stderr
 
 
-def test_an_installation_does_nothing_as_root_when_no_package_is_missing(board):
+def test_an_installation_needs_no_root_when_no_package_is_missing(board):
     machine = board()
     done = machine.install("--model", machine.model)
     assert done.returncode == 0, done.stderr
     assert "ds2edge --version" in done.stdout
-    assert f"ds2edge info {machine.model}" in done.stdout
+    assert f"ds2edge info --model {machine.model}" in done.stdout
     assert {call.split()[0] for call in machine.calls} == {"python3", "pip"}
     assert (machine.home / ".local/bin/ds2edge").resolve() == machine.prefix / "venv/bin/ds2edge"
     assert (machine.prefix / "model.tflite").read_text() == "a model"
 
 
 @pytest.mark.parametrize("user", [0, 1000])
-def test_missing_packages_alone_are_added(board, user):
+def test_only_missing_packages_are_installed(board, user):
     machine = board(user=user, lacking="python3-pyaudio")
     assert machine.install().returncode == 0
     assert [
@@ -154,7 +155,7 @@ def test_missing_packages_alone_are_added(board, user):
 
 
 @pytest.mark.parametrize(("kernel", "asked"), [("aarch64", True), ("armv7l", False)])
-def test_a_32_bit_system_has_pip_choose_32_bit_packages_under_either_kernel(board, kernel, asked):
+def test_pip_chooses_32_bit_packages_on_a_32_bit_system_under_either_kernel(board, kernel, asked):
     machine = board(architecture="armhf", kernel=kernel)
     assert machine.install().returncode == 0
     pip = [i for i, call in enumerate(machine.calls) if call.startswith("pip")]
@@ -165,27 +166,27 @@ def test_a_32_bit_system_has_pip_choose_32_bit_packages_under_either_kernel(boar
 
 
 @pytest.mark.parametrize("soxr", [0, 1])
-def test_a_32_bit_system_goes_on_without_soxr_and_says_what_is_lost(board, soxr):
+def test_a_32_bit_system_works_without_soxr_and_says_what_is_lost(board, soxr):
     done = board(**ARMHF, soxr=soxr).install()
     assert done.returncode == 0
-    assert ("warning: no soxr for this board: only 16 kHz sound is taken" in done.stdout) == bool(
-        soxr
-    )
+    assert (
+        "warning: no soxr for this board: only 16 kHz audio can be used" in done.stdout
+    ) == bool(soxr)
 
 
-def test_an_installation_that_pip_breaks_off_says_so_and_can_be_run_again(board, tmp_path):
+def test_an_installation_that_fails_in_pip_says_so_and_can_be_repeated(board, tmp_path):
     machine = board(pip=1)
     done = machine.install()
     assert done.returncode == 1
-    assert done.stderr.endswith("is the board online? Then run this again\n")
+    assert done.stderr.endswith("check that the board is online, then run this again\n")
     assert not (machine.home / ".local/bin/ds2edge").exists()
-    again = Board(tmp_path / "again")
+    again = FakeBoard(tmp_path / "again")
     shutil.copytree(machine.home, again.home, dirs_exist_ok=True)
     assert again.install().returncode == 0
     assert (again.home / ".local/bin/ds2edge").exists()
 
 
-def test_the_venv_is_kept_for_the_same_python_and_made_anew_for_another(board):
+def test_the_venv_is_kept_for_the_same_python_and_replaced_for_another(board):
     machine = board()
     machine.install()
     machine.install()
@@ -199,10 +200,8 @@ def test_the_service_is_installed_for_the_user_and_kept_by_an_upgrade(board):
     done = machine.install("--model", machine.model, "--service", "user")
     assert done.returncode == 0, done.stderr
     unit = machine.unit.read_text()
-    assert (
-        f"\nExecStart={machine.prefix}/venv/bin/ds2edge listen --wait --model {machine.prefix}/model.tflite"
-        in unit
-    )
+    command = f"{machine.prefix}/venv/bin/ds2edge listen --wait"
+    assert f"\nExecStart={command} --model {machine.prefix}/model.tflite" in unit
     assert "@PREFIX@" not in unit
     assert [call for call in machine.calls if call.startswith(("systemctl", "loginctl"))] == [
         "systemctl --user show-environment",
@@ -234,7 +233,7 @@ def test_the_system_service_is_installed_by_root_away_from_home(board):
     assert not machine.files
 
 
-def test_uninstalling_takes_all_away_but_the_transcript(board):
+def test_uninstalling_removes_all_but_the_transcript(board):
     machine = board()
     machine.install("--model", machine.model, "--service", "user")
     (machine.prefix / "transcript.jsonl").write_text("{}\n")
@@ -245,7 +244,7 @@ def test_uninstalling_takes_all_away_but_the_transcript(board):
     assert "systemctl --user disable --quiet --now ds2edge" in machine.calls
 
 
-def test_uninstalling_leaves_a_command_of_another_installation(board):
+def test_uninstalling_keeps_the_command_of_another_installation(board):
     machine = board()
     other = machine.home / ".local/bin/ds2edge"
     other.parent.mkdir(parents=True)
@@ -255,7 +254,7 @@ def test_uninstalling_leaves_a_command_of_another_installation(board):
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
-def test_shellcheck_finds_nothing():
+def test_shellcheck_finds_no_problem():
     done = subprocess.run(
         ["shellcheck", FOLDER / "install.sh"], capture_output=True, text=True, check=False
     )
@@ -266,10 +265,10 @@ def test_shellcheck_finds_nothing():
 @pytest.mark.parametrize(
     ("template", "manager"), [("ds2edge", "--user"), ("ds2edge-system", "--system")]
 )
-def test_systemd_takes_the_units(tmp_path, template, manager):
+def test_systemd_accepts_the_units(tmp_path, template, manager):
     program = tmp_path / "venv/bin/ds2edge"
     program.parent.mkdir(parents=True)
-    program.symlink_to("/bin/true")  # it looks whether the program is there
+    program.symlink_to("/bin/true")  # systemd-analyze checks that the program exists
     unit = tmp_path / "ds2edge.service"
     unit.write_text((FOLDER / f"{template}.service").read_text().replace("@PREFIX@", str(tmp_path)))
     done = subprocess.run(

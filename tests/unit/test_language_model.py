@@ -351,7 +351,7 @@ def test_bad_options_are_named(ds2edge, tmp_path, command, options, says):
     arguments = {
         "transcribe": ("-m", GOLDEN, clip),
         "listen": ("-m", GOLDEN, "--file", clip),
-        "evaluate": (GOLDEN, clip.parent.parent / "manifest.jsonl"),
+        "evaluate": ("-m", GOLDEN, clip.parent.parent / "manifest.jsonl"),
     }[command]
     done = ds2edge(command, *arguments, *options, cwd=tmp_path)
     assert done.returncode == 2

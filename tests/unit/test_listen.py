@@ -1,4 +1,4 @@
-"""`ds2edge listen` as a command, on standard input and files."""
+"""The command `ds2edge listen` on standard input and on files."""
 
 import json
 import os
@@ -21,18 +21,18 @@ TEXTS = list(SPOKEN)
 
 
 def listen(samples: bytes, *arguments: object) -> subprocess.CompletedProcess[bytes]:
-    """Runs the command on raw samples."""
+    """Runs the command with raw samples on standard input."""
     command = [*COMMAND, "--stdin", *map(str, arguments)]
     return subprocess.run(command, input=samples, capture_output=True, check=False)
 
 
-def test_plain_output_is_a_line_an_utterance():
+def test_each_utterance_is_printed_on_a_line():
     done = listen(PCM)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode().splitlines() == TEXTS
 
 
-def test_json_events_are_partials_that_grow_into_finals():
+def test_json_events_are_partials_and_finals():
     with subprocess.Popen(
         [*COMMAND, "--stdin", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -46,10 +46,8 @@ def test_json_events_are_partials_that_grow_into_finals():
     assert [final["text"] for final in finals] == TEXTS
     for final in finals:
         assert final["text"] == " ".join(word["text"] for word in final["words"])
-        assert (final["start"], final["end"]) == (
-            final["words"][0]["start"],
-            final["words"][-1]["end"],
-        )
+        assert final["start"] == final["words"][0]["start"]
+        assert final["end"] == final["words"][-1]["end"]
         assert 0.5 < final["confidence"] <= 1
         assert 1.2 <= final["latency"] < 3
     partials = [event["text"] for event in events if event["event"] == "partial"]
@@ -57,33 +55,32 @@ def test_json_events_are_partials_that_grow_into_finals():
     assert all(any(text.startswith(partial) for text in TEXTS) for partial in partials)
 
 
-def test_the_rules_are_options():
+def test_options_set_the_endpoint_rules():
     assert listen(PCM, "--end-silence", 3).stdout.decode().splitlines() == [" ".join(TEXTS)]
     short = listen(PCM, "--end-length", 1).stdout.decode().splitlines()
     assert len(short) > 3
-    assert "".join(short).replace(" ", "") == "".join(TEXTS).replace(
-        " ", ""
-    )  # a length may end within a word
+    # The length limit may split a word.
+    assert "".join(short).replace(" ", "") == "".join(TEXTS).replace(" ", "")
 
 
 @pytest.mark.parametrize("option", ["--end-silence", "--end-idle", "--end-length"])
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "never"])
-def test_a_rule_of_no_time_is_refused(option, value):
+def test_an_endpoint_rule_must_be_a_positive_time(option, value):
     done = listen(PCM, option, value)
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
 
 
-def test_utterances_are_kept_and_logged(tmp_path):
+def test_utterances_are_saved_and_logged(tmp_path):
     for _ in range(2):
-        listen(PCM, "--save", tmp_path / "kept", "--log", tmp_path / "log.jsonl")
-    rows = [json.loads(line) for line in (tmp_path / "kept" / "manifest.jsonl").open()]
+        listen(PCM, "--save", tmp_path / "saved", "--log", tmp_path / "log.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "saved" / "manifest.jsonl").open()]
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").open()]
     assert [row["text"] for row in rows] == [event["text"] for event in logged] == 2 * TEXTS
     assert len({row["audio"] for row in rows}) == 6
 
 
-def test_what_is_kept_says_the_same_when_it_is_heard_again(tmp_path, ds2edge):
+def test_saved_utterances_have_the_same_text_when_transcribed(tmp_path, ds2edge):
     listen(PCM, "--save", tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").open()]
     again = ds2edge("transcribe", "-m", GOLDEN, *(tmp_path / row["audio"] for row in rows)).stdout
@@ -93,7 +90,7 @@ def test_what_is_kept_says_the_same_when_it_is_heard_again(tmp_path, ds2edge):
 @pytest.mark.parametrize(
     ("name", "scale", "kind"), [("S32_LE", 2**31 - 1, "<i4"), ("FLOAT_LE", 1, "<f4")]
 )
-def test_other_sample_formats_and_channels_say_the_same(name, scale, kind):
+def test_other_sample_formats_and_channels_give_the_same_text(name, scale, kind):
     samples = np.repeat(speech().astype(np.float64)[:, None] * scale, 2, 1).astype(kind).tobytes()
     assert listen(samples, "--format", name, "--channels", 2).stdout.decode().splitlines() == TEXTS
 
@@ -104,15 +101,15 @@ def test_other_rates_are_resampled(rate):
     texts = listen(int16(samples).tobytes(), "--rate", rate).stdout.decode().splitlines()
     if rate > RATE:
         assert texts == TEXTS
-    else:  # half of the spectrum is gone: this model was not trained for that
+    else:  # half of the spectrum is missing, which this model was not trained on
         assert len(texts) == len(TEXTS)
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--stdin", "--file", "a.wav"), "three sources of sound"),
-        (("--stdin", "--device", "USB"), "three sources of sound"),
+        (("--stdin", "--file", "a.wav"), "exclude each other"),
+        (("--stdin", "--device", "USB"), "exclude each other"),
         (("--file", "none.wav"), "none.wav: no such file"),
         (("--stdin", "--log", "/"), "/: cannot be written"),
         (("--stdin", "--save", "/dev/null"), "/dev/null/manifest.jsonl: cannot be written"),
@@ -126,7 +123,7 @@ def test_bad_input_is_one_line(ds2edge, arguments, says):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_wav_on_standard_input_is_heard(tmp_path):
+def test_a_wav_on_standard_input_is_transcribed(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack([speech(), -speech()], 1), RATE)
     done = listen((tmp_path / "a.wav").read_bytes(), "--rate", 8000)
     assert done.stdout.decode().splitlines() == TEXTS
@@ -134,34 +131,32 @@ def test_a_wav_on_standard_input_is_heard(tmp_path):
     assert done.stdout.decode().splitlines() == TEXTS
 
 
-def test_standard_input_that_is_closed_is_one_line():
+def test_closed_standard_input_is_a_one_line_error():
     command = " ".join([*map(str, COMMAND), "--stdin", "<&-"])
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "standard input is closed" in done.stderr
 
 
-def test_an_input_closed_in_the_middle_of_a_sample_loses_that_sample_alone():
+def test_an_incomplete_last_sample_is_dropped_with_a_warning():
     done = listen(PCM[:-1])
     assert done.stdout.decode().splitlines() == TEXTS
-    assert (
-        done.stderr
-        == b"warning: standard input ended in the middle of a sample: its 1 bytes are dropped\n"
-    )
+    warning = "warning: standard input ended in the middle of a sample: 1 bytes dropped\n"
+    assert done.stderr.decode() == warning
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_with_the_last_words(number):
-    """The last clip is still being said when the signal comes."""
-    said = PCM[: -4 * RATE + 3200]
+def test_after_a_signal_the_last_words_are_transcribed(number):
+    """The signal comes during the last clip."""
+    samples = PCM[: -4 * RATE + 3200]
     with subprocess.Popen(
         [*COMMAND, "--stdin", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
-        process.stdin.write(said)
+        process.stdin.write(samples)
         process.stdin.flush()
-        heard = [json.loads(process.stdout.readline())]
-        while heard[-1]["event"] != "final" or heard[-1]["text"] != TEXTS[-2]:
-            heard.append(json.loads(process.stdout.readline()))
+        events = [json.loads(process.stdout.readline())]
+        while events[-1]["event"] != "final" or events[-1]["text"] != TEXTS[-2]:
+            events.append(json.loads(process.stdout.readline()))
         time.sleep(0.3)
         process.send_signal(number)
         rest = [json.loads(line) for line in process.stdout]
@@ -170,22 +165,22 @@ def test_a_signal_ends_it_with_the_last_words(number):
     assert rest[-1]["text"] == TEXTS[-1]
 
 
-def test_a_terminal_shows_a_meter_and_the_words_so_far(tmp_path):
-    """The live line is drawn over, and taken away before a final is printed."""
+def test_a_terminal_shows_the_level_and_the_partial_text(tmp_path):
+    """The live line is redrawn, and removed before a final is printed."""
     soundfile.write(tmp_path / "a.wav", speech(0.5), RATE)
-    ours, theirs = pty.openpty()
+    terminal, process_side = pty.openpty()
     command = [*COMMAND, "--file", str(tmp_path / "a.wav"), "--end-silence", "0.4"]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        shown = b""
+    with subprocess.Popen(command, stdout=process_side, stderr=process_side) as process:
+        os.close(process_side)
+        output = b""
         while True:
             try:
-                shown += os.read(ours, 65536)
-            except OSError:  # how a pseudo-terminal ends
+                output += os.read(terminal, 65536)
+            except OSError:  # the end of a pseudo-terminal
                 break
         assert process.wait(10) == 0
-    os.close(ours)
-    drawn = shown.decode().split("\r\x1b[K")
+    os.close(terminal)
+    drawn = output.decode().split("\r\x1b[K")
     assert len(drawn) > 20
     unfinished = tuple(TEXTS[0][:letters] for letters in range(4, len(TEXTS[0])))
     assert any("█" in line and line.endswith(unfinished) for line in drawn)

@@ -1,4 +1,4 @@
-"""What comes with the kit: the models are found without a path, and are what their card and recipes say."""
+"""The shipped models: they are found without a path and match their card and their recipes."""
 
 import json
 import zipfile
@@ -18,7 +18,8 @@ MEGABYTE = 1_000_000
 
 def test_it_streams_in_time_and_is_small():
     specification = read_specification(PRETRAINED)
-    graph, features = specification.graph, specification.features
+    graph = specification.graph
+    features = specification.features
     assert (graph.mode, graph.direction) == ("int8", "forward")
     latency = (graph.chunk_steps + graph.lookahead) * specification.step_seconds
     assert latency + (features.window - features.hop) / features.sample_rate <= 0.96
@@ -34,7 +35,7 @@ def test_its_card_names_data_licences_and_figures():
     assert 0 < training["dev_wer"] < 100
 
 
-def test_it_hears_without_being_named(ds2edge):
+def test_it_transcribes_without_being_named(ds2edge):
     recognizer = Recognizer()
     heard = [recognizer.transcribe(path).text for path in SPOKEN.values()]
     assert score(list(SPOKEN), heard).cer < 50
@@ -83,7 +84,7 @@ def test_a_folder_of_that_name_goes_before(tmp_path, monkeypatch, tiny_run):
 
 @pytest.mark.slow
 def test_a_voice_begins_with_it(ds2edge, tmp_path):
-    """Twenty phrases of one voice of the embedded corpus, and five to judge by."""
+    """Twenty phrases of one voice of the embedded corpus, and five for dev."""
     rows = [json.loads(line) for line in MINI.read_text().splitlines()]
     rows = [row for row in rows if row["speaker"] == rows[0]["speaker"]][:25]
     for number, row in enumerate(rows):
@@ -106,6 +107,6 @@ def test_a_voice_begins_with_it(ds2edge, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "mine")
-    before = ds2edge("evaluate", RUN, manifest, "--split", "dev", "--json")
+    before = ds2edge("evaluate", "-m", RUN, manifest, "--split", "dev", "--json")
     assert run.best_figures()["dev_cer"] < json.loads(before.stdout)["overall"]["cer"]
     assert run.specification.training["initialised_from"]["name"] == "english"

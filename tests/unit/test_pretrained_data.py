@@ -73,11 +73,11 @@ def test_every_corpus_is_taken_with_its_weight(corpora):
 
 def test_what_judges_is_never_trained_on(corpora):
     data, _ = corpora
-    for name in speech.JUDGES:
+    for name in speech.TEST_CORPORA:
         add(data / name, "a.wav", "one of these words")
         add(data / name, "b.wav", "Said in kathleen!", "test")
     clips, left = collect(corpora)
-    assert not speech.JUDGES & {corpus for corpus, _ in clips}
+    assert not speech.TEST_CORPORA & {corpus for corpus, _ in clips}
     assert ("librispeech_heldout4", "clip.wav") not in clips
     assert ("kathleen", "clip.wav") not in clips
     assert left == {("kathleen", "a dev or test sentence"): 1}
@@ -195,11 +195,11 @@ def test_what_cannot_be_said_is_named(monkeypatch):
 
 def test_synthesis_goes_on_after_the_last_whole_line(tmp_path):
     manifest = tmp_path / "manifest.jsonl"
-    assert synthesise.what_is_there(manifest) == (0, 0.0)
+    assert synthesise.finished_clips(manifest) == (0, 0.0)
     rows = [{"audio": f"audio/{n:07d}.opus", "duration": 1.5} for n in (0, 1, 3)]
     whole = "".join(json.dumps(row) + "\n" for row in rows)
     manifest.write_text(whole + '{"audio": "audio/00')
-    assert synthesise.what_is_there(manifest) == (4, 4.5)
+    assert synthesise.finished_clips(manifest) == (4, 4.5)
     assert manifest.read_text() == whole
 
 

@@ -157,7 +157,7 @@ def whole_clip(frames: np.ndarray) -> dict[str, np.ndarray]:
 def test_a_run_with_ranges_converts_without_speech_as_keras_predicts(tiny_run, tmp_path):
     """The int8 file gives the logits of the rounded Keras model, chunk after chunk."""
     from ds2edge.convert.conversion import convert_run
-    from ds2edge.train.pipeline.feature_cache import padding_of
+    from ds2edge.train.pipeline.padding import padding_of
     from ds2edge.train.run import Run
 
     keras.utils.set_random_seed(0)

@@ -1,4 +1,4 @@
-"""Raw samples from a pipe, however they come; files in real time."""
+"""Samples from a pipe, in pieces of any size, and files in real time."""
 
 import os
 import threading
@@ -13,14 +13,21 @@ from hypothesis import strategies as st
 from support import RATE, babble
 
 from ds2edge.runtime.audio.channels import to_float
+from ds2edge.runtime.audio.wav_header import WavFormat
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.live.sources import Block, play, raw_pcm
+from ds2edge.runtime.live.sources import Block, play_file, read_pipe
+
+PCM16 = WavFormat(RATE, 1, "S16_LE")
 
 
-def through_a_pipe(
-    data: bytes, cuts: list[int], *arguments, stop: Event | None = None, keep_open: bool = False
-) -> list:
-    """Blocks of `raw_pcm` when `data` is written in pieces that end at `cuts`."""
+def pipe_blocks(
+    data: bytes,
+    cuts: list[int],
+    pcm_format: WavFormat = PCM16,
+    stop: Event | None = None,
+    keep_open: bool = False,
+) -> list[Block]:
+    """The blocks of `read_pipe` when `data` is written in pieces that end at `cuts`."""
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -32,7 +39,7 @@ def through_a_pipe(
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        return list(raw_pcm(reading, *arguments, stop or Event()))
+        return list(read_pipe(reading, pcm_format, stop or Event()))
     finally:
         thread.join()
         os.close(reading)
@@ -46,17 +53,15 @@ def through_a_pipe(
     cuts=st.lists(st.integers(0, 300), max_size=9),
     channels=st.integers(1, 3),
 )
-def test_any_cutting_gives_the_same_samples(data, cuts, channels):
+def test_how_a_pipe_is_split_changes_nothing(data, cuts, channels):
     if data.startswith(b"RIFF"):
         return
-    blocks = through_a_pipe(
-        data, sorted(min(cut, len(data)) for cut in cuts), 8000, "S16_LE", channels
-    )
+    cuts = sorted(min(cut, len(data)) for cut in cuts)
+    blocks = pipe_blocks(data, cuts, WavFormat(8000, channels, "S16_LE"))
     whole = len(data) - len(data) % (2 * channels)
-    heard = np.concatenate(
-        [np.zeros((0, channels), np.int16), *(block.samples for block in blocks)]
-    )
-    np.testing.assert_array_equal(heard, np.frombuffer(data[:whole], "<i2").reshape(-1, channels))
+    empty = np.zeros((0, channels), np.int16)
+    samples = np.concatenate([empty, *(block.samples for block in blocks)])
+    np.testing.assert_array_equal(samples, np.frombuffer(data[:whole], "<i2").reshape(-1, channels))
     assert all(block.rate == 8000 and len(block.samples) for block in blocks)
 
 
@@ -65,15 +70,15 @@ def test_any_cutting_gives_the_same_samples(data, cuts, channels):
 )
 def test_formats_are_those_of_arecord(name, kind):
     samples = np.array([1, -2, 3], kind)
-    (block,) = through_a_pipe(samples.tobytes(), [], RATE, name, 1)
+    (block,) = pipe_blocks(samples.tobytes(), [], WavFormat(RATE, 1, name))
     assert block.samples.dtype == np.dtype(kind)
     assert block.samples[:, 0].tolist() == [1, -2, 3]
 
 
-def test_an_end_in_the_middle_of_a_sample_is_said(caplog):
-    (block,) = through_a_pipe(b"\1\0\2\0\3", [], RATE, "S16_LE", 1)
+def test_an_incomplete_last_sample_is_dropped_with_a_warning(caplog):
+    (block,) = pipe_blocks(b"\1\0\2\0\3", [])
     assert block.samples[:, 0].tolist() == [1, 2]
-    assert "in the middle of a sample: its 1 bytes are dropped" in caplog.text
+    assert "in the middle of a sample: 1 bytes dropped" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,7 @@ def test_an_end_in_the_middle_of_a_sample_is_said(caplog):
 )
 @pytest.mark.parametrize("form", ["WAV", "WAVEX"])
 @pytest.mark.parametrize("length", ["known", 0, 0xFFFFFFFF])
-def test_the_header_of_a_wav_goes_before_the_options(tmp_path, subtype, kind, form, length):
+def test_the_header_of_a_wav_overrides_the_options(tmp_path, subtype, kind, form, length):
     sound = np.stack([babble(0.01, 44100), -babble(0.01, 44100)], 1)
     soundfile.write(tmp_path / "a.wav", sound, 44100, subtype=subtype, format=form)
     data = bytearray((tmp_path / "a.wav").read_bytes())
@@ -90,46 +95,52 @@ def test_the_header_of_a_wav_goes_before_the_options(tmp_path, subtype, kind, fo
         data += b"LIST\4\0\0\0INFO"
     else:
         data[place + 4 : place + 8] = length.to_bytes(4, "little")
-    blocks = through_a_pipe(bytes(data), [1, 3, 30, place + 9], RATE, "S16_LE", 1)
+    blocks = pipe_blocks(bytes(data), [1, 3, 30, place + 9])
     assert {block.rate for block in blocks} == {44100}
-    heard = np.concatenate([block.samples for block in blocks])
-    assert heard.dtype == np.dtype(kind)
-    np.testing.assert_allclose(to_float(heard), sound, atol=1e-4)
+    samples = np.concatenate([block.samples for block in blocks])
+    assert samples.dtype == np.dtype(kind)
+    np.testing.assert_allclose(to_float(samples), sound, atol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"RIFF\0\0\0\0AVI LIST", "no WAV"),
+        (b"RIFF\0\0\0\0AVI LIST", "but is none"),
         (b"RIFF\0\0\0\0WAVEdata\0\0\0\0", "without a format"),
         (b"RIFF\0\0\0\0WAVEfmt \2\0\0\0\1\0data\0\0\0\0", "cut short"),
         (b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\0\0\0\3\0\x18\0data", "24 bits"),
         (b"RIFF\0\0\0\0WAVEJUNK\xff\xff\xff\x7f", "without a format"),
     ],
 )
-def test_a_wav_that_cannot_be_read_is_named(data, says):
+def test_an_invalid_wav_is_an_input_error(data, says):
     with pytest.raises(InputError, match=says):
-        through_a_pipe(data, [3], RATE, "S16_LE", 1)
+        pipe_blocks(data, [3])
 
 
-def test_one_channel_alone():
+def test_a_wav_that_ends_within_its_header_gives_a_warning(caplog):
+    assert pipe_blocks(b"RIFF\0\0\0\0WAVEfmt ", [5]) == []
+    assert "ended within the header of a WAV" in caplog.text
+
+
+def test_one_channel_is_selected_and_a_missing_one_refused():
     block = Block(np.array([[1, 2], [3, 4]], np.int16), RATE, 0.0)
-    assert block.of_channel(2).samples.tolist() == [2, 4]
+    assert block.select_channel(2).samples.tolist() == [2, 4]
     with pytest.raises(InputError, match="has 2 channels, so no channel 3"):
-        block.of_channel(3)
+        block.select_channel(3)
 
 
 def test_stop_ends_a_silent_pipe():
     stop = Event()
     threading.Timer(0.1, stop.set).start()
-    assert through_a_pipe(b"", [], RATE, "S16_LE", 1, stop=stop, keep_open=True) == []
+    assert pipe_blocks(b"", [], stop=stop, keep_open=True) == []
 
 
 def test_a_file_is_played_in_real_time(wav):
     path = wav("a.wav", seconds=0.5)
     started = time.monotonic()
-    blocks, late = [], []
-    for block in play(path, Event(), seconds=0.1):
+    blocks = []
+    late = []
+    for block in play_file(path, Event(), seconds=0.1):
         blocks.append(block.samples)
         late.append(time.monotonic() - started - 0.1 * len(blocks))
     assert min(late) >= -0.001
@@ -139,7 +150,7 @@ def test_a_file_is_played_in_real_time(wav):
 
 def test_stop_ends_a_file(wav):
     stop = Event()
-    blocks = play(wav("a.wav", seconds=60), stop)
+    blocks = play_file(wav("a.wav", seconds=60), stop)
     next(blocks)
     stop.set()
     assert list(blocks) == []

@@ -1,4 +1,4 @@
-"""Batches, augmentation, survey, scoring, joining, recipes: what goes into a training and what comes out in figures."""
+"""What goes into a training: scanning clips, batches, joined clips, recipes; and scoring."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ from ds2edge.train.data.symbols import Symbols
 from ds2edge.train.evaluation.scoring import bootstrap_interval, score
 from ds2edge.train.lock import alone_in
 from ds2edge.train.pipeline.batches import Batches
-from ds2edge.train.pipeline.dataset import survey
+from ds2edge.train.pipeline.dataset import scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.pipeline.long_clips import without_long
 from ds2edge.train.recipe import read_recipe
@@ -41,8 +41,8 @@ def clips(tmp_path):
     return made
 
 
-def test_the_survey_measures_the_training_split(clips, tiny_recipe):
-    found = survey(clips, tiny_recipe, FeatureCache(None, tiny_recipe))
+def test_scanning_measures_the_training_split(clips, tiny_recipe):
+    found = scan_dataset(clips, tiny_recipe, FeatureCache(None, tiny_recipe))
     assert {split: len(examples) for split, examples in found.examples.items()} == {
         "train": 10,
         "dev": 2,
@@ -61,7 +61,7 @@ def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, cap
     bad.write_text("no sound")
     many = clips[:10] * 20 + clips[10:]
     with caplog.at_level(logging.WARNING, "ds2edge"):
-        found = survey(
+        found = scan_dataset(
             [*many, dataclasses.replace(clips[0], audio=bad)],
             tiny_recipe,
             FeatureCache(None, tiny_recipe),
@@ -78,10 +78,10 @@ def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, cap
         ({"text": "!?"}, "no letter is left"),
     ],
 )
-def test_past_one_in_a_hundred_the_survey_stops(clips, tiny_recipe, change, says):
+def test_more_than_one_unusable_clip_in_a_hundred_is_refused(clips, tiny_recipe, change, says):
     bad = dataclasses.replace(clips[0], **change)
     with pytest.raises(InputError, match=f"3 of 203 clips cannot be used, more than 1 %.*{says}"):
-        survey(
+        scan_dataset(
             [*[bad] * 3, *clips[:10] * 19, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe)
         )
 
@@ -94,7 +94,7 @@ def test_of_a_small_set_every_bad_clip_is_named_and_the_others_learned_from(
         for n in range(7)
     ]
     with caplog.at_level(logging.WARNING, "ds2edge"):
-        found = survey([*bad, *clips], tiny_recipe, FeatureCache(None, tiny_recipe))
+        found = scan_dataset([*bad, *clips], tiny_recipe, FeatureCache(None, tiny_recipe))
     assert len(found.examples["train"]) == 10
     assert all(f"bad{n}.wav" in caplog.text for n in range(7))
 
@@ -140,37 +140,38 @@ def test_clips_too_short_for_their_text_are_named_and_left_out_however_many(
 ):
     long = [dataclasses.replace(clip, text="far too many letters " * 20) for clip in clips]
     with caplog.at_level(logging.WARNING, "ds2edge"):
-        found = survey([*long[:8], *clips[8:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+        found = scan_dataset([*long[:8], *clips[8:]], tiny_recipe, FeatureCache(None, tiny_recipe))
     assert len(found.examples["train"]) == 2
     assert "0.wav: its text needs 4" in caplog.text
     assert len(caplog.messages) == 9  # eight by name
-    assert "skipped 8 of 12 clips, 8 of them for too little sound for their text" in caplog.text
+    assert "skipped 8 of 12 clips, 8 of them because their audio is too short" in caplog.text
     with pytest.raises(
         InputError,
-        match=r"'train' to learn from \(12 have too little sound .*0.wav: its text needs 4",
+        match=r"'train' to train on \(12 are too short for their text.*0.wav: its text needs 4",
     ):
-        survey(long, tiny_recipe, FeatureCache(None, tiny_recipe))
+        scan_dataset(long, tiny_recipe, FeatureCache(None, tiny_recipe))
 
 
 def test_pieces_need_fewer_steps_than_letters(clips, tiny_recipe, mini_clips):
     pieces, text = Symbols.learn([clip.text for clip in mini_clips], 50), "turn on the light " * 2
     short = [dataclasses.replace(clip, text=text) for clip in clips]
     cache = FeatureCache(None, tiny_recipe)
-    spelled, whole = (survey(short, tiny_recipe, cache, s).examples for s in (Symbols(), pieces))
+    spelled = scan_dataset(short, tiny_recipe, cache, Symbols()).examples
+    whole = scan_dataset(short, tiny_recipe, cache, pieces).examples
     assert len(spelled["train"]) < len(whole["train"]) == 10
     assert whole["dev"][0].labels == pieces.encode(text.strip())
 
 
 def test_there_must_be_something_to_learn_from_and_to_judge_by(clips, tiny_recipe):
-    with pytest.raises(InputError, match="'dev' to judge by"):
-        survey(clips[:10], tiny_recipe, FeatureCache(None, tiny_recipe))
-    with pytest.raises(InputError, match="'train' to learn from"):
-        survey(clips[10:], tiny_recipe, FeatureCache(None, tiny_recipe))
+    with pytest.raises(InputError, match="'dev' to choose the best epoch by"):
+        scan_dataset(clips[:10], tiny_recipe, FeatureCache(None, tiny_recipe))
+    with pytest.raises(InputError, match="'train' to train on"):
+        scan_dataset(clips[10:], tiny_recipe, FeatureCache(None, tiny_recipe))
 
 
 def make_batches(clips, recipe, **options):
     cache = FeatureCache(None, recipe)
-    found = survey(clips, recipe, cache)
+    found = scan_dataset(clips, recipe, cache)
     return Batches(
         found.examples["train"],
         recipe,
@@ -182,7 +183,7 @@ def make_batches(clips, recipe, **options):
 
 def test_clips_of_weight_0_are_left_out(clips, tiny_recipe):
     light = [dataclasses.replace(clips[0], weight=0.0), dataclasses.replace(clips[1], weight=0.5)]
-    found = survey([*light, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+    found = scan_dataset([*light, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe))
     assert [example.clip.weight for example in found.examples["train"]] == [0.5, *[1.0] * 8]
 
 
@@ -319,7 +320,8 @@ def test_the_kits_recipes_are_whole(name):
         ('name = "x"\n[model]\nconvolutions = []', "needs a convolution"),
         ('name = "x"\n[model]\nwidht = 3\nconvolutions = []', "unknown setting 'widht'"),
         (
-            'name = "x"\n[model]\ncell = "tanh"\nconvolutions = [{channels=1, kernel=[3,3], stride=[1,1]}]',
+            'name = "x"\n[model]\ncell = "tanh"\n'
+            "convolutions = [{channels=1, kernel=[3,3], stride=[1,1]}]",
             "cell 'tanh'",
         ),
         (

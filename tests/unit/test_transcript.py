@@ -1,8 +1,9 @@
-"""What is kept of an utterance, and what is drawn of the sound."""
+"""Logs and recordings of utterances, and the level meter."""
 
 import errno
 import json
 import os
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -11,19 +12,19 @@ from support import RATE, babble
 
 from ds2edge.runtime.decoding.ctc import Word
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.utterances import Utterance
-from ds2edge.runtime.live.display import decibels, meter
+from ds2edge.runtime.live.display import loudest_channel_level, meter
 from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
+from ds2edge.runtime.utterances import Utterance
 from ds2edge.train.data.manifest import read_manifest
 
 UTTERANCE = Utterance([Word("naïve", 1.0, 1.5, 0.9), Word("words", 1.6, 2.0, 0.8)], babble(0.5))
 
 
-def test_a_final_event_says_all_of_an_utterance():
+def test_a_final_event_describes_the_utterance():
     event = final_event(UTTERANCE, latency=1.23456)
-    assert {
-        key: event[key] for key in ("event", "text", "start", "end", "confidence", "latency")
-    } == {
+    words = event.pop("words")
+    assert datetime.fromisoformat(event.pop("time")).tzinfo
+    assert event == {
         "event": "final",
         "text": "naïve words",
         "start": 1.0,
@@ -31,10 +32,10 @@ def test_a_final_event_says_all_of_an_utterance():
         "confidence": 0.85,
         "latency": 1.235,
     }
-    assert event["words"][1] == {"text": "words", "start": 1.6, "end": 2.0, "confidence": 0.8}
+    assert words[1] == {"text": "words", "start": 1.6, "end": 2.0, "confidence": 0.8}
 
 
-def test_a_log_grows_by_lines_and_closes_a_half_one(tmp_path):
+def test_a_log_ends_an_incomplete_line_before_it_appends(tmp_path):
     path = tmp_path / "deep" / "log.jsonl"
     for _ in range(2):
         log = JsonLines(path)
@@ -46,13 +47,12 @@ def test_a_log_grows_by_lines_and_closes_a_half_one(tmp_path):
     log.append({"text": "after"})
     log.close()
     lines = path.read_text("utf-8").split("\n")
-    assert [json.loads(line)["text"] for line in (lines[0], lines[1], lines[3])] == [
-        "naïve\nwords"
-    ] * 2 + ["after"]
+    texts = [json.loads(line)["text"] for line in (lines[0], lines[1], lines[3])]
+    assert texts == ["naïve\nwords", "naïve\nwords", "after"]
     assert lines[2].endswith("fai")
 
 
-def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_incomplete_line(tmp_path, monkeypatch):
     log = JsonLines(tmp_path / "log.jsonl")
     log.append({"text": "before"})
     write = os.write
@@ -63,10 +63,8 @@ def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
     log.append({"text": "after"})
     log.close()
-    assert [json.loads(line)["text"] for line in (tmp_path / "log.jsonl").open()] == [
-        "before",
-        "after",
-    ]
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["before", "after"]
 
 
 def test_a_log_that_cannot_be_opened_is_named(tmp_path):
@@ -74,7 +72,7 @@ def test_a_log_that_cannot_be_opened_is_named(tmp_path):
         JsonLines(tmp_path)
 
 
-def test_recordings_are_a_manifest_to_train_on(tmp_path):
+def test_the_manifest_of_recordings_can_be_trained_on(tmp_path):
     recordings = Recordings(tmp_path / "kept", RATE)
     recordings.add(UTTERANCE)
     recordings.add(UTTERANCE)
@@ -88,7 +86,7 @@ def test_recordings_are_a_manifest_to_train_on(tmp_path):
     assert len(list((tmp_path / "kept").iterdir())) == 3
 
 
-def test_one_in_ten_recordings_judges_however_often_it_is_opened_anew(tmp_path):
+def test_one_in_ten_recordings_is_dev_however_often_the_folder_is_reopened(tmp_path):
     for _ in range(4):
         recordings = Recordings(tmp_path, RATE)
         for _ in range(5):
@@ -111,11 +109,12 @@ def test_a_recording_that_does_not_fit_leaves_nothing_behind(tmp_path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.jsonl"]
 
 
-def test_the_level_is_of_full_scale():
+def test_levels_are_in_db_of_full_scale():
     tone = np.sin(np.arange(16000) * 0.3)
-    assert decibels(tone.astype(np.float32)) == pytest.approx(-3.0, abs=0.1)
-    assert decibels((tone * 327.67).astype(np.int16)) == pytest.approx(-43, abs=0.1)
-    assert decibels(np.zeros(10, np.int16)) == decibels(np.zeros(0, np.int16)) == -60
+    assert loudest_channel_level(tone.astype(np.float32)) == pytest.approx(-3.0, abs=0.1)
+    assert loudest_channel_level((tone * 327.67).astype(np.int16)) == pytest.approx(-43, abs=0.1)
+    for samples in (10, 0):
+        assert loudest_channel_level(np.zeros(samples, np.int16)) == -60
 
 
 def test_the_meter_fills_with_the_level():

@@ -30,7 +30,7 @@ from ds2edge.runtime.specification import Graph, State
 from ds2edge.runtime.whole_clip import WholeClip
 from ds2edge.train.data.manifest import write_manifest
 from ds2edge.train.evaluation.evaluate import evaluate
-from ds2edge.train.pipeline.feature_cache import padding_of
+from ds2edge.train.pipeline.padding import padding_of
 from ds2edge.train.recipe import CELLS, DIRECTIONS
 
 SPEECH = next(iter(SPOKEN.values()))
@@ -209,9 +209,9 @@ def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_cli
     assert text in [
         transcript.hypothesis for transcript in evaluate(path, [tmp_path / "m.jsonl"], "test").clips
     ]
-    card = ds2edge("info", path).stdout
+    card = ds2edge("info", "-m", path).stdout
     assert "int8, 4 steps of 20 ms, bidirectional: gru0, gru1\n" in card
-    assert "hears whole clips: no letter before the end" in card
+    assert "whole recordings only: no text before the end" in card
     assert "gru1_backward_h 1x24" in card
 
 

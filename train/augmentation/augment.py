@@ -1,6 +1,7 @@
-"""What training does to a clip so that the model hears more than was recorded; drawn from the given generator.
+"""Augments clips and features with random changes.
 
-The chain is in the order of the physics: a voice, in a room, where there is noise, over a telephone, into a converter.
+The changes follow the path of sound: a voice, in a room, with noise, over a telephone line, into a
+converter.
 """
 
 from __future__ import annotations
@@ -14,27 +15,26 @@ from ds2edge.train.augmentation.rooms import draw_response, reverberate
 from ds2edge.train.augmentation.telephone import CODECS, telephone
 from ds2edge.train.recipe import Augmentation
 
-MOST_TIME_MASKS = 20  # where their number grows with the clip (arXiv 1912.05533)
+MAX_TIME_MASKS = 20  # if their number grows with the clip (arXiv 1912.05533)
 
 
 def augment_samples(
     samples: Samples, rate: int, settings: Augmentation, rng: np.random.Generator
 ) -> Samples:
-    """A clip, float32 [n] at `rate` Hz, as it might have sounded -> float32 [m] in -1..1.
+    """Changes a clip, float32 [n] at `rate` Hz, and returns float32 [m] in -1..1.
 
-    InputError if a folder of noise or rooms holds no sound file, or one that cannot be read.
+    InputError if a folder of noise or rooms has no sound files, or one that cannot be read.
     """
     if _happens(settings.speed_probability, rng):
         speed = rng.uniform(*settings.speed)
-        # LQ: 16-bit quality; its errors are below the -80 dB at which the features end.
+        # LQ has 16-bit quality: its errors are below the features' floor of -80 dB.
         samples = np.asarray(soxr.resample(samples, rate * speed, rate, quality="LQ"), np.float32)
     samples = np.pad(samples, (int(rng.uniform(*settings.leading_silence) * rate), 0))
     if len(samples) == 0:
         return samples
     if _happens(settings.room_probability, rng):
-        samples = reverberate(
-            samples, draw_response(rate, settings.room_folder, settings.room_rt60, rng)
-        )
+        response = draw_response(rate, settings.room_folder, settings.room_rt60, rng)
+        samples = reverberate(samples, response)
     if rng.random() < settings.noise_probability:
         noise = draw_noise(len(samples), rate, settings.noise_folder, rng)
         samples = add_noise(samples, noise, rng.uniform(*settings.noise_snr_db))
@@ -46,15 +46,17 @@ def augment_samples(
 
 
 def _happens(probability: float, rng: np.random.Generator) -> bool:
-    # What is certain draws nothing: a recipe hears what it heard before there was anything else to switch on.
+    # A change that is certain, or switched off, draws no random number. So recipes get the same
+    # clips as in earlier versions, which had fewer changes to draw.
     return probability > 0 and (probability >= 1 or rng.random() < probability)
 
 
 def mask_frames(frames: Frames, settings: Augmentation, rng: np.random.Generator) -> Frames:
-    """SpecAugment: bands of bins and stretches of time set to 0, the mean of normalised features. [frames, bins].
+    """SpecAugment: sets bands of bins and stretches of time to 0, the mean of normalised features.
 
-    Park et al. 2019 (arXiv 1904.08779, section 2), without time warping, which they found to help least. Where
-    `time_masks_per_frame` is set, the time masks are adaptive in number as well as in size (arXiv 1912.05533).
+    `frames` is float32 [frames, bins]. See Park et al. 2019 (arXiv 1904.08779, section 2); time
+    warping, which they found to help least, is left out. With `time_masks_per_frame`, number and
+    size of the time masks depend on the length (arXiv 1912.05533).
     """
     if not _happens(settings.mask_probability, rng):
         return frames
@@ -74,4 +76,4 @@ def mask_frames(frames: Frames, settings: Augmentation, rng: np.random.Generator
 def _time_masks(length: int, settings: Augmentation) -> int:
     if settings.time_masks_per_frame == 0:
         return settings.time_masks
-    return min(int(length * settings.time_masks_per_frame), MOST_TIME_MASKS)
+    return min(int(length * settings.time_masks_per_frame), MAX_TIME_MASKS)

@@ -1,4 +1,4 @@
-"""Reverberation: impulse responses of rooms, recorded or simulated, and what speech becomes in them."""
+"""Reverberation with impulse responses of rooms, recorded or simulated."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from ds2edge.runtime.features import Samples
 from ds2edge.train.augmentation.sound_files import read_piece, sound_files
 
-ROOMS = 100  # different simulated ones: a process computes each once, in some 30 ms
+ROOMS = 100  # simulated rooms; a process computes each one once, in about 30 ms
 
 
 def draw_response(
     rate: int, folder: str | None, rt60: tuple[float, float], rng: np.random.Generator
 ) -> Samples:
-    """Impulse response, float32 [n] at `rate` Hz: a file of the folder or, without one, a simulated room's.
+    """Draws an impulse response, float32 [n] at `rate` Hz, from the folder or of a simulated room.
 
-    `rt60`: seconds in which a simulated room's sound falls by 60 dB, from and to. InputError if the folder holds no
-    sound file, or one that cannot be read.
+    `rt60` is the range of reverberation times of simulated rooms: the seconds in which the sound
+    falls by 60 dB. InputError if the folder has no sound files, or one that cannot be read.
     """
     if folder is None:
         return simulated_response(int(rng.integers(ROOMS)), rt60, rate)
@@ -28,41 +28,46 @@ def draw_response(
 
 @lru_cache(maxsize=ROOMS)
 def simulated_response(number: int, rt60: tuple[float, float], rate: int) -> Samples:
-    """From a talker to a microphone somewhere in a box-shaped room, by the image source method (Allen & Berkley 1979).
+    """Impulse response of a box-shaped room, by the image source method (Allen & Berkley 1979).
 
-    The number is the seed of size, reverberation time and places: the same number is the same room.
+    Room number `number` always has the same size, reverberation time and places of talker and
+    microphone.
     """
-    import pyroomacoustics  # here, since it draws in scipy.signal: a second for those who simulate no room
+    # Imported here, since it loads scipy.signal, which takes a second.
+    import pyroomacoustics
 
-    # With several threads the last bits of a response would depend on how many the machine has.
+    # With several threads, the last bits would depend on the number of threads.
     pyroomacoustics.constants.set("num_threads", 1)
     rng = np.random.default_rng(number)
     size = rng.uniform((2.5, 2.5, 2.3), (7.0, 5.0, 3.2))  # metres, from a closet to a living room
     absorption, order = pyroomacoustics.inverse_sabine(rng.uniform(*rt60), size)
-    # Two thirds of the order hold every reflection down to -40 dB, for a third of the time.
-    room = pyroomacoustics.ShoeBox(
-        size, fs=rate, materials=pyroomacoustics.Material(absorption), max_order=-(-2 * order // 3)
-    )
+    # Two thirds of the order contain all reflections down to -40 dB, in a third of the time.
+    max_order = -(-2 * order // 3)
+    material = pyroomacoustics.Material(absorption)
+    room = pyroomacoustics.ShoeBox(size, fs=rate, materials=material, max_order=max_order)
     talker, microphone = rng.uniform(0.3, size - 0.3, (2, 3))
     room.add_source(talker)
     room.add_microphone(microphone)
     room.compute_rir()
     response: Samples = room.rir[0][0].astype(np.float32)
-    response.flags.writeable = False  # the next caller gets the same array
+    response.flags.writeable = False  # the cache returns this array again
     return response
 
 
 def reverberate(samples: Samples, response: Samples) -> Samples:
-    """Speech as heard in the room: float32 [n] -> [n], at the same power, the direct sound where the speech was.
+    """Reverberates speech, float32 [n] -> [n], without changing its power or delaying it.
 
-    The direct sound is where the response first reaches half of its peak: a reflection may be louder, never earlier.
+    The direct sound is where the response first reaches half of its peak: a reflection may be
+    louder, but is never earlier.
     """
-    from scipy.signal import oaconvolve  # here, since it takes half a second to import
+    from scipy.signal import oaconvolve  # imported here, since that takes half a second
 
     magnitude = np.abs(response)
     direct = int(np.argmax(magnitude >= magnitude.max() / 2))
-    heard = oaconvolve(samples, response)[direct : direct + len(samples)]
-    power = float(np.mean(heard**2))
-    if power == 0:  # a silent clip, or a silent response: nothing to restore the level of
+    reverberant = oaconvolve(samples, response)[direct : direct + len(samples)]
+    power = float(np.mean(reverberant**2))
+    if power == 0:  # silent speech or a silent response
         return samples
-    return (heard * np.sqrt(float(np.mean(samples**2)) / power)).astype(np.float32)
+    gain = np.sqrt(float(np.mean(samples**2)) / power)
+    scaled: Samples = (reverberant * gain).astype(np.float32)
+    return scaled

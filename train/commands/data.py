@@ -1,4 +1,4 @@
-"""`ds2edge data`."""
+"""The command `ds2edge data`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from pathlib import Path
 
 import click
 
-FOLDER = click.Path(path_type=Path)
-skip_bad_option = click.option(
-    "--skip-bad",
-    is_flag=True,
-    help="Leave out the clips that are of no use, even where they are more than 1 % of 200 or more.",
-)
+PATH = click.Path(path_type=Path)
+SHARE = click.FloatRange(0, 1)
+# Listed here, not imported: `--help` must not load the importer.
 SUBSETS = (
     "train-clean-5",
     "train-clean-100",
@@ -24,50 +21,59 @@ SUBSETS = (
     "test-other",
 )
 
+skip_bad_option = click.option(
+    "--skip-bad",
+    is_flag=True,
+    help="Skip unusable clips even if they are more than 1 % of a large corpus.",
+)
+
 
 @click.group()
 def data() -> None:
-    """Prepare speech to train on.
+    """Prepare speech for training.
 
-    Every command writes a manifest: one JSON object a line with audio, text, duration, split and speaker.
+    All commands but `check` write a manifest: one JSON object per line with the audio file, text,
+    duration, split and speaker of a clip.
     """
 
 
-@data.command()
+@data.command(short_help="Download LJSpeech: one reader, 24 hours.")
 @click.option(
     "-o",
     "--output",
     "folder",
     default="ljspeech",
     show_default=True,
-    type=FOLDER,
-    help="Gets the corpus and manifest.jsonl.",
+    type=PATH,
+    help="Output folder for the corpus and manifest.jsonl.",
 )
 @click.option(
     "--from",
     "source",
-    type=FOLDER,
-    help="A copy that is here already: the archive or the unpacked folder.",
+    type=PATH,
+    help="Use this local archive or unpacked folder instead of downloading.",
 )
-@click.option("--url", help="Another address of LJSpeech-1.1.tar.bz2.")
+@click.option("--url", help="Download LJSpeech-1.1.tar.bz2 from this address.")
 def ljspeech(folder: Path, source: Path | None, url: str | None) -> None:
-    """Download LJSpeech 1.1 (one reader, 24 hours, 2.7 GB), or go on with it.
+    """Download LJSpeech 1.1 (one reader, 24 hours, 2.7 GB) and write its manifest.
 
-    Splits go by chapter: LJ010 and LJ040 are dev, LJ020, LJ030 and LJ050 test, the other 45 train.
+    Run the command again to resume an interrupted download. Splits follow the chapters: LJ010 and
+    LJ040 are dev, LJ020, LJ030 and LJ050 are test, the other 45 are train.
     """
     from ds2edge.train.corpora.ljspeech import URL, import_ljspeech
 
     import_ljspeech(folder, source, url or URL)
 
 
-@data.command()
+@data.command(short_help="Download parts of LibriSpeech: audio books, many readers.")
 @click.option(
     "--subset",
     "subsets",
     multiple=True,
     required=True,
     type=click.Choice(SUBSETS),
-    help="Once or more.",
+    metavar="NAME",
+    help=f"Subset to download; repeat the option for several. One of {', '.join(SUBSETS)}.",
 )
 @click.option(
     "-o",
@@ -75,43 +81,44 @@ def ljspeech(folder: Path, source: Path | None, url: str | None) -> None:
     "folder",
     default="librispeech",
     show_default=True,
-    type=FOLDER,
-    help="Gets the subsets and manifest.jsonl.",
+    type=PATH,
+    help="Output folder for the subsets and manifest.jsonl.",
 )
 @click.option(
     "--from",
     "source",
-    type=FOLDER,
-    help="A folder that has the subsets already, packed or unpacked.",
+    type=PATH,
+    help="Use the archives or unpacked subsets in this folder instead of downloading.",
 )
-@click.option("--mirror", help="Instead of https://www.openslr.org/resources.")
+@click.option("--mirror", help="Download from here instead of https://www.openslr.org/resources.")
 def librispeech(
     subsets: tuple[str, ...], folder: Path, source: Path | None, mirror: str | None
 ) -> None:
-    """Download parts of LibriSpeech (many readers of audio books), or go on with it.
+    """Download parts of LibriSpeech (audio books by many readers) and write a manifest.
 
-    The first word of a subset's name is its split. Small ones to begin with: train-clean-5, dev-clean-2, test-clean.
+    Run the command again to resume an interrupted download. The first word of a subset's name is
+    its split. Good small subsets to start with are train-clean-5, dev-clean-2 and test-clean.
     """
     from ds2edge.train.corpora.librispeech import MIRROR, import_librispeech
 
     import_librispeech(subsets, folder, source, mirror or MIRROR)
 
 
-@data.command()
-@click.argument("release", metavar="DIR", type=FOLDER)
+@data.command(short_help="Import a Common Voice release.")
+@click.argument("release", type=PATH)
 @click.option(
     "-o",
     "--output",
     "folder",
-    type=FOLDER,
-    help="Gets manifest.jsonl; by default the folder of DIR.",
+    type=PATH,
+    help="Output folder for manifest.jsonl.  [default: the folder of RELEASE]",
 )
 @skip_bad_option
 def commonvoice(release: Path, folder: Path | None, skip_bad: bool) -> None:
-    """Write the manifest of a Common Voice release, of read sentences or of spontaneous speech.
+    """Write the manifest of a Common Voice release: read sentences or spontaneous speech.
 
-    DIR is the folder of a language, a folder above it, or the .tar.gz from commonvoice.mozilla.org (which gives it to
-    those who sign in). Splits are Common Voice's own.
+    RELEASE is the folder of a language, a folder above it, or the .tar.gz file from
+    commonvoice.mozilla.org, where you sign in to download it. The splits are Common Voice's own.
     """
     from ds2edge.train.corpora.commonvoice import import_commonvoice
 
@@ -119,37 +126,33 @@ def commonvoice(release: Path, folder: Path | None, skip_bad: bool) -> None:
     import_commonvoice(release, folder, skip_bad)
 
 
-@data.command()
-@click.argument("source", type=FOLDER)
+@data.command(short_help="Import your own recordings.")
+@click.argument("source", type=PATH)
 @click.option(
     "-o",
     "--output",
     "output",
-    type=FOLDER,
-    help="Gets manifest.jsonl; the folder of SOURCE if not given.",
+    type=PATH,
+    help="Output folder for manifest.jsonl.  [default: the folder of SOURCE]",
 )
 @click.option(
-    "--dev-share",
-    default=0.05,
-    show_default=True,
-    type=click.FloatRange(0, 1),
-    help="Of what is drawn.",
+    "--dev-share", default=0.05, show_default=True, type=SHARE, help="Share of split dev."
 )
 @click.option(
-    "--test-share",
-    default=0.05,
-    show_default=True,
-    type=click.FloatRange(0, 1),
-    help="Of what is drawn.",
+    "--test-share", default=0.05, show_default=True, type=SHARE, help="Share of split test."
 )
 @click.option(
     "--split-by",
     default="speaker",
     show_default=True,
     type=click.Choice(["speaker", "file"]),
-    help="What is drawn; clips without a speaker are drawn by file.",
+    help="Assign splits by speaker or by file. Clips without a speaker are split by file.",
 )
-@click.option("--folder-is-speaker", is_flag=True, help="The folder a clip lies in is its speaker.")
+@click.option(
+    "--folder-is-speaker",
+    is_flag=True,
+    help="Take the name of the folder that holds a clip as its speaker.",
+)
 @skip_bad_option
 def folder(
     source: Path,
@@ -160,11 +163,16 @@ def folder(
     folder_is_speaker: bool,
     skip_bad: bool,
 ) -> None:
-    """Write the manifest of recordings of your own.
+    """Write the manifest of your own recordings.
 
-    SOURCE is a folder, in which each sound file has its text beside it in a .txt, or a CSV or TSV file with the columns
-    audio and text, and if wanted split and speaker, or a metadata.csv in LJSpeech's form (id|text). Splits are drawn by
-    a hash, so that a clip keeps its own when others come later.
+    \b
+    SOURCE is one of these:
+    - a folder in which each sound file has its text beside it in a .txt file,
+    - a CSV or TSV file with the columns audio and text,
+      and optionally split and speaker,
+    - a metadata.csv in the layout of LJSpeech (id|text).
+
+    A hash assigns the splits, so a clip keeps its split when you add others.
     """
     from ds2edge.train.corpora.folder import import_folder
 
@@ -180,31 +188,27 @@ def folder(
     )
 
 
-@data.command()
-@click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@data.command(short_help="Check all clips of manifests.")
+@click.argument("manifests", nargs=-1, required=True, type=PATH)
 @click.option(
     "--plot",
     "picture",
-    type=click.Path(path_type=Path),
-    help="Histograms as a picture (.png, .svg, .pdf).",
+    type=PATH,
+    help="Draw histograms into this file (.png, .svg or .pdf).",
 )
-@click.option(
-    "--all",
-    "every",
-    is_flag=True,
-    help="Name every clip that is found fault with, not the first five.",
-)
-def check(manifests: tuple[Path, ...], picture: Path | None, every: bool) -> None:
-    """Hear every clip of MANIFESTS and say what is in them and what is wrong.
+@click.option("--all", "name_all", is_flag=True, help="Name every clip with a problem, not just 5.")
+def check(manifests: tuple[Path, ...], picture: Path | None, name_all: bool) -> None:
+    """Read every clip of MANIFESTS, describe the data and list problems.
 
-    Exit code 1 if a clip cannot be used: unreadable, cut short, without a letter, or the same audio in two splits.
+    The exit code is 1 if clips cannot be used: a file is unreadable or cut short, no letter is left
+    of a text, a text does not fit into its audio, or two splits hold the same audio.
     """
     from ds2edge.runtime.errors import QualityCheckFailed
     from ds2edge.train.data.check import check as run_check
     from ds2edge.train.data.check_report import lines, plot
 
     result = run_check(manifests)
-    for line in lines(result, every):
+    for line in lines(result, name_all):
         click.echo(line)
     if picture:
         plot(result, picture)
@@ -212,44 +216,44 @@ def check(manifests: tuple[Path, ...], picture: Path | None, every: bool) -> Non
         raise QualityCheckFailed(f"{result.errors} clips cannot be used as they are")
 
 
-@data.command()
-@click.argument("manifest", type=click.Path(path_type=Path))
+@data.command(short_help="Join short clips into longer ones.")
+@click.argument("manifest", type=PATH)
 @click.option(
     "-o",
     "--output",
     "folder",
     required=True,
-    type=click.Path(path_type=Path),
-    help="Folder to make.",
+    type=PATH,
+    help="Output folder for the audio (FLAC) and manifest.jsonl.",
 )
 @click.option(
     "--clips",
     default=3,
     show_default=True,
     type=click.IntRange(min=1),
-    help="How often each clip is used.",
+    help="Number of times that each clip is used.",
 )
 @click.option(
     "--words",
     default=(3, 7),
     show_default=True,
     type=(int, int),
-    help="Fewest and most clips in a row.",
+    help="Minimum and maximum number of clips to join.",
 )
 @click.option(
     "--dev-share",
     default=0.1,
     show_default=True,
     type=click.FloatRange(0, 0.5),
-    help="Share of the training clips that become split dev, where the manifest has none.",
+    help="Share of the training clips that becomes split dev if MANIFEST has none.",
 )
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="Seed of the random numbers.")
 def join(
     manifest: Path, folder: Path, clips: int, words: tuple[int, int], dev_share: float, seed: int
 ) -> None:
-    """Join short clips of one speaker into longer ones (spoken digits into numbers, say).
+    """Join short clips of one speaker into longer ones, for example spoken digits into numbers.
 
-    Splits stay apart. The folder gets audio (FLAC) and manifest.jsonl.
+    Only clips of the same split are joined.
     """
     from ds2edge.train.data.join import join_clips
 

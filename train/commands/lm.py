@@ -30,7 +30,7 @@ def _weights(
     return [weight / sum(weights) for weight in weights]
 
 
-@click.group()
+@click.group(short_help="Make language models and inspect them.")
 def lm() -> None:
     """Language models: what `--lm` of `ds2edge transcribe`, `listen` and `evaluate` takes."""
 

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ds2edge.runtime.errors import InputError
+from ds2edge.train.recipe_files import summaries
+
+if TYPE_CHECKING:
+    from ds2edge.train.run import Run
 
 
-def _cache() -> Path:
-    """Where features are kept: in the home of the user, or beside other temporary files where there is none."""
+def _default_cache() -> Path:
+    """A folder in the user's home or, without a home, among the temporary files."""
     try:
         return Path.home() / ".cache" / "ds2edge"
     except RuntimeError:
         return Path(tempfile.gettempdir()) / f"ds2edge-{os.getuid()}"
 
 
-@click.command()
+class _TrainCommand(click.Command):
+    """Lists the shipped recipes at the end of the help."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Recipes"):
+            formatter.write_dl(list(summaries().items()))
+
+
+@click.command(cls=_TrainCommand, short_help="Train a model from manifests of speech.")
 @click.argument("recipe")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -29,46 +41,51 @@ def _cache() -> Path:
     "folder",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder of the run.",
+    help="Folder of the run, for checkpoints and logs.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Number of epochs, in place of the recipe's."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Clips in a batch, in place of the recipe's."
+)
 @click.option(
     "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
-    help="Its peak, instead of the recipe's.",
+    help="Peak of the learning rate, in place of the recipe's.",
 )
 @click.option(
     "--qat",
     is_flag=True,
-    help="Quantization-aware: train on as int8 will round; needs --init-from.",
+    help="Quantization-aware training: rounds as int8 will. Needs --init-from.",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on after the newest epoch in the folder, with the recipe and epochs that it was begun "
-    "with; for more, --init-from it in a new folder.",
+    help="Continue after the newest epoch in the folder. Needs the recipe and the epochs that the "
+    "run began with. For more epochs, use --init-from with a new folder.",
 )
 @click.option(
     "--init-from",
+    metavar="RUN",
     type=click.Path(path_type=Path),
-    help="A run, or `pretrained`, to begin with the weights of (fine-tuning).",
+    help="Start from the weights of another run, or of `pretrained` (fine-tuning).",
 )
 @click.option(
     "--max-seconds",
     default=30.0,
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
-    help="Leave out longer clips: a batch takes the memory of its longest.",
+    help="Longest clip to train on, in seconds. A batch is padded to its longest clip.",
 )
 @click.option(
     "--cache",
-    default=_cache,
+    default=_default_cache,
     show_default="~/.cache/ds2edge",
     envvar="DS2EDGE_CACHE",
     show_envvar=True,
     type=click.Path(path_type=Path),
-    help="Folder of features that are computed once; runs may share it.",
+    help="Folder of features, which are computed once. Several runs may share it.",
 )
 def train(
     recipe: str,
@@ -83,23 +100,31 @@ def train(
     max_seconds: float,
     cache: Path,
 ) -> None:
-    """Train DeepSpeech2 by RECIPE (a name or a TOML file) on the splits train and dev of MANIFESTS.
+    """Train DeepSpeech2 by RECIPE on the splits train and dev of MANIFESTS.
 
-    Every epoch is saved; the best by WER on dev is what `ds2edge convert` takes.
+    RECIPE is a name from the list below or a TOML file. Every epoch is saved. `ds2edge convert`
+    uses the one with the best WER on dev.
     """
-    from ds2edge.train.distribution import leads_by_environment
-    from ds2edge.train.lock import alone_in
+    from ds2edge.train.lock import alone_in, is_first_process
     from ds2edge.train.recipe import read_recipe
-    from ds2edge.train.resuming import require_same
-    from ds2edge.train.run import Run
     from ds2edge.train.trainer import train as run_training
 
-    if resume and init_from:
-        raise InputError(
-            "--resume goes on with the weights of the run itself: leave out --init-from"
-        )
     chosen = read_recipe(recipe).with_training(epochs, batch_size, learning_rate, qat)
-    with alone_in(folder) if leads_by_environment() else nullcontext():
-        if resume:
-            require_same(folder, Run.open(folder).recipe, chosen)
-        run_training(chosen, list(manifests), folder, resume, init_from, cache, max_seconds)
+    with alone_in(folder):
+        run = run_training(chosen, manifests, folder, resume, init_from, cache, max_seconds)
+    if is_first_process():
+        click.echo(_summary(run, manifests))
+
+
+def _summary(run: Run, manifests: tuple[Path, ...]) -> str:
+    """The epoch that is kept, its error rates, and the command that comes next."""
+    best = run.best_figures()
+    command = ["ds2edge", "convert", str(run.folder)]
+    if not run.recipe.training.qat:  # a quantization-aware run knows its ranges
+        command += ["--calibration", str(manifests[0])]
+    command += ["-o", f"{run.folder.resolve().name}.tflite"]
+    return (
+        f"best epoch {best['best_epoch']}: WER {best['dev_wer']:.2f} %, "
+        f"CER {best['dev_cer']:.2f} % on dev, kept in {run.best}\n"
+        f"next: {shlex.join(command)}"
+    )

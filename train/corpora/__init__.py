@@ -1,1 +1,1 @@
-"""Published corpora, and folders of one's own, as manifests."""
+"""Importers: published corpora and folders of recordings become manifests."""

@@ -1,4 +1,4 @@
-"""Archives of published corpora: downloaded in as many pieces as it takes, verified, unpacked."""
+"""Downloads archives of published corpora, verifies and unpacks them. Downloads can be resumed."""
 
 from __future__ import annotations
 
@@ -26,32 +26,26 @@ from ds2edge.train.progress import open_tracked, track_bytes
 log = logging.getLogger("ds2edge")
 
 TIMEOUT = 30  # seconds without a byte
-WAITS = (
-    1,
-    2,
-    4,
-    8,
-    16,
-)  # seconds before the next attempt; they start again whenever bytes have come
-BLOCK = 1 << 16  # bytes: as much as is lost when the connection breaks
-TRANSIENT = (408, 425, 429)  # of the answers 4xx, those that may be another one later
+WAITS = (1, 2, 4, 8, 16)  # seconds before the next attempts; back to the first when bytes arrive
+BLOCK = 1 << 16  # bytes: as much is lost when a connection breaks
+TRANSIENT = (408, 425, 429)  # status codes 4xx that may change with time
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What is published: a file, where it is, and the bytes that must come from there."""
+    """A published file: its address, and the bytes that must come from there."""
 
-    name: str  # of the file
+    name: str
     url: str
     size: int  # bytes
-    checksum: str  # algorithm:hexadecimal, with the algorithm that the publisher chose
+    checksum: str  # "algorithm:hexadecimal"
 
 
 def fetch(archive: Archive, folder: Path, top: str) -> Path:
-    """Downloads and unpacks into `folder`; returns the folder, named after the archive, that holds what was in `top`.
+    """Downloads an archive into `folder`, unpacks its folder `top` and deletes the archive.
 
-    What is there already is not fetched again, and an interrupted download goes on. The archive itself is deleted
-    when it is unpacked. InputError as for `download` and `unpack`.
+    Returns the unpacked folder, which is named after the archive. If it exists, nothing is
+    downloaded. An interrupted download is resumed. InputError as in `download` and `unpack`.
     """
     target = folder / archive.name.split(".tar.")[0]
     if not target.exists():
@@ -63,32 +57,38 @@ def fetch(archive: Archive, folder: Path, top: str) -> Path:
 
 
 def download(archive: Archive, path: Path) -> None:
-    """Downloads to `path`, which appears when all bytes are there and are the published ones.
+    """Downloads to `path`, which appears when all bytes are there and match the checksum.
 
-    Until then they are in a file beside it, and the next call goes on after them if the server can. InputError for an
-    address that is wrong, a server that stays away, other bytes, and no room on the disk.
+    Until then they are in a .part file, from which the next call continues if the server allows
+    it. InputError for a wrong address, an unreachable server, other bytes, or a full disk.
     """
     if path.exists():
         return
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        missing, free = archive.size - _size(part), shutil.disk_usage(path.parent).free
-        if missing > free:
-            raise InputError(
-                f"{path.parent}: {missing / 1e9:.1f} GB are to come and {free / 1e9:.1f} GB are free: make room, or "
-                "choose another folder with -o"
-            )
+        _require_space(archive, part)
         _receive_all(archive, part)
         _verify(archive, part)
         part.replace(path)
-    except OSError as error:  # those of the connection have been caught
+    except OSError as error:  # network errors do not get here
         raise InputError(
-            f"{part}: {error.strerror}: {_remedy(error)} and run this again, it will go on"
+            f"{part}: {error.strerror}: {_remedy(error)} and run this again to continue"
         ) from None
 
 
+def _require_space(archive: Archive, part: Path) -> None:
+    missing = archive.size - _size(part)
+    free = shutil.disk_usage(part.parent).free
+    if missing > free:
+        raise InputError(
+            f"{part.parent}: needs {missing / 1e9:.1f} GB, only {free / 1e9:.1f} GB free: "
+            "make room, or choose another folder with -o"
+        )
+
+
 def _receive_all(archive: Archive, part: Path) -> None:
+    """Connects again and again until all bytes are there."""
     waits = iter(WAITS)
     have = _size(part)
     with requests.Session() as session, track_bytes(archive.name, archive.size, have) as show:
@@ -96,16 +96,16 @@ def _receive_all(archive: Archive, part: Path) -> None:
             try:
                 _receive(session, archive, part, show)
             except (InvalidSchema, InvalidURL, MissingSchema) as error:
-                raise InputError(f"{archive.url}: no address of a download ({error})") from None
+                raise InputError(f"{archive.url}: not a valid address ({error})") from None
             except requests.RequestException as error:
                 if _size(part) > have:
                     waits = iter(WAITS)
                 wait = next(waits, None)
                 if wait is None:
                     raise InputError(
-                        f"{archive.url}: {_reason(error)}: run this again later, and it goes on after what has come"
+                        f"{archive.url}: {_reason(error)}: run this again later to continue"
                     ) from None
-                log.info("%s: %s; going on in %g s", archive.name, _reason(error), wait)
+                log.info("%s: %s; trying again in %g s", archive.name, _reason(error), wait)
                 time.sleep(wait)
             have = _size(part)
 
@@ -113,23 +113,13 @@ def _receive_all(archive: Archive, part: Path) -> None:
 def _receive(
     session: requests.Session, archive: Archive, part: Path, show: Callable[[int], None]
 ) -> None:
-    """Appends to `part` what one connection gives."""
+    """Appends the bytes of one connection to `part`."""
     have = _size(part) if _size(part) < archive.size else 0
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
     with session.get(archive.url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if 400 <= response.status_code < 500 and response.status_code not in TRANSIENT:
-            raise InputError(
-                f"{archive.url}: the server answers {response.status_code} {response.reason}: give an address that has "
-                "the file, or with --from a copy of it"
-            )
-        response.raise_for_status()
-        if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            have = 0  # the server begins at the beginning, whatever it was asked for
-        offered = have + int(response.headers.get("Content-Length", archive.size - have))
-        if offered != archive.size:
-            raise InputError(
-                f"{archive.url}: gives {offered} bytes where {archive.size} are expected: not this corpus"
-            )
+        have = _check_response(response, archive, have)
         with part.open("ab" if have else "wb") as file:
             for block in response.iter_content(BLOCK):
                 file.write(block)
@@ -137,10 +127,28 @@ def _receive(
                 show(have)
                 if have > archive.size:
                     raise InputError(
-                        f"{archive.url}: gives more than {archive.size} bytes: not this corpus"
+                        f"{archive.url}: sends more than {archive.size} bytes: not this corpus"
                     )
-    if have < archive.size:  # without a length in its header an answer may end anywhere
+    if have < archive.size:  # without a Content-Length a response may end anywhere
         raise ChunkedEncodingError
+
+
+def _check_response(response: requests.Response, archive: Archive, have: int) -> int:
+    """Returns the number of bytes that the response leaves out: `have` or 0."""
+    if 400 <= response.status_code < 500 and response.status_code not in TRANSIENT:
+        raise InputError(
+            f"{archive.url}: the server answers {response.status_code} {response.reason}: "
+            "give another address, or a local copy with --from"
+        )
+    response.raise_for_status()
+    if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        have = 0  # the server sends the file from its start
+    offered = have + int(response.headers.get("Content-Length", archive.size - have))
+    if offered != archive.size:
+        raise InputError(
+            f"{archive.url}: offers {offered} bytes, {archive.size} are expected: not this corpus"
+        )
+    return have
 
 
 def _reason(error: requests.RequestException) -> str:
@@ -148,11 +156,9 @@ def _reason(error: requests.RequestException) -> str:
         return f"the server answers {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):
         return f"no answer for {TIMEOUT} s"
-    return (
-        "the connection broke off"
-        if isinstance(error, ChunkedEncodingError)
-        else "no connection to the server"
-    )
+    if isinstance(error, ChunkedEncodingError):
+        return "the connection broke off"
+    return "no connection to the server"
 
 
 def _verify(archive: Archive, path: Path) -> None:
@@ -164,17 +170,17 @@ def _verify(archive: Archive, path: Path) -> None:
     if digest.hexdigest() != expected:
         path.unlink()
         raise InputError(
-            f"{archive.url}: gives {algorithm} {digest.hexdigest()} where {expected} is expected, and is deleted: "
-            "run this again, or give another address"
+            f"{archive.url}: {algorithm} {digest.hexdigest()} differs from the expected "
+            f"{expected}; the download is deleted: run this again, or give another address"
         )
 
 
 def unpack(path: Path, top: str, target: Path) -> None:
-    """Unpacks folder `top` of a .tar, .tar.gz or .tar.bz2 as `target`, which appears when all of it is there; once.
+    """Unpacks folder `top` of a .tar, .tar.gz or .tar.bz2 as `target`, unless that exists.
 
-    `top` "": all of it.
-
-    InputError if the archive is damaged, holds no such folder, or reaches outside of it; and for a full disk.
+    `target` appears when all files are there. With `top` "" the whole archive is unpacked.
+    InputError if the archive is damaged, has no such folder or writes outside of it, or if the
+    disk is full.
     """
     if target.exists():
         return
@@ -182,38 +188,49 @@ def unpack(path: Path, top: str, target: Path) -> None:
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        decompress = _decompressor(path)
-        with open_tracked(path, f"unpacking {path.name}") as file, decompress(file) as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as tar:
-                for member in tar:
-                    if member.isreg():  # or a folder; no corpus has links or devices
-                        _write(tar.extractfile(member), part, member.name)
-            while stream.read(1 << 20):  # the checksum of gzip is at its end
-                pass
+        _extract(path, part)
         if not (part / top).is_dir():
             raise InputError(f"{path}: has no folder {top} in it: not this corpus")
         (part / top).rename(target)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a sound archive ({error}): download it again") from None
-    except OSError as error:  # bz2 says this of bad data, without a number
+    except OSError as error:
         if error.errno:
             raise InputError(
                 f"{error.filename or target}: {error.strerror}: {_remedy(error)}"
             ) from None
+        # bz2 and gzip raise OSError without a number for bad data
         raise InputError(f"{path}: not a sound archive ({error}): download it again") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def _extract(path: Path, folder: Path) -> None:
+    """Extracts all files of an archive; no corpus has links or devices."""
+    decompress = _decompressor(path)
+    with open_tracked(path, f"unpacking {path.name}") as file, decompress(file) as stream:
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:
+                if member.isreg():
+                    _write(tar.extractfile(member), folder, member.name)
+        while stream.read(1 << 20):  # gzip's checksum is at the end
+            pass
+
+
 def _decompressor(path: Path) -> Callable[[BinaryIO], Any]:
-    """By the first bytes. tarfile's own would pass over wrong checksums."""
+    """Chosen by the first bytes. tarfile's own decompression ignores wrong checksums."""
     with path.open("rb") as file:
-        begins = file.read(3)
-    return bz2.open if begins == b"BZh" else gzip.open if begins[:2] == b"\x1f\x8b" else nullcontext
+        magic = file.read(3)
+    if magic == b"BZh":
+        return bz2.open
+    return gzip.open if magic[:2] == b"\x1f\x8b" else nullcontext
 
 
 def _write(source: IO[bytes] | None, folder: Path, name: str) -> None:
-    """A file of the archive, inside of `folder`; Debian 12's tarfile lacks the filter that would see to it."""
+    """Writes a member of an archive inside of `folder`. TarError if its name leads outside.
+
+    The tarfile module of Debian 12 has no filter that does this.
+    """
     path = folder / name
     if source is None or ".." in path.parts or not path.is_relative_to(folder):
         raise tarfile.TarError(f"{name} would be written outside of it")
@@ -223,11 +240,9 @@ def _write(source: IO[bytes] | None, folder: Path, name: str) -> None:
 
 
 def _remedy(error: OSError) -> str:
-    return (
-        "make room"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT)
-        else "choose another folder with -o"
-    )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room"
+    return "choose another folder with -o"
 
 
 def _size(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Recordings of one's own: audio with its text beside it, or a table that lists both."""
+"""Your own recordings: audio files with text files beside them, or a table that lists both."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ds2edge.runtime.audio.sound_files import FILMS, SOUNDS, added
+from ds2edge.runtime.audio.file_types import is_audio, is_system_file
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.corpora.importing import NAMED, Utterance, write_corpus
-from ds2edge.train.corpora.own_ljspeech import METADATA, lists_clips, own_clips
+from ds2edge.train.corpora.importing import ListedClip, write_corpus
+from ds2edge.train.corpora.own_ljspeech import METADATA, is_metadata, read_metadata
 from ds2edge.train.corpora.tables import read_table
 from ds2edge.train.data.manifest import SPLITS
+from ds2edge.train.data.skipped import NAMED
 
 log = logging.getLogger("ds2edge")
 
@@ -32,12 +33,15 @@ def import_folder(
 ) -> Path:
     """Writes `folder`/manifest.jsonl of `source` and returns its path.
 
-    `source`: a folder, in which every sound file has its text beside it in a .txt, or a CSV or TSV file with the
-    columns audio (relative to the table) and text, and if wanted split and speaker; or a metadata.csv in LJSpeech's
-    form. Where the table names no split, a
-    hash decides: of the speaker where there is one and `by_speaker` is set, else of the path. So a clip keeps its
-    split however many others come later. `folder_is_speaker`: without a table, the folder a clip lies in is its
-    speaker. InputError for a table that lacks something, and as for `write_corpus`.
+    `source` is a folder in which every sound file has its text beside it in a .txt file, or a CSV
+    or TSV file with the columns audio (relative to the table) and text, and optionally split and
+    speaker, or a metadata.csv in the layout of LJSpeech.
+
+    Where the table names no split, a hash decides: of the speaker if there is one and `by_speaker`
+    is set, otherwise of the path. So a clip keeps its split when others are added.
+    `folder_is_speaker`: the speaker is the folder that a clip lies in; not for tables.
+
+    InputError for a malformed table, and as in `write_corpus`.
     """
     if not 0 <= dev_share + test_share < 1:
         raise InputError(
@@ -46,68 +50,72 @@ def import_folder(
     if source.is_dir() and (source / METADATA).is_file():
         source = source / METADATA
     if source.suffix.lower() in TABLES and source.is_file():
-        listed = list(_of_table(source))
+        listed = list(_read_table(source))
     elif source.is_dir():
-        listed = list(_of_folder(source, folder_is_speaker))
+        listed = list(_read_folder(source, folder_is_speaker))
     else:
         raise InputError(f"{source}: neither a folder nor a .csv or .tsv file")
-    utterances = []
-    for utterance in listed:
-        path = os.path.relpath(utterance.audio, source if source.is_dir() else source.parent)
-        key = utterance.speaker if utterance.speaker and by_speaker else path
-        split = utterance.split or drawn_split(key, dev_share, test_share)
-        utterances.append(replace(utterance, split=split))
+    root = source if source.is_dir() else source.parent
+    clips = []
+    for clip in listed:
+        path = os.path.relpath(clip.audio, root)
+        key = clip.speaker if clip.speaker and by_speaker else path
+        split = clip.split or choose_split(key, dev_share, test_share)
+        clips.append(replace(clip, split=split))
     for split, share in (("dev", dev_share), ("test", test_share)):
-        if share and not any(utterance.split == split for utterance in utterances):
+        if share and not any(clip.split == split for clip in clips):
             log.warning(
-                "no clip fell to split %s: name it in a table, or draw by clip with --split-by file",
-                split,
+                "split %s has no clip: set splits in a table, or use --split-by file", split
             )
-    return write_corpus(utterances, folder, skip_bad)
+    return write_corpus(clips, folder, skip_bad)
 
 
-def drawn_split(key: str, dev_share: float, test_share: float) -> str:
-    """The split that a hash of `key` falls into; the shares are of all keys."""
+def choose_split(key: str, dev_share: float, test_share: float) -> str:
+    """The split of a key, chosen by its hash. The shares are those of dev and test in all keys."""
     place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
-    return "dev" if place < dev_share else "test" if place < dev_share + test_share else "train"
+    if place < dev_share:
+        return "dev"
+    return "test" if place < dev_share + test_share else "train"
 
 
-def _of_folder(source: Path, folder_is_speaker: bool) -> Iterator[Utterance]:
-    without = []
-    paths = [path for path in sorted(source.rglob("*")) if not added(path, source)]
+def _read_folder(source: Path, folder_is_speaker: bool) -> Iterator[ListedClip]:
+    paths = [path for path in sorted(source.rglob("*")) if not is_system_file(path, source)]
     texts = {path.with_suffix(""): path for path in paths if path.suffix.lower() == ".txt"}
-    for path in (path for path in paths if path.suffix.lower() in SOUNDS | FILMS):
+    without_text = []
+    for path in (path for path in paths if is_audio(path)):
         text = texts.get(path.with_suffix(""))
         if text is None:
-            without.append(path)
+            without_text.append(path)
             continue
-        yield Utterance(path, _said(text), "", path.parent.name if folder_is_speaker else "")
-    if without:
-        named = ", ".join(str(path.relative_to(source)) for path in without[:NAMED])
-        more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
+        speaker = path.parent.name if folder_is_speaker else ""
+        yield ListedClip(path, _read_text(text), "", speaker)
+    if without_text:
+        names = [str(path.relative_to(source)) for path in without_text[:NAMED]]
+        more = len(without_text) - len(names)
         log.warning(
-            "%s: %d sound files have no .txt beside them and are left out: %s%s",
+            "%s: %d sound files have no .txt file beside them and are left out: %s%s",
             source,
-            len(without),
-            named,
-            more,
+            len(without_text),
+            ", ".join(names),
+            f" and {more} more" if more else "",
         )
 
 
-def _said(text: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
-        return " ".join(text.read_text("utf-8-sig").split())
+        return " ".join(path.read_text("utf-8-sig").split())
     except (OSError, UnicodeDecodeError):
-        raise InputError(f"{text}: not a readable text file in UTF-8") from None
+        raise InputError(f"{path}: not a readable text file in UTF-8") from None
 
 
-def _of_table(source: Path) -> Iterator[Utterance]:
-    if lists_clips(source):
-        yield from own_clips(source)
+def _read_table(source: Path) -> Iterator[ListedClip]:
+    if is_metadata(source):
+        yield from read_metadata(source)
         return
     for number, row in read_table(source, ("audio", "text")):
+        where = f"{source}:{number}"
         split = row.get("split", "")
         if split and split not in SPLITS:
-            raise InputError(f"{source}:{number}: split '{split}' is none of {', '.join(SPLITS)}")
+            raise InputError(f"{where}: split '{split}' is none of {', '.join(SPLITS)}")
         audio = source.parent / row["audio"]
-        yield Utterance(audio, row["text"], split, row.get("speaker", ""), f"{source}:{number}")
+        yield ListedClip(audio, row["text"], split, row.get("speaker", ""), where)

@@ -1,4 +1,4 @@
-"""LibriSpeech: 1,000 hours by 2,484 readers, CC BY 4.0 (openslr.org/12), and the small parts of it (openslr.org/31)."""
+"""LibriSpeech: 1,000 hours of audio books by 2,484 readers, CC BY 4.0 (openslr.org/12 and /31)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.corpora.archives import Archive, fetch, unpack
-from ds2edge.train.corpora.importing import Utterance, read_lines, write_corpus
+from ds2edge.train.corpora.importing import ListedClip, read_lines, write_corpus
 
 MIRROR = "https://www.openslr.org/resources"
 TOP = "LibriSpeech"
-# Name: number of the resource, bytes, and the MD5 that openslr.org publishes beside it.
+# Subset: number of the resource, bytes, and the MD5 sum that openslr.org publishes.
 SUBSETS = {
     "train-clean-5": (31, 332_954_390, "5df7d4e78065366204ca6845bb08f490"),
     "train-clean-100": (12, 6_387_309_499, "2a93770f6d5c6c964bc36631d331a522"),
@@ -29,22 +29,24 @@ SUBSETS = {
 def import_librispeech(
     subsets: Iterable[str], folder: Path, source: Path | None = None, mirror: str = MIRROR
 ) -> Path:
-    """Writes `folder`/manifest.jsonl of the subsets and returns its path. A subset's name says its split.
+    """Writes `folder`/manifest.jsonl of the subsets and returns its path.
 
-    They are downloaded into `folder`, from `mirror`, or taken from the folder `source`, which has them as archives or
-    unpacked; audio that is unpacked there stays there. InputError if anything is missing or damaged.
+    The first word of a subset's name is its split. Subsets are downloaded from `mirror` into
+    `folder`, or taken from the folder `source`, as archives or unpacked. Audio that is unpacked
+    there stays there. InputError if anything is missing or damaged.
     """
-    utterances: list[Utterance] = []
+    clips: list[ListedClip] = []
     for subset in subsets:
-        if source is None:
-            resource, size, md5 = SUBSETS[subset]
-            name = f"{subset}.tar.gz"
-            archive = Archive(name, f"{mirror.rstrip('/')}/{resource}/{name}", size, f"md5:{md5}")
-            root = fetch(archive, folder, TOP) / subset
-        else:
-            root = _local(subset, source, folder)
-        utterances += _utterances(root, subset.partition("-")[0])
-    return write_corpus(utterances, folder)
+        root = _local(subset, source, folder) if source else _download(subset, folder, mirror)
+        clips += _read_subset(root, subset.partition("-")[0])
+    return write_corpus(clips, folder)
+
+
+def _download(subset: str, folder: Path, mirror: str) -> Path:
+    resource, size, md5 = SUBSETS[subset]
+    name = f"{subset}.tar.gz"
+    url = f"{mirror.rstrip('/')}/{resource}/{name}"
+    return fetch(Archive(name, url, size, f"md5:{md5}"), folder, TOP) / subset
 
 
 def _local(subset: str, source: Path, folder: Path) -> Path:
@@ -58,17 +60,18 @@ def _local(subset: str, source: Path, folder: Path) -> Path:
     return folder / subset / subset
 
 
-def _utterances(root: Path, split: str) -> Iterator[Utterance]:
-    """Of SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt, in which a line is `SPEAKER-CHAPTER-NUMBER THE TEXT`."""
+def _read_subset(root: Path, split: str) -> Iterator[ListedClip]:
+    """Yields the clips in SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt of a subset."""
     transcripts = sorted(root.glob("*/*/*.trans.txt"))
     if not transcripts:
         raise InputError(f"{root}: holds no SPEAKER/CHAPTER/*.trans.txt")
     for path in transcripts:
-        yield from read_lines(path, partial(_utterance, path.parent, split))
+        yield from read_lines(path, partial(_parse, path.parent, split))
 
 
-def _utterance(chapter: Path, split: str, line: str) -> Utterance:
+def _parse(chapter: Path, split: str, line: str) -> ListedClip:
+    """Parses `SPEAKER-CHAPTER-NUMBER THE TEXT`. ValueError for a clip of another chapter."""
     name, _, text = line.partition(" ")
     if not name.startswith(f"{chapter.parent.name}-{chapter.name}-"):
         raise ValueError(f"'{name[:40]}' is not the name of a clip of this chapter")
-    return Utterance(chapter / f"{name}.flac", text.strip(), split, chapter.parent.name)
+    return ListedClip(chapter / f"{name}.flac", text.strip(), split, chapter.parent.name)

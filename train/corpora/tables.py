@@ -9,29 +9,27 @@ from pathlib import Path
 from ds2edge.runtime.errors import InputError
 
 
-def read_table(path: Path, needed: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Number of the line, and the row by the names in the header; a field that may be missing and is, is "".
+def read_table(path: Path, required: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yields line number and fields of each row, by column. Optional fields may be "".
 
-    InputError, with the line, for what is no such table, and if a needed column or field is missing.
+    InputError, with the line, for a malformed row and for a missing required column or field.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".tsv":  # a quotation mark is a character like any other
+            if path.suffix.lower() == ".tsv":  # quotation marks are ordinary characters
                 rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             else:
                 rows = csv.DictReader(file, strict=True)
-            missing = [name for name in needed if name not in (rows.fieldnames or ())]
+            header = rows.fieldnames
+            missing = [name for name in required if name not in (header or ())]
             if missing:
-                raise InputError(
-                    f"{path}:1: no column {', '.join(missing)} in the header {rows.fieldnames}"
-                )
+                raise InputError(f"{path}:1: no column {', '.join(missing)} in the header {header}")
             for row in rows:
-                blank = None not in row and not any((field or "").strip() for field in row.values())
-                if blank:  # what a spreadsheet leaves below its rows
+                if _is_blank(row):
                     continue
-                if None in row or any(row[name] is None for name in needed):
+                if None in row or any(row[name] is None for name in required):
                     raise InputError(
-                        f"{path}:{rows.line_num}: has not the fields of the header {rows.fieldnames}"
+                        f"{path}:{rows.line_num}: the fields do not match the header {header}"
                     )
                 yield rows.line_num, {name: field or "" for name, field in row.items()}
     except OSError as error:
@@ -40,3 +38,8 @@ def read_table(path: Path, needed: Collection[str]) -> Iterator[tuple[int, dict[
         raise InputError(f"{path}: not a text file in UTF-8") from None
     except csv.Error as error:
         raise InputError(f"{path}:{rows.line_num}: not a row of a table ({error})") from None
+
+
+def _is_blank(row: dict[str, str]) -> bool:
+    """Whether a row is empty, as spreadsheets leave them below their data."""
+    return None not in row and not any((field or "").strip() for field in row.values())

@@ -1,4 +1,4 @@
-"""What `check` found, as text and as a picture."""
+"""The results of a check as text and as histograms."""
 
 from __future__ import annotations
 
@@ -8,76 +8,91 @@ from pathlib import Path
 import numpy as np
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.data.check import ERRORS, REMARKS, Check
+from ds2edge.train.data.check import Check
 from ds2edge.train.data.manifest import SPLITS
 
-NAMED = 5  # clips of a finding, and then the number of the others
-MOST_CHARACTERS = 30
+NAMED = 5  # clips of a finding that are named; the others are counted
+MAX_CHARACTERS = 30  # dropped characters that are listed
 COLOURS = {"train": "tab:blue", "dev": "tab:orange", "test": "tab:green"}
 
 
-def lines(check: Check, every: bool = False) -> Iterator[str]:
-    """The report. `every`: name all clips of a finding, not the first five."""
-    yield f"{'':8}{'clips':>9}{'hours':>9}{'speakers':>10}{'shortest':>10}{'median':>9}{'longest':>9} s"
+def lines(check: Check, name_all: bool = False) -> Iterator[str]:
+    """Yields the lines of the report. `name_all`: name all clips of a finding, not just five."""
+    yield from _table(check)
+    forms = [f"{form} ({count})" for form, count in check.forms.most_common()]
+    yield f"audio   {', '.join(forms) or 'none'}"
+    yield ""
+    yield from _dropped_characters(check)
+    for finding, clips in check.findings.items():
+        if clips:
+            named = clips if name_all else clips[:NAMED]
+            yield ""
+            kind = "error" if finding.is_error else "remark"
+            yield f"{kind}: {finding.value}: {len(clips)}"
+            yield from (f"    {clip}" for clip in named)
+            if len(clips) > len(named):
+                yield f"    and {len(clips) - len(named)} more: --all names them"
+    if not any(check.findings.values()):
+        yield ""
+        yield "no problems found"
+
+
+def _table(check: Check) -> Iterator[str]:
+    yield (
+        f"{'':8}{'clips':>9}{'hours':>9}{'speakers':>10}"
+        f"{'shortest':>10}{'median':>9}{'longest':>9} s"
+    )
     for split in SPLITS:
         seconds = check.durations.get(split)
         if seconds:
+            speakers = len(check.speakers[split] - {""})
             yield (
-                f"{split:8}{len(seconds):9}{sum(seconds) / 3600:9.2f}{len(check.speakers[split] - {''}):10}"
+                f"{split:8}{len(seconds):9}{sum(seconds) / 3600:9.2f}{speakers:10}"
                 f"{min(seconds):10.2f}{np.median(seconds):9.2f}{max(seconds):9.2f}"
             )
-    yield "audio   " + (
-        ", ".join(f"{form} ({count})" for form, count in check.forms.most_common()) or "none"
-    )
-    yield ""
-    yield f"{sum(check.dropped.values())} characters dropped by the normaliser, {len(check.dropped)} different ones"
-    for character, count in check.dropped.most_common(MOST_CHARACTERS):
-        yield f"{count:9} {character} U+{ord(character):04X}  {_around(check.examples[character], character)!r}"
-    for kind in ERRORS + REMARKS:
-        found = check.found[kind]
-        if found:
-            yield ""
-            yield f"{'error' if kind in ERRORS else 'remark'}: {kind}: {len(found)}"
-            yield from (f"    {line}" for line in (found if every else found[:NAMED]))
-            if not every and len(found) > NAMED:
-                yield f"    and {len(found) - NAMED} more: --all names them"
-    if not any(check.found.values()):
-        yield ""
-        yield "nothing to remark"
+
+
+def _dropped_characters(check: Check) -> Iterator[str]:
+    total = sum(check.dropped.values())
+    yield f"{total} characters dropped by the normaliser, {len(check.dropped)} different ones"
+    for character, count in check.dropped.most_common(MAX_CHARACTERS):
+        example = _around(check.examples[character], character)
+        yield f"{count:9} {character} U+{ord(character):04X}  {example!r}"
+
+
+def _around(text: str, character: str) -> str:
+    """The part of `text` around the first place of `character`."""
+    place = max(text.lower().find(character), 0)
+    return text[max(place - 20, 0) : place + 20]
 
 
 def plot(check: Check, path: Path) -> None:
-    """Histograms of lengths, letters per second and levels, by split. InputError if the picture cannot be written."""
+    """Draws histograms of durations, letters per second and levels, by split.
+
+    InputError if the picture cannot be written.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     panels = (
-        ("length of a clip, s", check.durations),
-        ("letters per second", check.rates),
+        ("duration of a clip, s", check.durations),
+        ("letters per second", check.letter_rates),
         ("level, dBFS", check.levels),
     )
-    for axes, (what, values) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        axes.set(xlabel=what, ylabel="clips")
+    for axes, (label, values) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        axes.set(xlabel=label, ylabel="clips")
         splits = [split for split in SPLITS if values.get(split)]
         if splits:
-            colours = [COLOURS[split] for split in splits]
             axes.hist(
                 [values[split] for split in splits],
                 bins=50,
                 stacked=True,
                 label=splits,
-                color=colours,
+                color=[COLOURS[split] for split in splits],
             )
             axes.legend()
     try:
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: cannot write the picture ({getattr(error, 'strerror', None) or error})"
-        ) from None
-
-
-def _around(text: str, character: str) -> str:
-    """The words of `text` about the first place where `character` was dropped."""
-    place = max(text.lower().find(character), 0)
-    return text[max(place - 20, 0) : place + 20]
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot write the picture ({reason})") from None

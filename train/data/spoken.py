@@ -1,18 +1,21 @@
-"""Digits and the signs around them as a person says them: years, money, times, fractions. In English."""
+"""Spells out numbers in English text as a person says them: years, money, times, fractions.
+
+num2words spells cardinals, ordinals and years. This module finds numbers in a text and decides how
+to read them. It also spells what num2words lacks or words differently: fractions, times, decades,
+codes digit by digit, decimals with trailing zeros, and money ("five dollars fifty").
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 
 from num2words import num2words
 
-LONGEST_NUMBER = 15  # digits; anything longer is a code, read digit by digit
-YEARS = (
-    range(1100, 2000),
-    range(2010, 2100),
-)  # said in two halves; 2005 is "two thousand and five"
-# Of a sign: one, several, a hundredth, hundredths.
+MAX_DIGITS = 15  # longer numbers are codes, which are read digit by digit
+YEARS = range(1100, 2100)  # "nineteen fourteen"; below: "one thousand and sixty six"
+# Sign: unit, units, hundredth, hundredths.
 CURRENCIES = {
     "$": ("dollar", "dollars", "cent", "cents"),
     "\u00a3": ("pound", "pounds", "penny", "pence"),
@@ -21,211 +24,209 @@ CURRENCIES = {
     "\u20b9": ("rupee", "rupees", "paisa", "paise"),
 }
 SCALES = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion", "b": "billion"}
-FRACTIONS = {
-    "\u00bd": (1, 2),
-    "\u2153": (1, 3),
-    "\u2154": (2, 3),
-    "\u00bc": (1, 4),
-    "\u00be": (3, 4),
-    "\u2155": (1, 5),
-    "\u2156": (2, 5),
-    "\u2157": (3, 5),
-    "\u2158": (4, 5),
-    "\u2159": (1, 6),
-    "\u215a": (5, 6),
-    "\u215b": (1, 8),
-    "\u215c": (3, 8),
-    "\u215d": (5, 8),
-    "\u215e": (7, 8),
-    "\u2150": (1, 7),
-    "\u2151": (1, 9),
-}
-DETERMINERS = {
-    "a",
-    "an",
-    "the",
-    "of",
-    "my",
-    "your",
-    "his",
-    "her",
-    "its",
-    "our",
-    "their",
-    "this",
-    "that",
-    "as",
-    "past",
-    "and",
-    "or",
-    "to",
-    "in",
-    "on",
-    "is",
-    "was",
-}
+FRACTION_SIGNS = "\u00bc-\u00be\u2150\u2151\u2153-\u215e"  # one half, two thirds and so on
+DETERMINERS = frozenset(
+    "a an the of my your his her its our their this that as past and or to in on is was".split()
+)
 
-_SIGNS = "".join(map(re.escape, CURRENCIES))
+_CURRENCY = "".join(map(re.escape, CURRENCIES))
 _SPACE = "[ \u00a0\u2009\u202f]"
 _NUMBER = r"\d+(?:,\d{3})+(?!\d)|\d+"
-_AMOUNT = rf"(?P<whole>{_NUMBER})(?:\.(?P<part>\d+))?"
+_AMOUNT = rf"(?P<whole>{_NUMBER})(?:\.(?P<decimals>\d+))?"
 _SCALE = rf"(?:{_SPACE}?(?P<scale>thousand|million|billion|trillion|k|m|mn|bn|b)\b)?"
-_HALVES = "|".join(FRACTIONS)
+_HALF_OF_DAY = r"(?P<half>[ap]\.?m\b\.?)"
+_NOUN = rf"(?={_SPACE}?(?P<noun>[a-z]+)?)"
+
+Match = re.Match[str]
 
 
 def spoken(text: str) -> str:
-    """The text with all of its numbers in words."""
-    for pattern, say in _RULES:
-        text = pattern.sub(lambda match, say=say: f" {say(match)} ", text)  # type: ignore[misc]
+    """The text with all its numbers in words."""
+    for pattern, spell in _RULES:
+
+        def in_spaces(match: Match, spell: Callable[[Match], str] = spell) -> str:
+            return f" {spell(match)} "
+
+        text = pattern.sub(in_spaces, text)
     return text
 
 
 def cardinal(digits: str) -> str:
-    """A number; a code, as one that begins with 0, digit by digit."""
+    """A number in words. A code, such as one that begins with 0, is read digit by digit."""
     digits = digits.replace(",", "")
-    if len(digits) > LONGEST_NUMBER or (digits.startswith("0") and len(digits) > 1):
-        return _digits(digits)
-    return _plain(num2words(int(digits)))
+    if len(digits) > MAX_DIGITS or (digits.startswith("0") and len(digits) > 1):
+        return _digit_by_digit(digits)
+    return _without_marks(num2words(int(digits)))
 
 
-def _digits(digits: str) -> str:
+def _digit_by_digit(digits: str) -> str:
     return " ".join(num2words(int(digit)) for digit in digits)
 
 
-def _plain(words: str) -> str:
+def _without_marks(words: str) -> str:
     return words.replace("-", " ").replace(",", "")
 
 
+def _with_decimals(number: str, decimals: str | None) -> str:
+    """Words of a number, followed by its decimals if it has any."""
+    return f"{number} point {_digit_by_digit(decimals)}" if decimals else number
+
+
 def _year(digits: str) -> str:
-    """Four digits in two halves, where people say them so."""
-    if len(digits) == 4 and any(int(digits) in years for years in YEARS):
-        return _plain(num2words(int(digits), to="year"))
+    """Four digits as a year, if they can be one; otherwise a cardinal."""
+    if len(digits) == 4 and int(digits) in YEARS:
+        return _without_marks(num2words(int(digits), to="year"))
     return cardinal(digits)
 
 
-def _number(match: re.Match[str]) -> str:
-    words = cardinal(match["whole"]) if match["part"] else _year(match["whole"])
-    return f"{words} point {_digits(match['part'])}" if match["part"] else words
+def _spell_number(match: Match) -> str:
+    whole = match["whole"]
+    number = cardinal(whole) if match["decimals"] else _year(whole)
+    return _with_decimals(number, match["decimals"])
 
 
-def _part(match: re.Match[str]) -> str:
-    return f"point {_digits(match['part'])}"
+def _spell_decimals(match: Match) -> str:
+    return f"point {_digit_by_digit(match['decimals'])}"
 
 
-def _minus(_: re.Match[str]) -> str:
+def _spell_minus(_: Match) -> str:
     return "minus"
 
 
-def _grouped(match: re.Match[str]) -> str:
+def _spell_grouped(match: Match) -> str:
+    """Digits in groups of three: 10 000."""
     return cardinal(re.sub(_SPACE, "", match[0]))
 
 
-def _ordinal(match: re.Match[str]) -> str:
+def _spell_ordinal(match: Match) -> str:
     digits = match["whole"].replace(",", "")
-    return (
-        _plain(num2words(int(digits), to="ordinal"))
-        if len(digits) <= LONGEST_NUMBER
-        else _digits(digits)
-    )
+    if len(digits) > MAX_DIGITS:
+        return _digit_by_digit(digits)
+    return _without_marks(num2words(int(digits), to="ordinal"))
 
 
-def _decade(match: re.Match[str]) -> str:
+def _spell_decade(match: Match) -> str:
     words = _year(match["decade"])
     if words.endswith("y"):
         return words[:-1] + "ies"
     return words + ("es" if words.endswith("x") else "s")
 
 
-def _money(match: re.Match[str]) -> str:
-    one, several, cent, cents = CURRENCIES[match["sign"]]
-    whole, part, scale = match["whole"], match["part"] or "", match["scale"]
+def _spell_money(match: Match) -> str:
+    unit, units, hundredth, hundredths = CURRENCIES[match["sign"]]
+    whole = match["whole"]
+    decimals = match["decimals"] or ""
     number = cardinal(whole)
-    if scale:
-        scale = SCALES.get(scale.lower(), scale.lower())
-        return f"{number}{f' point {_digits(part)}' if part else ''} {scale} {several}"
-    if part and len(part) != 2:
-        return f"{number} point {_digits(part)} {several}"
-    hundredths = int(part or 0)
-    if hundredths and not int(whole.replace(",", "")):
-        return f"{cardinal(str(hundredths))} {cent if hundredths == 1 else cents}"
-    unit = one if number == "one" else several
-    return f"{number} {unit} {cardinal(str(hundredths))}" if hundredths else f"{number} {unit}"
+    if match["scale"]:
+        scale = match["scale"].lower()
+        return f"{_with_decimals(number, decimals)} {SCALES.get(scale, scale)} {units}"
+    if decimals and len(decimals) != 2:
+        return f"{_with_decimals(number, decimals)} {units}"
+    amount = f"{number} {unit if number == 'one' else units}"
+    if not int(decimals or 0):
+        return amount
+    small = cardinal(str(int(decimals)))
+    if int(whole.replace(",", "")):
+        return f"{amount} {small}"
+    return f"{small} {hundredth if small == 'one' else hundredths}"
 
 
-def _percent(_: re.Match[str]) -> str:
+def _spell_percent(_: Match) -> str:
     return "percent"
 
 
-def _time(match: re.Match[str]) -> str:
-    hour, minute, second = (
-        cardinal(match["hour"].lstrip("0") or "0"),
-        match["minute"],
-        match["second"],
-    )
-    half = " ".join(match["half"].lower().replace(".", "")) if match["half"] else ""
-    words = [hour]
+def _spell_time(match: Match) -> str:
+    """7:45, 6:05 am, 9:00 or 10:15:30."""
+    hour = int(match["hour"])
+    minute = match["minute"]
+    second = match["second"]
+    words = [cardinal(str(hour))]
     if minute != "00" or second:
-        words += ["oh"] * (minute[0] == "0") + [cardinal(minute.lstrip("0") or "0")]
-    elif not half:
-        words.append("hundred" if int(match["hour"]) > 12 else "o'clock")
+        words.append(_two_digits(minute))
+    elif not match["half"]:
+        words.append("hundred" if hour > 12 else "o'clock")
     if second:
-        words += ["oh"] * (second[0] == "0") + [cardinal(second.lstrip("0") or "0")]
-    return " ".join([*words, half])
+        words.append(_two_digits(second))
+    return " ".join([*words, _half_of_day(match)])
 
 
-def _hour(match: re.Match[str]) -> str:
-    return f"{match['hour']} {' '.join(match['half'].lower().replace('.', ''))}"
+def _two_digits(digits: str) -> str:
+    """Minutes or seconds: "oh five"."""
+    words = cardinal(str(int(digits)))
+    return f"oh {words}" if digits[0] == "0" else words
 
 
-def _fraction(match: re.Match[str]) -> str:
+def _half_of_day(match: Match) -> str:
+    """ "a m" or "p m"; "" if the time does not say."""
+    return " ".join((match["half"] or "").lower().replace(".", ""))
+
+
+def _spell_hour(match: Match) -> str:
+    return f"{match['hour']} {_half_of_day(match)}"
+
+
+def _spell_fraction_sign(match: Match) -> str:
+    numerator, denominator = unicodedata.normalize("NFKC", match["sign"]).split("\u2044")
+    return _fraction(match, int(numerator), int(denominator))
+
+
+def _spell_fraction(match: Match) -> str:
+    return _fraction(match, int(match["numerator"]), int(match["denominator"]))
+
+
+def _fraction(match: Match, numerator: int, denominator: int) -> str:
     """2\u00bd cups: two and a half cups; \u00bd cup: half a cup; 2/3: two thirds."""
-    sign = match["sign"] if "sign" in match.re.groupindex else None
-    above, below = FRACTIONS[sign] if sign else (int(match["above"]), int(match["below"]))
-    name = {2: "half", 4: "quarter"}.get(below) or _plain(num2words(below, to="ordinal"))
-    several = "halves" if below == 2 else name + "s"
-    words = (
-        f"{'a' if match['whole'] or below != 2 else ''} {name}"
-        if above == 1
-        else f"{cardinal(str(above))} {several}"
-    )
+    name = {2: "half", 4: "quarter"}.get(denominator)
+    name = name or _without_marks(num2words(denominator, to="ordinal"))
+    if numerator > 1:
+        words = f"{cardinal(str(numerator))} {'halves' if denominator == 2 else name + 's'}"
+    elif match["whole"] or denominator != 2:
+        words = f"a {name}"
+    else:
+        words = name
     if match["whole"]:
         return f"{cardinal(match['whole'])} and {words}"
     noun = (match["noun"] or "").lower()
     if not noun or noun in DETERMINERS or noun.endswith("s"):
         return words
     article = "an" if noun[0] in "aeiou" or noun in ("hour", "honour", "honor") else "a"
-    return f"{words} {'' if (above, below) == (1, 2) else 'of'} {article}"
+    return f"{words} {article}" if words == "half" else f"{words} of {article}"
 
 
-_RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), say)
-    for pattern, say in (
+# Earlier rules go first, so that what remains for later ones is plain numbers.
+_RULES: tuple[tuple[re.Pattern[str], Callable[[Match], str]], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), spell)
+    for pattern, spell in (
         (
-            rf"(?:(?P<whole>\d+){_SPACE}?)?(?P<sign>{_HALVES})(?={_SPACE}?(?P<noun>[a-z]+)?)",
-            _fraction,
+            rf"(?:(?P<whole>\d+){_SPACE}?)?(?P<sign>[{FRACTION_SIGNS}]){_NOUN}",
+            _spell_fraction_sign,
         ),
         (
-            rf"(?<![\d/.,])(?:(?P<whole>\d+){_SPACE})?(?P<above>[1-9]|1\d)/(?P<below>[2-9]|1\d|20)(?![\d/])"
-            rf"(?={_SPACE}?(?P<noun>[a-z]+)?)",
-            _fraction,
+            rf"(?<![\d/.,])(?:(?P<whole>\d+){_SPACE})?"
+            rf"(?P<numerator>[1-9]|1\d)/(?P<denominator>[2-9]|1\d|20)(?![\d/]){_NOUN}",
+            _spell_fraction,
         ),
-        (rf"(?<![\d.,]){_SPACE}?(?P<sign>[{_SIGNS}]){_SPACE}?{_AMOUNT}{_SCALE}", _money),
-        (rf"(?<![\d.,]){_AMOUNT}{_SCALE}{_SPACE}?(?P<sign>[{_SIGNS}])", _money),
+        (
+            rf"(?<![\d.,]){_SPACE}?(?P<sign>[{_CURRENCY}]){_SPACE}?{_AMOUNT}{_SCALE}",
+            _spell_money,
+        ),
+        (rf"(?<![\d.,]){_AMOUNT}{_SCALE}{_SPACE}?(?P<sign>[{_CURRENCY}])", _spell_money),
         (
             r"\b(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?!\d)"
-            rf"(?:{_SPACE}?(?P<half>[ap]\.?m\b\.?))?",
-            _time,
+            rf"(?:{_SPACE}?{_HALF_OF_DAY})?",
+            _spell_time,
         ),
-        (rf"\b(?P<hour>1[0-2]|[1-9]){_SPACE}?(?P<half>[ap]\.?m\b\.?)", _hour),
-        (r"(?<![\d.,])'?(?P<decade>\d\d(?:\d0|00)?)'?s\b", _decade),
-        (rf"(?<=\d){_SPACE}?%", _percent),
-        (r"(?<![\w.,])[-\u2212](?=\d)", _minus),
+        (rf"\b(?P<hour>1[0-2]|[1-9]){_SPACE}?{_HALF_OF_DAY}", _spell_hour),
+        (r"(?<![\d.,])'?(?P<decade>\d\d(?:\d0|00)?)'?s\b", _spell_decade),
+        (rf"(?<=\d){_SPACE}?%", _spell_percent),
+        (r"(?<![\w.,])[-\u2212](?=\d)", _spell_minus),
         (
-            rf"(?<![\d.,])(?<!\d{_SPACE})[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!{_SPACE}?\d|[.,]\d)",
-            _grouped,
+            rf"(?<![\d.,])(?<!\d{_SPACE})[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"
+            rf"(?!{_SPACE}?\d|[.,]\d)",
+            _spell_grouped,
         ),
-        (rf"(?P<whole>{_NUMBER})(?:st|nd|rd|th)\b", _ordinal),
-        (r"(?<!\w)\.(?P<part>\d+)", _part),
-        (_AMOUNT, _number),
+        (rf"(?P<whole>{_NUMBER})(?:st|nd|rd|th)\b", _spell_ordinal),
+        (r"(?<!\w)\.(?P<decimals>\d+)", _spell_decimals),
+        (_AMOUNT, _spell_number),
     )
 )

@@ -1,4 +1,4 @@
-"""What a model can say: letters, or pieces of words that are learned from the texts (Kudo 2018, arXiv 1804.10959)."""
+"""Symbols of a model: letters, or word pieces learned from texts (Kudo 2018, arXiv 1804.10959)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ import sentencepiece
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.data.text import LETTERS
 
-SPACE = "\u2581"  # as sentencepiece writes it; " the" is one piece, which begins a word
+SPACE = "\u2581"  # sentencepiece's sign for a space: the piece "\u2581the" begins a word
 
 
 class Symbols:
-    """An alphabet, and how normalised texts are spelled in it: their symbols, one after the other, are the text."""
+    """An alphabet, and how to spell normalised texts in it. Joined symbols give the text again."""
 
     def __init__(self, pieces: bytes = b"") -> None:
-        """`pieces`: a model of `learn`; without one, letters. ValueError for anything else."""
+        """`pieces` is a model from `learn`; without it the symbols are letters.
+
+        ValueError if `pieces` is anything else.
+        """
         self.pieces = pieces
         self.alphabet = LETTERS
         self._letters = {letter: index for index, letter in enumerate(LETTERS)}
@@ -28,9 +31,10 @@ class Symbols:
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int) -> Symbols:
-        """The `size` symbols, blank and letters among them, that spell normalised texts shortest.
+        """Learns the `size` symbols that spell normalised texts shortest.
 
-        InputError, with the largest size possible, if the texts do not have so many.
+        They include the blank and all letters. InputError if the texts do not have so many pieces;
+        it names the largest possible size.
         """
         known = [text for text in texts if text]
         if not known:
@@ -58,11 +62,14 @@ class Symbols:
         return cls(model.getvalue())
 
     def encode(self, text: str) -> list[int]:
-        """Indexes of the symbols that a normalised text is made of. KeyError for a character that has no letter."""
+        """Indices of the symbols that spell a normalised text.
+
+        KeyError for a character that is not in the alphabet.
+        """
         if self._processor is None:
             return [self._letters[letter] for letter in text]
-        spelled: list[int] = self._processor.encode(text)
-        return spelled
+        indices: list[int] = self._processor.encode(text)
+        return indices
 
 
 def _open(pieces: bytes) -> tuple[sentencepiece.SentencePieceProcessor, tuple[str, ...]]:
@@ -70,7 +77,7 @@ def _open(pieces: bytes) -> tuple[sentencepiece.SentencePieceProcessor, tuple[st
         processor = sentencepiece.SentencePieceProcessor(model_proto=pieces)
     except RuntimeError:
         raise ValueError("not a piece model") from None
-    # What it calls unknown, at index 0, is our blank: no normalised text has anything that is unknown.
+    # Index 0, sentencepiece's unknown piece, is the blank: normalised texts have nothing unknown.
     names = (processor.id_to_piece(index) for index in range(1, processor.get_piece_size()))
     alphabet = ("", *(name.replace(SPACE, " ") for name in names))
     if missing := sorted(set(LETTERS) - set(alphabet)):

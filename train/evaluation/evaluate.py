@@ -1,4 +1,4 @@
-"""How well a model hears: error rates of all clips, by speaker, by length and by noise; what it takes for what."""
+"""Measures the error rates of a model by speaker, length and noise, and counts its mistakes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.augmentation.noise import add_noise, draw_noise
+from ds2edge.train.augmentation.sound_files import sound_files
 from ds2edge.train.data.manifest import Clip, read_manifest
-from ds2edge.train.data.text import normalise
+from ds2edge.train.data.text import normalise_clip
+from ds2edge.train.evaluation.results import Confusion, Evaluation, Figures, Transcript
 from ds2edge.train.evaluation.scoring import Score, align, score
 from ds2edge.train.evaluation.transcriber import Sound, Transcriber, open_transcriber
 from ds2edge.train.progress import track
@@ -25,7 +27,7 @@ from ds2edge.train.progress import track
 log = logging.getLogger("ds2edge")
 
 Seconds = npt.NDArray[np.float64]  # of each clip
-# Groups by length, and the seconds that a clip must be below.
+# Groups by length, with the seconds that a clip must be below.
 LENGTHS = {
     "under 1 s": 1.0,
     "1 to 2 s": 2.0,
@@ -36,72 +38,12 @@ LENGTHS = {
     "32 s and more": float("inf"),
 }
 MOST_CONFUSIONS = 20  # of each kind
-NAMED = 5  # clips left out that are named one by one; the reports name them all
-
-
-@dataclass(frozen=True)
-class Figures:
-    """A model on a group of clips."""
-
-    group: str
-    clips: int
-    words: int
-    hours: float
-    wer: float  # percent
-    wer_interval: tuple[float, float]  # 95 %, bootstrap over clips
-    cer: float
-    cer_interval: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """A clip, what was said in it and what the model heard, both normalised."""
-
-    audio: str
-    speaker: str
-    seconds: float
-    reference: str
-    hypothesis: str
-    word_errors: int
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """A word and what was heard in its place; "" where nothing was said, or nothing heard."""
-
-    said: str
-    heard: str
-    times: int
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A model on the clips of a split, without noise unless it says so."""
-
-    model: str  # path
-    name: str  # of its recipe
-    mode: str  # int8, float32 ... or keras
-    engine: str  # and how it decodes
-    manifests: list[str]
-    split: str
-    overall: Figures
-    real_time_factor: (
-        float | None
-    )  # front end, network and decoder; None in Keras, which takes clips by the batch
-    by_speaker: list[Figures]  # worst first; empty where the manifests name none
-    by_length: list[Figures]
-    by_noise: list[Figures]  # from none to the loudest; empty where no noise was asked for
-    noise: str  # what was mixed in
-    substitutions: list[Confusion]  # most frequent first, as the following
-    insertions: list[Confusion]
-    deletions: list[Confusion]
-    left_out: list[str]  # clips and why
-    clips: list[Transcript]  # worst first
+NAMED = 5  # clips left out that the log names; the reports name all
 
 
 @dataclass
-class _Heard:
-    """A clip that can be scored; texts by level of noise, None where there is none."""
+class _TranscribedClip:
+    """A clip that can be scored, with a transcript for each noise level (None: no noise)."""
 
     number: int  # in the order of the manifests
     clip: Clip
@@ -119,45 +61,30 @@ def evaluate(
     threads: int | None = None,
     decoder: DecoderFactory = GreedyDecoder,
 ) -> Evaluation:
-    """Has `model` (as `open_transcriber` takes it) write down a split, and once more at each of `snrs` in dB.
+    """Transcribes a split with `model`, without noise and at each of `snrs` in dB, and scores it.
 
-    `noise`: a folder of sounds; without it, coloured noise is synthesised. What a clip gets of either depends on its
-    file name alone: it is the same at all levels, for all models and in every evaluation.
+    `model` and `threads` are as for `open_transcriber`. `noise` is a folder of sounds; without it,
+    coloured noise is synthesised. The noise of a clip depends on its file name alone, so it is the
+    same at all levels, for all models and in every evaluation.
 
-    Clips that cannot be read or have no letter in their text are named and left out. InputError if none is left, if
-    there is no such model, manifest or folder of noise, or if one of them cannot be read.
+    Clips that cannot be read or have no letter in their text are named and left out. InputError if
+    none is left, if the model, a manifest or the noise folder cannot be read.
     """
-    transcriber = open_transcriber(model, threads, decoder)
     clips = [clip for path in manifests for clip in read_manifest(path, split)]
-    levels = sorted(set(snrs), reverse=True)
-    found, left_out = _hear(transcriber, clips, levels, noise)
-    if not found:
-        raise InputError(
-            f"none of the {len(clips)} clips of split {split} can be scored; the first: {left_out[0]}"
-        )
-    for problem in left_out[:NAMED]:
-        log.warning("left out: %s", problem)
-    if left_out:
-        log.warning("left out %d of %d clips", len(left_out), len(clips))
+    if noise:
+        sound_files(noise)  # InputError before a model is loaded
+    transcriber = open_transcriber(model, threads, decoder)
+    levels: list[float | None] = [None, *sorted(set(snrs), reverse=True)]
+    transcribed, left_out = _transcribe(transcriber, clips, levels, noise)
+    _report_left_out(left_out, len(clips), split)
 
-    references, seconds = (
-        [heard.reference for heard in found],
-        np.array([heard.seconds for heard in found]),
-    )
-    by_level = {
-        level: score(references, [heard.texts[level] for heard in found])
-        for level in (None, *levels)
+    references = [clip.reference for clip in transcribed]
+    seconds = np.array([clip.seconds for clip in transcribed])
+    scores = {
+        level: score(references, [clip.texts[level] for clip in transcribed]) for level in levels
     }
-    clean = by_level[None]
-    speakers = [heard.clip.speaker for heard in found]
-    by_speaker = (
-        _groups([speaker or "not named" for speaker in speakers], clean, seconds)
-        if any(speakers)
-        else {}
-    )
-    by_length = _groups([_length(length) for length in seconds], clean, seconds)
-    confusions = _confusions((heard.reference, heard.texts[None]) for heard in found)
-    spent = transcriber.spent
+    clean = scores[None]
+    mistakes = _confusions((clip.reference, clip.texts[None]) for clip in transcribed)
     return Evaluation(
         model=str(model),
         name=transcriber.name,
@@ -166,59 +93,55 @@ def evaluate(
         manifests=[str(path) for path in manifests],
         split=split,
         overall=_figures("all", clean, seconds),
-        real_time_factor=None if spent is None else spent / float(seconds.sum()) / len(by_level),
-        by_speaker=sorted(by_speaker.values(), key=lambda figures: -figures.wer),
-        by_length=[by_length[group] for group in LENGTHS if group in by_length],
-        by_noise=[_figures(_level(level), by_level[level], seconds) for level in by_level]
-        if levels
-        else [],
+        real_time_factor=_real_time_factor(transcriber, float(seconds.sum()) * len(levels)),
+        by_speaker=_by_speaker(transcribed, clean, seconds),
+        by_length=_by_length(clean, seconds),
+        by_noise=_by_noise(scores, seconds),
         noise=noise or "synthesised, coloured",
-        substitutions=[c for c in confusions if c.said and c.heard][:MOST_CONFUSIONS],
-        insertions=[c for c in confusions if not c.said][:MOST_CONFUSIONS],
-        deletions=[c for c in confusions if not c.heard][:MOST_CONFUSIONS],
+        substitutions=[pair for pair in mistakes if pair.said and pair.heard][:MOST_CONFUSIONS],
+        insertions=[pair for pair in mistakes if not pair.said][:MOST_CONFUSIONS],
+        deletions=[pair for pair in mistakes if not pair.heard][:MOST_CONFUSIONS],
         left_out=left_out,
-        clips=_worst_first(found, clean),
+        clips=_worst_first(transcribed, clean),
     )
 
 
-def _hear(
-    transcriber: Transcriber, clips: list[Clip], levels: list[float], noise: str | None
-) -> tuple[list[_Heard], list[str]]:
-    """Every clip at every level, in the order of the manifests, and what is left out."""
-    found: list[_Heard] = []
+def _transcribe(
+    transcriber: Transcriber,
+    clips: list[Clip],
+    levels: list[float | None],
+    noise: str | None,
+) -> tuple[list[_TranscribedClip], list[str]]:
+    """Every clip at every level, in the order of the manifests, and the clips left out."""
+    transcribed: list[_TranscribedClip] = []
     left_out: list[str] = []
-    # By length, for batches that need little padding. Longest first: if memory does not suffice, that shows at once.
+    # Clips of equal length need little padding in a batch. The longest come first: if memory is
+    # too small, that shows at once.
     ordered = sorted(enumerate(clips), key=lambda item: -item[1].duration)
     sounds = _sounds(ordered, transcriber.rate, levels, noise, left_out)
-    total = len(clips) * (1 + len(levels))
+    total = len(clips) * len(levels)
     for sound, text in track(
         transcriber.transcribe(sounds), f"transcribing {len(clips)} clips", total
     ):
         if sound.snr_db is None:
-            found.append(
-                _Heard(
-                    sound.number, sound.clip, sound.reference, len(sound.samples) / transcriber.rate
-                )
-            )
-        found[-1].texts[sound.snr_db] = text
-    # Back again: which clips a bootstrap draws depends on their order, and `ds2edge parity` keeps that of the manifest.
-    return sorted(found, key=lambda heard: heard.number), left_out
+            seconds = len(sound.samples) / transcriber.rate
+            transcribed.append(_TranscribedClip(sound.number, sound.clip, sound.reference, seconds))
+        transcribed[-1].texts[sound.snr_db] = text
+    # Bootstrap intervals depend on the order of the clips, and `ds2edge parity` uses this one too.
+    return sorted(transcribed, key=lambda clip: clip.number), left_out
 
 
 def _sounds(
     clips: Iterable[tuple[int, Clip]],
     rate: int,
-    levels: list[float],
+    levels: list[float | None],
     noise: str | None,
     left_out: list[str],
 ) -> Iterator[Sound]:
-    """Each clip as it is, then at all levels; those that cannot be scored go to `left_out`."""
+    """Each clip at all levels (None first). Clips that cannot be scored go to `left_out`."""
     for number, clip in clips:
-        reference = normalise(clip.text).text
-        if not reference:
-            left_out.append(f"{clip.audio}: no letter is left of its text {clip.text!r}")
-            continue
         try:
+            reference = normalise_clip(clip.audio, clip.text)
             samples = read_audio(clip.audio, rate)
         except InputError as error:
             left_out.append(str(error))
@@ -227,21 +150,56 @@ def _sounds(
             left_out.append(f"{clip.audio}: holds no audio (less than a sample at {rate} Hz)")
             continue
         yield Sound(number, clip, reference, None, samples)
-        if levels:
+        noisy_levels = [level for level in levels if level is not None]
+        if noisy_levels:
             rng = np.random.default_rng(zlib.crc32(clip.audio.name.encode()))
             background = draw_noise(len(samples), rate, noise, rng)
-            for level in levels:
-                # Clipped, as by a converter.
-                yield Sound(
-                    number,
-                    clip,
-                    reference,
-                    level,
-                    np.clip(add_noise(samples, background, level), -1, 1),
-                )
+        for level in noisy_levels:
+            # Clipped, as by an analogue-to-digital converter.
+            noisy = np.clip(add_noise(samples, background, level), -1, 1)
+            yield Sound(number, clip, reference, level, noisy)
+
+
+def _report_left_out(left_out: list[str], clips: int, split: str) -> None:
+    """Names some of the clips left out. InputError if none of `clips` remains."""
+    if len(left_out) == clips:
+        raise InputError(
+            f"none of the {clips} clips of split {split} can be scored; the first: {left_out[0]}"
+        )
+    for problem in left_out[:NAMED]:
+        log.warning("left out: %s", problem)
+    if left_out:
+        log.warning("left out %d of %d clips", len(left_out), clips)
+
+
+def _real_time_factor(transcriber: Transcriber, seconds: float) -> float | None:
+    """Seconds of computing per second of audio."""
+    if transcriber.compute_seconds is None:
+        return None
+    return transcriber.compute_seconds / seconds
+
+
+def _by_speaker(clips: list[_TranscribedClip], clean: Score, seconds: Seconds) -> list[Figures]:
+    speakers = [clip.clip.speaker for clip in clips]
+    if not any(speakers):
+        return []
+    groups = _groups([speaker or "not named" for speaker in speakers], clean, seconds)
+    return sorted(groups.values(), key=lambda figures: -figures.wer)
+
+
+def _by_length(clean: Score, seconds: Seconds) -> list[Figures]:
+    groups = _groups([_length(length) for length in seconds], clean, seconds)
+    return [groups[name] for name in LENGTHS if name in groups]
+
+
+def _by_noise(scores: dict[float | None, Score], seconds: Seconds) -> list[Figures]:
+    if len(scores) == 1:  # no noise was asked for
+        return []
+    return [_figures(_level(level), scored, seconds) for level, scored in scores.items()]
 
 
 def _groups(labels: list[str], whole: Score, seconds: Seconds) -> dict[str, Figures]:
+    """Figures of the clips that share a label."""
     members: dict[str, list[int]] = defaultdict(list)
     for index, label in enumerate(labels):
         members[label].append(index)
@@ -273,7 +231,7 @@ def _level(snr_db: float | None) -> str:
 
 
 def _confusions(pairs: Iterable[tuple[str, str]]) -> list[Confusion]:
-    """Of all clips together, the most frequent first."""
+    """Mistakes in pairs of reference and hypothesis, the most frequent first."""
     counts = Counter(pair for texts in pairs for pair in align(*texts) if pair[0] != pair[1])
     return [
         Confusion(*pair, times)
@@ -281,18 +239,17 @@ def _confusions(pairs: Iterable[tuple[str, str]]) -> list[Confusion]:
     ]
 
 
-def _worst_first(found: list[_Heard], clean: Score) -> list[Transcript]:
-    """By the number of word errors, since that is what the WER counts; then by those of characters."""
+def _worst_first(clips: list[_TranscribedClip], clean: Score) -> list[Transcript]:
+    """By the number of word errors, which the WER counts, then by that of character errors."""
     order = np.lexsort((-clean.character_errors, -clean.word_errors))
-    ranked = [(found[i], int(clean.word_errors[i])) for i in order]
     return [
         Transcript(
-            str(heard.clip.audio),
-            heard.clip.speaker,
-            round(heard.seconds, 3),
-            heard.reference,
-            heard.texts[None],
-            errors,
+            audio=str(clips[i].clip.audio),
+            speaker=clips[i].clip.speaker,
+            seconds=round(clips[i].seconds, 3),
+            reference=clips[i].reference,
+            hypothesis=clips[i].texts[None],
+            word_errors=int(clean.word_errors[i]),
         )
-        for heard, errors in ranked
+        for i in order
     ]

@@ -13,7 +13,7 @@ import soundfile
 from matplotlib.figure import Figure
 
 from ds2edge.runtime.audio.reader import read_audio
-from ds2edge.train.evaluation.evaluate import Confusion, Evaluation, Figures, Transcript
+from ds2edge.train.evaluation.results import Confusion, Evaluation, Figures, Transcript
 from ds2edge.train.evaluation.scoring import align
 from ds2edge.train.files import write_whole
 from ds2edge.train.reports import (

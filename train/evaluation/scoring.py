@@ -11,15 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
+Outputs = list[jiwer.WordOutput] | list[jiwer.CharacterOutput]
 RESAMPLES = 2000
-DRAWN = (
-    1_000_000  # clips drawn at once: bounds the memory that the interval of a large corpus takes
-)
+DRAWN = 1_000_000  # clips drawn at once, which bounds the memory for a large corpus
 
 
 @dataclass(frozen=True)
 class Score:
-    """Errors (substitutions, deletions, insertions) and reference length of each clip, in words and in characters."""
+    """Errors and reference length of each clip, in words and in characters.
+
+    Errors are substitutions, deletions and insertions together.
+    """
 
     word_errors: Counts
     words: Counts
@@ -37,7 +39,7 @@ class Score:
         return 100 * float(self.character_errors.sum() / self.characters.sum())
 
     def wer_interval(self) -> tuple[float, float]:
-        """95 % bootstrap interval of the WER in percent (Bisani and Ney 2004: whole clips are drawn)."""
+        """95 % bootstrap interval of the WER in percent (Bisani and Ney 2004, over clips)."""
         return bootstrap_interval(self.word_errors, self.words)
 
     def cer_interval(self) -> tuple[float, float]:
@@ -45,32 +47,36 @@ class Score:
         return bootstrap_interval(self.character_errors, self.characters)
 
     def of(self, clips: Sequence[int]) -> Score:
-        """The score on some of the clips, by their numbers."""
+        """The score of some of the clips, by their indexes."""
         chosen = np.array(clips)
         return Score(*(counts[chosen] for counts in vars(self).values()))
 
 
 def score(references: Sequence[str], hypotheses: Sequence[str]) -> Score:
-    """Compares normalised texts pair by pair; every reference must hold a word (jiwer raises ValueError otherwise)."""
+    """Compares normalised texts pair by pair. ValueError if a reference holds no word."""
     pairs = list(zip(references, hypotheses, strict=True))
     by_word = [jiwer.process_words(r, h) for r, h in pairs]
     by_character = [jiwer.process_characters(r, h) for r, h in pairs]
+    return Score(_errors(by_word), _lengths(by_word), _errors(by_character), _lengths(by_character))
 
-    def errors(outputs: list[jiwer.WordOutput] | list[jiwer.CharacterOutput]) -> Counts:
-        return np.array([o.substitutions + o.deletions + o.insertions for o in outputs])
 
-    def lengths(outputs: list[jiwer.WordOutput] | list[jiwer.CharacterOutput]) -> Counts:
-        return np.array([o.hits + o.substitutions + o.deletions for o in outputs])
+def _errors(outputs: Outputs) -> Counts:
+    return np.array([o.substitutions + o.deletions + o.insertions for o in outputs])
 
-    return Score(errors(by_word), lengths(by_word), errors(by_character), lengths(by_character))
+
+def _lengths(outputs: Outputs) -> Counts:
+    return np.array([o.hits + o.substitutions + o.deletions for o in outputs])
 
 
 def bootstrap_interval(errors: Counts, lengths: Counts) -> tuple[float, float]:
-    """95 % interval of 100 * sum(errors) / sum(lengths) when clips are drawn with replacement; the seed is fixed.
+    """95 % interval of 100 * sum(errors) / sum(lengths), drawing clips with replacement.
 
-    With errors = those of one system less those of another on the same clips: the paired interval of the difference.
+    The seed is fixed. For the paired interval of a difference, pass the errors of one system minus
+    those of another on the same clips.
     """
-    rng, clips, rates = np.random.default_rng(0), len(errors), np.zeros(RESAMPLES)
+    rng = np.random.default_rng(0)
+    clips = len(errors)
+    rates = np.zeros(RESAMPLES)
     rows = max(1, DRAWN // clips)
     for first in range(0, RESAMPLES, rows):
         drawn = rng.integers(clips, size=(min(rows, RESAMPLES - first), clips))
@@ -80,14 +86,15 @@ def bootstrap_interval(errors: Counts, lengths: Counts) -> tuple[float, float]:
 
 
 def align(reference: str, hypothesis: str) -> list[tuple[str, str]]:
-    """Word beside word, by the fewest errors; "" stands in the place of a word that is missing on that side."""
+    """Pairs of words with the fewest errors. "" stands for a word that is missing on that side."""
     output = jiwer.process_words(reference, hypothesis)
-    said, heard = output.references[0], output.hypotheses[0]
+    reference_words = output.references[0]
+    hypothesis_words = output.hypotheses[0]
     pairs: list[tuple[str, str]] = []
     for chunk in output.alignments[0]:
-        words = (
-            said[chunk.ref_start_idx : chunk.ref_end_idx],
-            heard[chunk.hyp_start_idx : chunk.hyp_end_idx],
+        pairs += zip_longest(
+            reference_words[chunk.ref_start_idx : chunk.ref_end_idx],
+            hypothesis_words[chunk.hyp_start_idx : chunk.hyp_end_idx],
+            fillvalue="",
         )
-        pairs += zip_longest(*words, fillvalue="")
     return pairs

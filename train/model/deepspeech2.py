@@ -229,7 +229,7 @@ def ctc_loss(labels: Tensor, logits: Tensor, label_lengths: Tensor, steps: Tenso
         sparse.with_values(sparse.values - 1),  # for this kernel the blank comes last
         ops.roll(ops.cast(logits, "float32"), -1, axis=-1),
         steps,
-        ignore_longer_outputs_than_inputs=True,  # such clips are dropped before training
+        ignore_longer_outputs_than_inputs=True,  # scan_dataset leaves such clips out
         time_major=False,
     )
 

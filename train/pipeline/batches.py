@@ -1,4 +1,4 @@
-"""Length-bucketed batches of examples, as numpy arrays for any Keras backend."""
+"""Batches of clips of about equal length, as numpy arrays for any Keras backend."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features, Frames
 from ds2edge.train.augmentation.augment import augment_samples, mask_frames
 from ds2edge.train.distribution import ALONE, Group
-from ds2edge.train.pipeline.dataset import Example, drawn_variant
-from ds2edge.train.pipeline.feature_cache import FeatureCache, padding_of
+from ds2edge.train.pipeline.dataset import Example, augmented_version
+from ds2edge.train.pipeline.feature_cache import FeatureCache
+from ds2edge.train.pipeline.padding import BATCH_STEPS, batch_length, pad_batch, padding_of
 from ds2edge.train.recipe import Recipe, TrainingSettings
 
-PADDED_STEPS = 16  # lengths are padded to a multiple of this, so that few shapes are traced
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 class Batches(keras.utils.PyDataset):
     """Batches of clips of about equal length.
 
-    What epoch e makes of clip i depends on (seed, e, i) alone: a resumed training sees what an unbroken one would have.
+    How clip i sounds in epoch e depends on (seed, e, i) alone. So a resumed training sees what an
+    unbroken one sees.
     """
 
     def __init__(
@@ -36,16 +38,20 @@ class Batches(keras.utils.PyDataset):
         group: Group = ALONE,
         **workers: Any,
     ) -> None:
-        """Begins with epoch 0. `augment` also draws the order; `group`: whose share of each batch this process gets;
-        `workers` as for keras.utils.PyDataset."""
+        """Starts with epoch 0.
+
+        `augment` also draws the order of the batches and applies the weights of the clips. `group`
+        decides which rows of each batch this process gets. `workers` are arguments of
+        keras.utils.PyDataset.
+        """
         super().__init__(**workers)
-        self.examples, self.recipe, self.features, self.augment = (
-            examples,
-            recipe,
-            features,
-            augment,
-        )
-        self.cache, self.group = cache, group
+        self.examples = examples
+        self.recipe = recipe
+        self.features = features
+        self.cache = cache
+        self.augment = augment
+        self.group = group
+        self.padding = padding_of(recipe.model)
         self.longest_text = max(len(example.labels) for example in examples)
         self.durations = np.array([example.clip.duration for example in examples])
         self.weights = np.array([example.clip.weight for example in examples])
@@ -53,71 +59,47 @@ class Batches(keras.utils.PyDataset):
         self.begin(0)
 
     def __len__(self) -> int:
-        """Batches in an epoch: as many in every one."""
+        """Number of batches, the same in every epoch."""
         return len(self.sizes)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """{"features", "lengths"}, {"labels", "label_lengths"} of one batch, and maybe weights [rows].
+        """Inputs and targets of one batch (see `collate`), and weights [rows] if they are needed.
 
-        There are weights with several devices, and in training where a clip weighs other than 1. Several devices get
-        equal shares: a batch is filled up with empty rows, whose lengths and weights are 0. The other rows weigh so
-        much more that the mean over all is the mean of the clips, each times its own weight.
+        With several devices each gets the same number of rows. Empty rows, of length 0 and weight
+        0, fill up a batch.
         """
-        chosen = self.order[index]
-        share = self.group.share(len(chosen))
-        mine = [int(chosen[row]) for row in share if row < len(chosen)]
-        empty = len(share) - len(mine)
-        frames = [self._frames(i) for i in mine] + [
-            np.zeros((0, self.recipe.features.bins), np.float32)
-        ] * empty
-        labels = [self.examples[i].labels for i in mine] + [[]] * empty
-        longest = max(map(len, frames)) if self.group.processes == 1 else self._longest(chosen)
-        for i, made in zip(mine, frames, strict=False):
-            if len(made) > longest:
-                clip = self.examples[i].clip
-                raise InputError(
-                    f"{clip.audio}: is longer than the {clip.duration:g} s that the manifest says"
-                )
-        quantum = PADDED_STEPS * self.recipe.model.time_stride
-        longest = -(-longest // quantum) * quantum
+        batch = self.order[index]
+        share = self.group.share(len(batch))
+        clips = [int(batch[row]) for row in share if row < len(batch)]
+        frames = [self._frames(clip) for clip in clips]
+        longest = self._longest(batch, clips, frames)
+        length = batch_length(longest, self.padding.time_stride)
         if index == 0:
-            longest += quantum  # so that it differs from the second (see `begin`) even where all clips are as long
-        inputs = {
-            "features": np.stack([np.pad(f, ((0, longest - len(f)), (0, 0))) for f in frames]),
-            "lengths": np.array([len(f) for f in frames], np.int32),
-        }
-        targets = {
-            "labels": np.array(
-                [row + [0] * (self.longest_text - len(row)) for row in labels], np.int32
-            ),
-            "label_lengths": np.array([len(row) for row in labels], np.int32),
-        }
-        weighted = self.augment and bool(
-            (self.weights != 1).any()
-        )  # clips that judge all count alike
-        if self.group.devices == 1 and not weighted:
-            return inputs, targets
-        weights = np.zeros(len(share), np.float32)
-        weights[: len(mine)] = len(share) * self.group.processes / len(chosen)
-        if weighted:
-            weights[: len(mine)] *= self.weights[mine]
-        return inputs, targets, weights
+            # It must differ from the second batch even where all clips are equally long: see
+            # `begin`.
+            length += BATCH_STEPS * self.padding.time_stride
+        empty = len(share) - len(clips)
+        frames += [np.zeros((0, self.recipe.features.bins), np.float32)] * empty
+        labels = [self.examples[clip].labels for clip in clips] + [[]] * empty
+        inputs, targets = collate(frames, labels, length, self.longest_text)
+        weights = self._row_weights(clips, len(share), len(batch))
+        return (inputs, targets) if weights is None else (inputs, targets, weights)
 
     def texts(self, index: int) -> list[str]:
         """Reference texts of one batch."""
         return [self.examples[i].text for i in self.order[index]]
 
     def begin(self, epoch: int) -> None:
-        """Draws what epoch number `epoch` (from 0) is made of."""
+        """Draws the order of epoch number `epoch`, counted from 0."""
         self.epoch = epoch
         rng = np.random.default_rng((self.recipe.training.seed, epoch))
         durations = self.durations
-        if self.augment:  # or the same clips would meet in every epoch
+        if self.augment:  # otherwise the same clips would meet in every epoch
             durations = durations * rng.uniform(0.9, 1.1, len(durations))
         ranked = np.argsort(-durations, kind="stable")
         batches = np.split(ranked, np.cumsum(self.sizes)[:-1])
-        # Longest first: if memory does not suffice, that shows at once. Shortest second: Keras takes the dimensions in
-        # which the first two batches differ for the variable ones.
+        # Longest first: if memory is too small, that shows at once. Shortest second: Keras treats
+        # those dimensions as variable in which the first two batches differ.
         rest = batches[1:-1]
         if self.augment and self.recipe.training.sorted_first_epoch and epoch == 0:
             rest = rest[::-1]
@@ -125,36 +107,89 @@ class Batches(keras.utils.PyDataset):
             rest = [rest[i] for i in rng.permutation(len(rest))]
         self.order = [*batches[:1], *(batches[-1:] if len(batches) > 1 else []), *rest]
 
-    def _longest(self, chosen: npt.NDArray[np.int64]) -> int:
-        """Frames that no clip of a batch exceeds: all processes must pad alike, though each computes its own clips."""
-        settings, model, drawn = self.features.settings, self.recipe.model, self.recipe.augmentation
-        seconds = self.durations[chosen].max() + 0.01  # a manifest rounds, and so does resampling
+    def _longest(self, batch: npt.NDArray[np.int64], clips: list[int], frames: list[Frames]) -> int:
+        """Frames of the longest clip of a batch, or an upper bound that all processes agree on.
+
+        InputError, with the clip, for one that is longer than the manifest says.
+        """
+        if self.group.processes == 1:
+            return max(map(len, frames))
+        bound = self._upper_bound(batch)
+        for index, computed in zip(clips, frames, strict=True):
+            if len(computed) > bound:
+                clip = self.examples[index].clip
+                raise InputError(
+                    f"{clip.audio}: is longer than the {clip.duration:g} s that the manifest says"
+                )
+        return bound
+
+    def _upper_bound(self, batch: npt.NDArray[np.int64]) -> int:
+        """Frames that no clip of a batch exceeds.
+
+        All processes must pad alike, but each computes only its own clips.
+        """
+        settings = self.features.settings
+        augmentation = self.recipe.augmentation
+        seconds = self.durations[batch].max() + 0.01  # a manifest rounds, and so does resampling
         if self.augment:
-            seconds = seconds / min(1.0, drawn.speed[0]) + drawn.leading_silence[1]
+            seconds = seconds / min(1.0, augmentation.speed[0]) + augmentation.leading_silence[1]
         samples = int(seconds * settings.sample_rate)
-        padding = padding_of(model)
-        samples += padding.before(settings) + padding.after(samples, settings)
-        return settings.frames(samples)
+        silence = self.padding.before(settings) + self.padding.after(samples, settings)
+        return settings.frames(samples + silence)
+
+    def _row_weights(
+        self, clips: list[int], rows: int, batch_size: int
+    ) -> npt.NDArray[np.float32] | None:
+        """Weight of the loss of each row, float32 [rows]; None if all are 1.
+
+        Keras takes the mean over all rows. Empty rows weigh 0 and the others more than 1, so that
+        this is the mean over the clips, each times its own weight. Clips that the model is judged
+        by all weigh the same.
+        """
+        weighted = self.augment and bool((self.weights != 1).any())
+        if self.group.devices == 1 and not weighted:
+            return None
+        weights = np.zeros(rows, np.float32)
+        weights[: len(clips)] = rows * self.group.processes / batch_size
+        if weighted:
+            weights[: len(clips)] *= self.weights[clips]
+        return weights
 
     def _frames(self, index: int) -> Frames:
-        path, settings = self.examples[index].clip.audio, self.recipe.augmentation
+        """Normalised features of a clip, with padding, as they are in this epoch."""
+        clip = self.examples[index].clip
         if not self.augment:
-            return self.features.normalise(self.cache.levels(path))
+            return self.features.normalise(self.cache.levels(clip.audio))
+        settings = self.recipe.augmentation
         rng = np.random.default_rng((self.recipe.training.seed, self.epoch, index))
-        if variants := self.recipe.training.cached_augmentations:
-            drawn = drawn_variant(
-                self.examples[index].clip, (self.epoch + index) % variants, self.recipe
-            )
-            frames = self.features.normalise(self.cache.levels(path, drawn))
+        if versions := self.recipe.training.cached_augmentations:
+            version = augmented_version(clip, (self.epoch + index) % versions, self.recipe)
+            frames = self.features.normalise(self.cache.levels(clip.audio, version))
         else:
             rate = self.features.settings.sample_rate
-            samples = augment_samples(read_audio(path, rate), rate, settings, rng)
-            frames = self.features.padded(samples, padding_of(self.recipe.model))
+            samples = augment_samples(read_audio(clip.audio, rate), rate, settings, rng)
+            frames = self.features.padded(samples, self.padding)
         return mask_frames(frames, settings, rng)
 
 
+def collate(
+    frames: list[Frames], labels: list[list[int]], length: int, label_length: int
+) -> tuple[Arrays, Arrays]:
+    """Inputs and targets of a batch of rows, padded with zeros.
+
+    Inputs: "features" float32 [rows, length, bins], "lengths" int32 [rows] in frames. Targets:
+    "labels" int32 [rows, label_length], "label_lengths" int32 [rows].
+    """
+    padded = [row + [0] * (label_length - len(row)) for row in labels]
+    targets = {
+        "labels": np.array(padded, np.int32),
+        "label_lengths": np.array([len(row) for row in labels], np.int32),
+    }
+    return pad_batch(frames, length), targets
+
+
 def batch_sizes(durations: npt.NDArray[np.float64], settings: TrainingSettings) -> list[int]:
-    """Clips in each batch, of clips in order of their length, longest first. Durations in seconds."""
+    """Clips in each batch, for clips sorted from longest to shortest. Durations in seconds."""
     if not settings.batch_seconds:
         whole, rest = divmod(len(durations), settings.batch_size)
         return [settings.batch_size] * whole + ([rest] if rest else [])

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes the files of the pretrained model anew: make.sh RUN MANIFEST.
+# Makes the files of the pretrained model: make.sh RUN MANIFEST
 #
-# RUN is a trained run of recipe english, MANIFEST the speech that it was trained on (speech.py makes it). The language model
-# has a script of its own, make_lm.sh. docs/model-card.md says where speech and text come from.
+# RUN is a trained run of recipe english. MANIFEST is the speech that it was trained on, which
+# speech.py makes. The language model has a script of its own, make_lm.sh. docs/model-card.md says
+# where speech and text come from.
 set -eu
 run=$1 manifest=$2 here=$(dirname "$(readlink -f "$0")")
 runtime=$here/../../runtime

@@ -1,31 +1,31 @@
-"""The manifest that the pretrained model is trained on, made anew: speech.py DATA MORE OUT
+"""Rebuilds the manifest that the pretrained model was trained on: speech.py DATA MORE OUT
 
-Writes OUT/manifest.jsonl: audio, text (normalised), duration, split, speaker, corpus and weight;
-and OUT/texts.txt, the sentences of its train clips, which synthesise.py can say. Given again, it
-makes both anew, in seconds: nothing is copied, the clips stay where they are. OUT belongs outside
-the project's tree.
+Writes OUT/manifest.jsonl with audio, text (normalised), duration, split, speaker, corpus and weight
+of each clip, and OUT/texts.txt with the sentences of the train clips, for synthesise.py. It takes
+seconds and copies no audio. OUT belongs outside of the project's tree.
 
-DATA holds a folder for each corpus of `CORPORA` that is not `more`, and of any other whose dev and
-test sentences shall not be trained on: `manifest.jsonl` (audio, duration, text, split, maybe
-speaker; LJSpeech's `text_normalized` goes before its text) and the audio that it names.
+DATA holds a folder for each corpus of `CORPORA` that is not `more`, and for any other corpus whose
+dev and test sentences must not be trained on. A folder holds audio and its `manifest.jsonl`, with
+audio, duration, text, split and possibly speaker. LJSpeech's `text_normalized` is used before text.
 
-MORE holds what `collect.py NAME GIT_DIR MORE`, which lies beside the data in `more_speech`, made of
-three public repositories. A bare copy will do: `git clone --bare https://github.com/OWNER/NAME`.
+MORE holds the output of `collect.py NAME GIT_DIR MORE`, which lies beside the data in
+`more_speech`, for three public repositories. A bare clone is enough:
+`git clone --bare https://github.com/OWNER/NAME`.
 
     NAME                      repository                  licence
     speechocean762            jimbozhang/speechocean762   CC BY 4.0
     commonvoice_13delta       korliu/whisper              CC0
     librispeech_resemblyzer   resemble-ai/Resemblyzer     CC BY 4.0
 
-Most clips of the last two have no transcript. Their texts are in heard.jsonl.gz: they are what
-Whisper tiny.en heard (greedy). The weight says how far Moonshine tiny agrees, by the share of words
-that differ: 1 up to 0.1, 0.8 up to 0.25, 0.4 up to 0.4, 0.15 up to 0.6. A clip that is not in that
-file is left out: there the two differ by more, or Whisper doubts itself (mean log probability under
--1.2). speechocean762 weighs 0.33: strong accents, some words misread.
+Most clips of the last two have no transcript. Their texts, in heard.jsonl.gz, are those of Whisper
+tiny.en (greedy). The weight depends on the share of words that Moonshine tiny recognises
+differently: 1 up to 0.1, 0.8 up to 0.25, 0.4 up to 0.4, 0.15 up to 0.6. Clips that are not in that
+file are left out: the two models differ by more, or the mean log probability of Whisper is below
+-1.2. speechocean762 has weight 0.33: its accents are strong, and some words are misread.
 
-Dev is all dev clips of librispeech_heldout4 and ljspeech_part, and the half of
-commonvoice_v1_valid_dev whose file name has an even CRC-32; the other half judges. No train clip
-says a sentence that is dev or test in any corpus of DATA.
+Dev consists of the dev clips of librispeech_heldout4 and ljspeech_part, and of those clips of
+commonvoice_v1_valid_dev whose file name has an even CRC-32; the others are for tests. No train clip
+has a sentence that is dev or test in any corpus of DATA.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from typing import Any
 
 import click
 
-from ds2edge.runtime.audio.reader import measure
+from ds2edge.runtime.audio.reader import scan_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.corpora.importing import read_lines
 from ds2edge.train.data.manifest import read_manifest
@@ -52,22 +52,22 @@ from ds2edge.train.files import write_whole
 from ds2edge.train.progress import track
 
 HEARD = Path(__file__).with_name("heard.jsonl.gz")
-SECONDS = (0.3, 24.0)  # of a train clip
-MOST_UNREADABLE = 0.01  # of all clips
+SECONDS = (0.3, 24.0)  # shortest and longest train clip
+MAX_UNREADABLE = 0.01  # of all clips
 
-Row = dict[str, Any]
-Labels = dict[str, tuple[str, float]]  # text and weight of CORPUS/FILE_STEM
+Row = dict[str, Any]  # a line of a manifest
+Labels = dict[str, tuple[str, float]]  # CORPUS/FILE_STEM -> text and weight
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """What is taken of a corpus, and how much it counts."""
+    """Which clips of a corpus to use, and their weight."""
 
     name: str
     train: str = "train"  # the split to train on; "": none
-    dev: bool = False
-    more: bool = False  # lies in MORE, not in DATA
-    heard: bool = False  # only clips without a transcript, with the texts of heard.jsonl.gz
+    dev: bool = False  # use its dev clips
+    more: bool = False  # it lies in MORE, not in DATA
+    heard: bool = False  # use only clips without a transcript, with texts of heard.jsonl.gz
     weight: float = 1.0
 
 
@@ -85,14 +85,14 @@ CORPORA = (
     Corpus("commonvoice_13delta", more=True, heard=True),
     Corpus("speechocean762", more=True, weight=0.33),
 )
-HALVED = "commonvoice_v1_valid_dev"  # one half of its dev chooses, the other judges
-# Never trained on, whatever their manifests say: they judge what was never heard.
-JUDGES = frozenset({"coffee_commands", "fsdd", "speech_commands_350"})
-assert not JUDGES & {corpus.name for corpus in CORPORA}
+HALVED = "commonvoice_v1_valid_dev"  # half of its dev clips become dev, the other half are tests
+# Test corpora: never trained on, whatever their manifests say.
+TEST_CORPORA = frozenset({"coffee_commands", "fsdd", "speech_commands_350"})
+assert not TEST_CORPORA & {corpus.name for corpus in CORPORA}
 
 
 def read_rows(manifest: Path) -> list[Row]:
-    """Lines of a corpus's manifest, which may hold more than the kit's. InputError for others."""
+    """Lines of a corpus's manifest, which may have more fields. InputError if it lacks some."""
     rows: list[Row] = read_lines(manifest, json.loads)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict) or not {"audio", "text", "split"} <= row.keys():
@@ -101,29 +101,29 @@ def read_rows(manifest: Path) -> list[Row]:
 
 
 def read_heard(path: Path = HEARD) -> Labels:
-    """What was heard in clips that have no transcript."""
+    """Recognised texts of clips that have no transcript."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return {row["id"]: (row["text"], row["weight"]) for row in rows}
 
 
 def text_of(row: Row) -> str:
-    """Normalised, of the corpus's own text as it is read, where there is one."""
+    """The normalised text of a clip. The corpus's own text as it is read goes first."""
     return normalise(row.get("text_normalized") or row["text"]).text
 
 
 def forbidden_sentences(data: Path) -> frozenset[str]:
-    """All dev and test sentences of all corpora in the folder, normalised."""
-    found: set[str] = set()
+    """All dev and test sentences of the corpora in a folder, normalised."""
+    sentences: set[str] = set()
     for manifest in sorted(data.glob("*/manifest.jsonl")):
         for row in read_rows(manifest):
             if row["split"] in ("dev", "test"):
-                found |= {text_of(row), normalise(row["text"]).text}
-    return frozenset(found - {""})
+                sentences |= {text_of(row), normalise(row["text"]).text}
+    return frozenset(sentences - {""})
 
 
 def clips_of(corpus: Corpus, folder: Path, labels: Labels) -> Iterator[Row]:
-    """Lines of the new manifest for all wanted clips of a corpus, but for their durations."""
+    """Yields lines of the new manifest, without durations, for the clips of a corpus to use."""
     for row in read_rows(folder / corpus.name / "manifest.jsonl"):
         audio = folder / corpus.name / row["audio"]
         dev = corpus.dev and row["split"] == "dev"
@@ -133,7 +133,8 @@ def clips_of(corpus: Corpus, folder: Path, labels: Labels) -> Iterator[Row]:
             continue
         if corpus.more and bool(row.get("heard")) != corpus.heard:
             continue
-        text, weight = text_of(row), corpus.weight
+        text = text_of(row)
+        weight = corpus.weight
         if corpus.heard:
             text, weight = labels.get(f"{corpus.name}/{audio.stem}", (text, 0.0))
         yield {
@@ -143,18 +144,18 @@ def clips_of(corpus: Corpus, folder: Path, labels: Labels) -> Iterator[Row]:
             "speaker": str(row.get("speaker") or ""),
             "corpus": corpus.name,
             "weight": weight,
-            "sentences": {text, text_of(row)},  # as either recogniser heard it
+            "sentences": {text, text_of(row)},  # as each of the two models recognised it
         }
 
 
 def why_not(clip: Row, forbidden: frozenset[str]) -> str:
-    """Why a clip is left out; "" if it is not. One without a duration could not be read."""
+    """Why to leave out a clip; "" if it is used. Without a duration it could not be read."""
     if "duration" not in clip:
         return "unreadable"
     if clip["split"] == "dev":
         return ""
     if not clip["weight"]:
-        return "heard differently by two recognisers"
+        return "two models recognise different texts"
     if not clip["text"]:
         return "no text"
     if not SECONDS[0] <= clip["duration"] <= SECONDS[1]:
@@ -163,16 +164,16 @@ def why_not(clip: Row, forbidden: frozenset[str]) -> str:
 
 
 def measured(clip: Row) -> Row:
-    """The clip with its duration, if it can be read."""
+    """The clip with its duration; without it if the clip cannot be read."""
     try:
-        audio = measure(clip["audio"])
+        audio = scan_audio(clip["audio"])
         return clip | {"duration": round(audio.level.samples / audio.rate, 4)}
     except InputError:
         return clip
 
 
 def collect(data: Path, more: Path, labels: Labels) -> tuple[list[Row], Counter[tuple[str, str]]]:
-    """Lines of the new manifest, and how many clips of a corpus were left out for what reason.
+    """Lines of the new manifest, and numbers of clips left out, by corpus and reason.
 
     InputError if a corpus is missing, or more than 1 % of the clips cannot be read.
     """
@@ -183,33 +184,36 @@ def collect(data: Path, more: Path, labels: Labels) -> tuple[list[Row], Counter[
             raise InputError(f"{manifest}: no such manifest: {place} must hold it")
     forbidden = forbidden_sentences(data)
     listed = [clip for c in CORPORA for clip in clips_of(c, more if c.more else data, labels)]
-    kept, left = [], Counter[tuple[str, str]]()
+    used: list[Row] = []
+    left_out: Counter[tuple[str, str]] = Counter()
     what = f"measuring {len(listed)} clips"
     with ThreadPoolExecutor() as pool:
         for clip in track(pool.map(measured, listed), what, len(listed)):
             if reason := why_not(clip, forbidden):
-                left[clip["corpus"], reason] += 1
+                left_out[clip["corpus"], reason] += 1
                 continue
             del clip["sentences"]
-            kept.append(clip)
-    unreadable = sum(count for (_, reason), count in left.items() if reason == "unreadable")
-    if unreadable > MOST_UNREADABLE * len(listed):
+            used.append(clip)
+    unreadable = sum(count for (_, reason), count in left_out.items() if reason == "unreadable")
+    if unreadable > MAX_UNREADABLE * len(listed):
         raise InputError(f"{unreadable} of {len(listed)} clips, more than 1 %, cannot be read")
-    return kept, left
+    return used, left_out
 
 
-def report(clips: list[Row], left: Counter[tuple[str, str]]) -> None:
-    """Prints clips and hours by corpus and split, and what was left out."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
+def report(clips: list[Row], left_out: Counter[tuple[str, str]]) -> None:
+    """Prints clips and hours by corpus and split, and the numbers of clips left out."""
+    # Clips, seconds and weighted seconds.
+    amounts: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
     named = [(clip["corpus"], clip) for clip in clips] + [("all", clip) for clip in clips]
     for name, clip in named:
-        sums = found[name, clip["split"]]
-        for place, amount in enumerate((1, clip["duration"], clip["duration"] * clip["weight"])):
-            sums[place] += amount
-    for (name, split), (count, seconds, weighted) in found.items():
+        sums = amounts[name, clip["split"]]
+        sums[0] += 1
+        sums[1] += clip["duration"]
+        sums[2] += clip["duration"] * clip["weight"]
+    for (name, split), (count, seconds, weighted) in amounts.items():
         hours = f"{seconds / 3600:.2f} h, {weighted / 3600:.2f} h by weight"
         click.echo(f"{name} {split}: {count:.0f} clips, {hours}")
-    for (name, reason), count in sorted(left.items()):
+    for (name, reason), count in sorted(left_out.items()):
         click.echo(f"left out of {name}: {count} clips ({reason})")
 
 
@@ -218,9 +222,9 @@ def report(clips: list[Row], left: Counter[tuple[str, str]]) -> None:
 @click.argument("more", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 def main(data: Path, more: Path, out: Path) -> None:
-    """Write OUT/manifest.jsonl and OUT/texts.txt of the corpora in DATA and MORE."""
+    """Write OUT/manifest.jsonl and OUT/texts.txt from the corpora in DATA and MORE."""
     try:
-        clips, left = collect(data, more, read_heard())
+        clips, left_out = collect(data, more, read_heard())
         texts = [clip["text"] for clip in clips if clip["split"] == "train"]
         lines = [json.dumps(clip, ensure_ascii=False) for clip in clips]
         write_whole(out / "texts.txt", "".join(f"{text}\n" for text in texts))
@@ -229,7 +233,7 @@ def main(data: Path, more: Path, out: Path) -> None:
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-    report(clips, left)
+    report(clips, left_out)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""Synthetic speech in bulk: synthesise.py OUT TEXTS... --hours 40
+"""Synthesises speech in bulk: synthesise.py OUT TEXTS... --hours 40
 
-Needs `pip install hibari-tts scipy` (the voice is Apache-2.0). Where flite is installed (`apt-get
-install libflite1`; its voices are BSD) it says a share of the clips: a second way of speaking.
-About 45 hours of speech in an hour of one core.
+Needs `pip install hibari-tts scipy` (the voice is Apache-2.0). If flite is installed (`apt-get
+install libflite1`; its voices are BSD), it says a share of the clips, as a second kind of voice.
+One core makes about 45 hours of speech in an hour.
 
-TEXTS are files with a sentence a line: OUT/texts.txt of speech.py, and sentences of a language
-model's text. No dev or test sentence may be among them. Every sentence is said once, then again by
-other voices, until there are so many hours.
+TEXTS are files with one sentence per line: OUT/texts.txt of speech.py, and sentences of a language
+model's text. They must not contain dev or test sentences. Every sentence is said once, then again
+by other voices, until the requested number of hours is reached.
 
-OUT gets Ogg Opus files at 16 kHz and manifest.jsonl (all of it train). Clip number n is drawn from
-the seed and n alone, and clips are kept in order: stopped and given again, it goes on and makes
-what it would have made. More hours add to what is there.
+OUT gets Ogg Opus files at 16 kHz and manifest.jsonl, with split train. Clip number n depends only
+on the seed and n, and clips are kept in order: a stopped run continues as if it had not stopped.
+With more --hours, clips are added.
 
-hibari's formants, pitch, pitch range, speed and breath are drawn anew for each clip; flite's
-duration too, and a resampling moves its tract and pitch.
+For hibari, formants, pitch, pitch range, speed and breath are drawn for each clip. For flite, the
+duration is drawn, and resampling changes vocal tract and pitch.
 """
 
 from __future__ import annotations
@@ -41,23 +41,24 @@ from ds2edge.train.data.text import read_sentences
 from ds2edge.train.files import write_whole
 from ds2edge.train.progress import track
 
-POSITIVE, SHARE = click.FloatRange(min=0, min_open=True), click.FloatRange(0, 1)
-BLOCK = 32  # clips that a process gets before all wait for each other
+POSITIVE = click.FloatRange(min=0, min_open=True)
+SHARE = click.FloatRange(0, 1)
+BLOCK = 32  # clips for each process before all wait for each other
 
 
 def make_clip(seed: int, share: float, task: tuple[int, str]) -> tuple[Any, bytes] | str:
-    """Line of the manifest and Ogg Opus of clip number `task[0]`; or why there is none."""
+    """Manifest line and Ogg Opus file of clip number `task[0]`; or why there is none."""
     number, text = task
-    draw = random.Random(f"{seed}|{number}")
-    by_flite = draw.random() < share
+    rng = random.Random(f"{seed}|{number}")
+    by_flite = rng.random() < share
     try:
-        samples, speaker = say_flite(text, draw) if by_flite else say_hibari(text, draw, number)
+        samples, speaker = say_flite(text, rng) if by_flite else say_hibari(text, rng, number)
         peak = np.abs(samples).max()
         if not np.isfinite(peak) or peak < 1e-3:
             raise ValueError("no sound")
-    except Exception as error:  # a word that an engine cannot say ends in anything
+    except Exception as error:  # engines fail in many ways on odd words
         return f"clip {number}: {text!r} cannot be said ({error})"
-    samples = trim(samples / peak * draw.uniform(0.2, 0.9))
+    samples = trim(samples / peak * rng.uniform(0.2, 0.9))
     file = io.BytesIO()
     soundfile.write(file, samples, RATE, format="OGG", subtype="OPUS")
     row = {"audio": f"audio/{number:07d}.opus", "text": text, "split": "train", "speaker": speaker}
@@ -66,7 +67,7 @@ def make_clip(seed: int, share: float, task: tuple[int, str]) -> tuple[Any, byte
 
 
 def tasks(texts: list[str], seed: int, first: int) -> Iterator[tuple[int, str]]:
-    """Number and sentence of every clip from number `first` on, without end."""
+    """Yields number and sentence of clips, from number `first`, without end."""
     for turn in count(first // len(texts)):
         order = list(range(len(texts)))
         random.Random(f"{seed}|turn {turn}").shuffle(order)
@@ -75,24 +76,26 @@ def tasks(texts: list[str], seed: int, first: int) -> Iterator[tuple[int, str]]:
                 yield number, texts[index]
 
 
-def what_is_there(manifest: Path) -> tuple[int, float]:
-    """Number of the next clip, and seconds so far; takes a line off that was not finished."""
+def finished_clips(manifest: Path) -> tuple[int, float]:
+    """Number of the next clip, and seconds so far. Removes an unfinished last line."""
     if not manifest.exists():
         return 0, 0.0
     whole, newline, torn = manifest.read_bytes().rpartition(b"\n")
     if torn:
         write_whole(manifest, whole + newline)
     rows = [json.loads(line) for line in whole.decode().split("\n") if line]
-    following = int(Path(rows[-1]["audio"]).stem) + 1 if rows else 0
-    return following, sum(row["duration"] for row in rows)
+    next_number = int(Path(rows[-1]["audio"]).stem) + 1 if rows else 0
+    return next_number, sum(row["duration"] for row in rows)
 
 
 def say_all(out: Path, texts: list[str], seconds: float, seed: int, share: float) -> Iterator[None]:
-    """Makes clips until there are so many seconds; yields once for each second that there is."""
-    first, done = what_is_there(out / "manifest.jsonl")
+    """Makes clips until there are so many seconds. Yields once for each second."""
+    first, done = finished_clips(out / "manifest.jsonl")
     yield from (None for _ in range(int(done)))
-    waiting, make = tasks(texts, seed, first), partial(make_clip, seed, share)
-    context = multiprocessing.get_context("spawn")  # so that the children's numpy heeds `main`
+    waiting = tasks(texts, seed, first)
+    make = partial(make_clip, seed, share)
+    # Spawned, so that numpy of the children obeys the thread limits that `main` sets.
+    context = multiprocessing.get_context("spawn")
     ignore = (signal.SIGINT, signal.SIG_IGN)
     with (
         context.Pool(initializer=signal.signal, initargs=ignore) as pool,
@@ -116,19 +119,26 @@ def say_all(out: Path, texts: list[str], seconds: float, seed: int, share: float
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--hours", default=40.0, show_default=True, type=POSITIVE)
-@click.option("--seed", default=1, show_default=True)
-@click.option("--flite-share", "share", default=0.15, show_default=True, type=SHARE)
+@click.option("--hours", default=40.0, show_default=True, type=POSITIVE, help="Hours of speech.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--flite-share",
+    "share",
+    default=0.15,
+    show_default=True,
+    type=SHARE,
+    help="Share of clips that flite says.",
+)
 def main(out: Path, texts: tuple[Path, ...], hours: float, seed: int, share: float) -> None:
-    """Say the sentences of TEXTS, over and over, until OUT has so many hours of speech."""
+    """Say the sentences of TEXTS again and again until OUT holds enough hours of speech."""
     for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[key] = "1"  # every core has a process
+        os.environ[key] = "1"  # there is a process for every core
     try:
         sentences = list(chain.from_iterable(read_sentences(path) for path in texts))
         if not sentences:
             raise InputError(f"{texts[0]}: holds no sentence")
         if share and not has_flite():
-            click.echo("flite is not installed: hibari says all", err=True)
+            click.echo("flite is not installed, so hibari says all clips", err=True)
             share = 0.0
         made = say_all(out, sentences, 3600 * hours, seed, share)
         (out / "audio").mkdir(parents=True, exist_ok=True)
@@ -137,7 +147,7 @@ def main(out: Path, texts: tuple[Path, ...], hours: float, seed: int, share: flo
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-    clips, seconds = what_is_there(out / "manifest.jsonl")
+    clips, seconds = finished_clips(out / "manifest.jsonl")
     click.echo(f"{out}: {seconds / 3600:.2f} h, the last clip is number {clips - 1}")
 
 

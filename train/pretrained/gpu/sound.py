@@ -13,14 +13,9 @@ from clips import Rows, Speech, read_int16
 from kernels import BEFORE_SOUND, Placement, cut, follow
 from torch import Tensor
 
-from ds2edge.runtime.features import (
-    MIN_POWER,
-    SILENCE_DB,
-    FeatureSettings,
-    Padding,
-    mel_filters,
-)
+from ds2edge.runtime.features import MIN_POWER, SILENCE_DB, FeatureSettings, mel_filters
 from ds2edge.train.augmentation.sound_files import sound_files
+from ds2edge.train.pipeline.padding import padding_of
 from ds2edge.train.recipe import Augmentation, ModelSettings
 
 NOWHERE = 1 << 40  # start of a missing clip: beyond the end of every row
@@ -169,12 +164,11 @@ class Augmenter:
     def _cut(self, rows: Rows) -> tuple[Tensor, npt.NDArray[np.int64], int]:
         """Sound [rows, samples], the frames of each row, and the samples of silence before it."""
         s = self.front.settings
-        stride = self.model.time_stride
-        padding = Padding(self.model.warmup, stride, self.model.delay)
+        padding = padding_of(self.model)
         before = padding.before(s)
         after = [padding.after(int(end), s) for end in rows.ends]
         frames = (before + rows.ends + np.array(after) - s.window) // s.hop + 1
-        quantum = 8 * stride  # few different shapes: memory is reused
+        quantum = 8 * self.model.time_stride  # few different shapes: memory is reused
         longest = -(-int(frames.max()) // quantum) * quantum
         real = rows.clip >= 0
         start = np.where(real, rows.start + before, NOWHERE)

@@ -42,7 +42,7 @@ from ds2edge.train.data.symbols import Symbols
 from ds2edge.train.data.text import normalise
 from ds2edge.train.fine_tune import copy_weights
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
-from ds2edge.train.pipeline.dataset import LEAST_DEVIATION
+from ds2edge.train.pipeline.dataset import MIN_STD
 from ds2edge.train.recipe import Recipe, read_recipe
 from ds2edge.train.run import LAST, Run
 
@@ -125,7 +125,7 @@ def measure(augmenter: Augmenter, drawing: Drawing, batch: float) -> None:
         square = square + (levels**2).sum(0)
         count += len(levels)
     mean = total / count
-    std = (square / count - mean**2).clamp_min(0).sqrt().clamp_min(LEAST_DEVIATION)
+    std = (square / count - mean**2).clamp_min(0).sqrt().clamp_min(MIN_STD)
     front.set_statistics(mean.tolist(), std.tolist())
 
 

@@ -1,0 +1,74 @@
+"""Decodes WAV, FLAC, Ogg, MP3 and other common formats with libsndfile."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+import soundfile
+
+from ds2edge.runtime.audio.byte_range import ByteRange, RangeFile
+from ds2edge.runtime.audio.channels import Channels
+from ds2edge.runtime.quiet import quiet
+
+# A WAV written to a pipe cannot know its length: its header says about the most that fits.
+UNKNOWN_BYTES = 0x7FFFF000
+UNKNOWN_SAMPLES = 1 << 40
+TOLERANCE = 0.05  # seconds by which a recording may be shorter than its header says
+
+
+class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A sound file that is read from start to end without seeking.
+
+    soundfile seeks after every read if it can. A streamed FLAC fails then at its end.
+    """
+
+    def seekable(self) -> bool:
+        """Always false."""
+        return False
+
+
+class LibsndfileDecoder:
+    """An open recording that libsndfile decodes."""
+
+    def __init__(self, path: Path, byte_range: ByteRange) -> None:
+        """Opens a part of a file. Raises soundfile's own errors and OSError."""
+        whole = byte_range == ByteRange(0, path.stat().st_size)
+        # The suffix is a guess, since the format is not known before the file is open.
+        with _silence_libmpg123(path.suffix.lower() not in {".wav", ".flac"}):
+            self._file = _ForwardFile(str(path) if whole else RangeFile(path, byte_range))
+        self.rate = int(self._file.samplerate)
+        self.channels = int(self._file.channels)
+        self._is_mp3 = self._file.format == "MP3"
+        self._log = self._file.extra_info
+        if self._file.frames < UNKNOWN_SAMPLES:
+            self._header_samples = self._file.frames
+            self.header_duration = self._header_samples / self.rate if self.rate else 0.0
+        else:
+            self._header_samples = 0
+            self.header_duration = float("inf")
+
+    def read(self, count: int) -> Channels:
+        """Returns the next samples, at most `count` per channel; none at the end."""
+        with _silence_libmpg123(self._is_mp3):
+            samples: Channels = self._file.read(count, dtype="float32", always_2d=True)
+        return samples
+
+    def shortfall(self, samples: int) -> str:
+        """Returns why a recording that gave only `samples` per channel is too short, or ""."""
+        match = re.search(r"^\s*data\s*:\s*(\d+) \(should be (\d+)\)", self._log, re.MULTILINE)
+        if match and int(match[2]) < int(match[1]) < UNKNOWN_BYTES:
+            return f"{match[2]} of {match[1]} bytes of sound"
+        if self._header_samples - samples > TOLERANCE * self.rate:
+            return f"its header says {self.header_duration:.1f} s"
+        return ""
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def _silence_libmpg123(silence: bool) -> contextlib.AbstractContextManager[None]:
+    """Discards libmpg123's warnings on standard error about frames that it plays all the same."""
+    return quiet() if silence else contextlib.nullcontext()
