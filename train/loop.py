@@ -186,7 +186,7 @@ class Training:
         holds the averages as weights, and the weights where the optimizer keeps its averages.
         """
         if self.history:
-            # Resumed from a checkpoint: swaps the two back once, as every later epoch begins.
+            # The model comes from a checkpoint: put its weights back.
             restore = keras.callbacks.SwapEMAWeights()
             restore.set_model(self.model)
             restore.on_test_begin()
