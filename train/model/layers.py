@@ -7,7 +7,8 @@
 - `quantized`: whole sequences in a batch, computed as `step` does. A quantizer rounds as the int8
   graph rounds: for calibration and for quantization-aware training.
 
-All layers are causal, so padding on the right never reaches a frame that counts.
+Padding on the right never reaches a step that counts: the layers are causal, and a backward
+recurrence begins at the end of each clip.
 """
 
 from __future__ import annotations
@@ -37,12 +38,11 @@ class SequenceNorm(keras.layers.BatchNormalization):
         super().__init__(momentum=0.95, **kwargs)
 
     def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
-        """Normalises `x` [..., channels]; `valid`: bool, of the shape of `x` without channels.
+        """Normalises `x` [..., channels]; bool `valid` marks the real steps.
 
-        Axes of `valid` may also be 1.
-
-        `valid` is not called `mask`: Keras would pass a mask on to the recurrence, which then could
-        not use its cuDNN kernel.
+        `valid` has the shape of `x` without channels; axes of size 1 are broadcast. It is not called `mask`,
+        because Keras would pass a mask on to the recurrence, which then could not use its cuDNN
+        kernel.
         """
         if training and self.synchronized:
             return self._call_synchronized(x, valid)
