@@ -40,9 +40,8 @@ class SequenceNorm(keras.layers.BatchNormalization):
     def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
         """Normalises `x` [..., channels]; bool `valid` marks the real steps.
 
-        `valid` has the shape of `x` without channels; axes of size 1 are broadcast. It is not called
-        `mask`, because Keras would pass a mask on to the recurrence, which then could not use its
-        cuDNN kernel.
+        `valid` has the shape of `x` without channels; axes of size 1 are broadcast. Its name is not
+        `mask`: Keras would pass a mask on to the recurrence, which could not use its cuDNN kernel.
         """
         if training and self.synchronized:
             return self._call_synchronized(x, valid)
