@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Two processes; a file's tests stay in one of them, as they share what they are given.
+PARALLEL := -n 2 --dist loadfile
 MINI := train/data/mini/manifest.jsonl
 HELD_OUT := $(shell grep -m 1 '"split": "test"' $(MINI))
 CLIP := $(shell echo '$(HELD_OUT)' | sed 's/.*"audio": "\([^"]*\)".*/\1/')
@@ -17,7 +19,7 @@ print("(by an interpreter that has imported neither tensorflow nor keras)")
 endef
 export HEAR
 
-.PHONY: demo test clean
+.PHONY: demo test lint types unit slow long format clean
 
 demo: .venv/train
 	rm -rf demo
@@ -28,11 +30,29 @@ demo: .venv/train
 	@echo; echo "A voice that is in no training clip. What it says: $(SAID)"
 	@$(BIN)/python -c "$$HEAR" transcribe -m demo/mini.tflite train/data/mini/$(CLIP)
 
-test: .venv/dev
+# What CI runs. The tiers one by one: CONTRIBUTING.md says what each holds.
+test: lint types unit slow
+
+lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: .venv/dev
 	$(BIN)/mypy
-	$(BIN)/pytest -rs
+
+unit: .venv/dev
+	$(BIN)/pytest $(PARALLEL) tests/unit
+
+slow: .venv/dev
+	$(BIN)/pytest $(PARALLEL) -m "not long" tests/slow
+
+# The same proofs at full length, and those that take a quarter of an hour: before a release.
+long: .venv/dev
+	$(BIN)/pytest -m long tests
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 .venv/train: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \

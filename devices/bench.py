@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ds2edge.runtime import EndpointRules, InputError, Listener, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.options import decoding_options, model_option, threads_option
-from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder, DecoderFactory
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.memory import peak_memory
 from ds2edge.runtime.network import Network
@@ -99,7 +99,7 @@ def _noise(rate: int) -> Samples:
     return (0.05 * rng.standard_normal(NOISE_SECONDS * rate)).astype(np.float32)
 
 
-def _time_parts(network: Network, decoder: WordDecoder, samples: Samples) -> dict[str, list[float]]:
+def _time_parts(network: Network, decoder: Decoder, samples: Samples) -> dict[str, list[float]]:
     """Milliseconds that each chunk takes in each part."""
     features = network.specification.front_end()
     settings = network.specification.features

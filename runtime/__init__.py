@@ -19,8 +19,9 @@ Transcribe a microphone:
 """
 
 from ds2edge.runtime.decoding.beam import BeamDecoder
-from ds2edge.runtime.decoding.ctc import GreedyDecoder, Word
+from ds2edge.runtime.decoding.ctc import Word
 from ds2edge.runtime.decoding.fusion import Fusion, Weights
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError, QualityCheckFailed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ds2edge.runtime.decoding.ctc import Word, WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder, Word
 from ds2edge.runtime.network import Logits
 
 
@@ -41,7 +41,7 @@ class Endpointer:
     It works step by step, so the result does not depend on how the logits are chunked.
     """
 
-    def __init__(self, decoder: WordDecoder, rules: EndpointRules) -> None:
+    def __init__(self, decoder: Decoder, rules: EndpointRules) -> None:
         """Takes the words of finished utterances out of `decoder`, so its memory stays bounded."""
         self._decoder = decoder
         self._rules = rules

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import importlib
 import importlib.metadata
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Engine(Protocol):
         """Runs one of the graphs: float32 tensors by name in, float32 tensors by name out."""
 
 
-def load_engine(path: str | Path, threads: int, share_weights: bool) -> Engine:
+def load_engine(path: str | os.PathLike[str], threads: int, share_weights: bool) -> Engine:
     """Loads the file with the first interpreter that is installed.
 
     With `share_weights`, operations that use the same weights share one packed copy of them, if the
@@ -150,17 +151,11 @@ class _CompiledEngine:
             name: _shapes(model.get_output_tensor_details(name)) for name in signatures
         }
         self._input_buffers = {
-            name: {
-                tensor: model.create_input_buffer_by_name(name, tensor)
-                for tensor in tensors["inputs"]
-            }
+            name: {t: model.create_input_buffer_by_name(name, t) for t in tensors["inputs"]}
             for name, tensors in signatures.items()
         }
         self._output_buffers = {
-            name: {
-                tensor: model.create_output_buffer_by_name(name, tensor)
-                for tensor in tensors["outputs"]
-            }
+            name: {t: model.create_output_buffer_by_name(name, t) for t in tensors["outputs"]}
             for name, tensors in signatures.items()
         }
         # Run each graph once: the first use of a buffer makes LiteRT create, and log, a second

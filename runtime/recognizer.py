@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio.arrays import AudioArray
 from ds2edge.runtime.audio.reader import AudioFile
+from ds2edge.runtime.decoding.beam import BeamDecoder
 from ds2edge.runtime.decoding.build import build_decoder
-from ds2edge.runtime.decoding.ctc import DecoderFactory, WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder, DecoderFactory
 from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
@@ -65,7 +67,7 @@ class Recognizer:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
         return Stream(self.network, self.decoder())
 
-    def decoder(self) -> WordDecoder:
+    def decoder(self) -> Decoder:
         """A new decoder for the logits of this model."""
         return self._decoder(self.specification.alphabet, self.specification.step_seconds)
 
@@ -74,25 +76,36 @@ class Recognizer:
         audio: Audio,
         rate: int | None = None,
         *,
+        alternatives: int = 0,
         progress: Callable[[float], object] | None = None,
     ) -> Result:
         """Transcribes a whole recording: a sound file, or samples in memory.
 
         `audio`: a path or an open `AudioFile`, in any format; or an array [n] or [n, channels] of
-        int16, int32 or float in -1..1, whose sample rate in Hz is `rate`. `progress` is called with
-        the seconds of each block that was read.
+        int16, int32 or float in -1..1, whose sample rate in Hz is `rate`. `alternatives`: how many
+        of the best texts to return with their scores; in a long recording they differ only near the
+        end. `progress` is called with the seconds of each block that was read.
 
         Memory does not grow with the length of a file, unless the model is bidirectional.
 
-        InputError if the file cannot be read; TypeError or InputError for other arguments.
+        InputError if the file cannot be read, or for alternatives without a beam search; TypeError
+        or InputError for other arguments.
         """
+        decoder = self.decoder()
+        if alternatives and not isinstance(decoder, BeamDecoder):
+            raise InputError(
+                "alternatives need a beam search: set beam, language_model or hotwords"
+            )
         source = _open(audio, rate)
-        stream = self.stream()
+        stream = Stream(self.network, decoder)
         for block in source.blocks():
             stream.accept(block, source.rate)
             if progress:
                 progress(len(block) / source.rate)
-        return stream.finish()
+        result = stream.finish()
+        if isinstance(decoder, BeamDecoder) and alternatives:
+            return replace(result, alternatives=decoder.alternatives(alternatives))
+        return result
 
     def utterances(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from ds2edge.runtime.audio.arrays import check_rate, check_samples
 from ds2edge.runtime.audio.resampler import Resampler
-from ds2edge.runtime.decoding.ctc import GreedyDecoder, Word, WordDecoder
+from ds2edge.runtime.decoding.beam import Alternative
+from ds2edge.runtime.decoding.ctc import Decoder, Word
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.endpoint import Endpointer
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, States
@@ -28,6 +30,8 @@ class Result:
     text: str
     words: list[Word]
     duration: float  # seconds of audio
+    # The best texts with their scores, best first, if they were asked for.
+    alternatives: list[Alternative] = field(default_factory=list)
 
 
 class StepNetwork(PartedNetwork, Protocol):
@@ -46,9 +50,7 @@ class Stream:
     all text comes when the stream finishes.
     """
 
-    def __init__(
-        self, network: StepNetwork, decoder: WordDecoder | Endpointer | None = None
-    ) -> None:
+    def __init__(self, network: StepNetwork, decoder: Decoder | Endpointer | None = None) -> None:
         """`Recognizer.stream()` makes one. The default `decoder` is greedy."""
         specification = network.specification
         graph = network.graph

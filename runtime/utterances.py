@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ds2edge.runtime.audio.arrays import check_rate, check_samples
 from ds2edge.runtime.audio.resampler import Resampler
-from ds2edge.runtime.decoding.ctc import Word, WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder, Word
 from ds2edge.runtime.endpoint import Ended, Endpointer, EndpointRules
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.stream import StepNetwork, Stream
@@ -55,7 +55,7 @@ class UtteranceStream:
     """
 
     def __init__(
-        self, network: StepNetwork, decoder: WordDecoder, rules: EndpointRules | None = None
+        self, network: StepNetwork, decoder: Decoder, rules: EndpointRules | None = None
     ) -> None:
         """`rules`: when an utterance ends; the defaults of `EndpointRules` if None."""
         self._endpointer = Endpointer(decoder, rules or EndpointRules())

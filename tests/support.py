@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -154,13 +155,24 @@ ngram 2=2
 """
 
 
+def logits_of(path: list[int], alphabet: Sequence[str], margin: float = 9.0) -> np.ndarray:
+    """Logits whose best symbols are `path`. Every other symbol is `margin` lower."""
+    logits = np.zeros((len(path), len(alphabet)), np.float32)
+    logits[np.arange(len(path)), path] = margin
+    return logits
+
+
 def probability(model: LanguageModel, *words: str) -> float:
+    """p(last word | the words before)."""
     *history, word = map(model.id, words)
     return math.exp(model.log_probability(tuple(history), word))
 
 
 def zipfian(seed: int, lines: int = 300) -> list[str]:
-    """Text of 40 words, some frequent, that likes to go on alphabetically: enough to estimate discounts."""
+    """Sentences over 40 words, enough to estimate discounts from.
+
+    Some words are frequent, and the next word is often a near one in the alphabet.
+    """
     rng = np.random.default_rng(seed)
     numbers = np.cumsum(np.minimum(rng.zipf(1.6, (lines, 8)), 40), axis=1) % 40
     return [" ".join(f"w{n}" for n in line[: 1 + k % 8]) for k, line in enumerate(numbers)]

@@ -13,7 +13,7 @@ import keras
 import rich.console
 import rich.progress
 
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.distribution import ALONE, Group
 from ds2edge.train.evaluation.batch_decoding import decode_batch

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.audio.channels import Channels, ChannelStatistics, mix, to_float
+from ds2edge.runtime.audio.channels import MAX_CHANNELS, Channels, ChannelStatistics, mix, to_float
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 
 MIN_RATE = 1000  # Hz; a lower number is most likely meant in kHz
-MAX_CHANNELS = 64  # an array with more columns most likely has its axes in the wrong order
 
 
 class AudioArray:

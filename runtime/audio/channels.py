@@ -12,6 +12,7 @@ from ds2edge.runtime.features import Samples
 Channels = npt.NDArray[np.float32]  # [samples, channels] in -1..1
 Weights = npt.NDArray[np.float64]  # [channels]
 
+MAX_CHANNELS = 64  # that the kit reads
 # A channel with less than this share of the loudest channel's power counts as silent.
 SILENT_POWER_SHARE = 10 ** (-30 / 10)
 # A channel whose correlation with the loudest is below this counts as inverted.

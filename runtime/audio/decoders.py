@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ds2edge.runtime.audio.byte_range import ByteRange
-from ds2edge.runtime.audio.channels import Channels
+from ds2edge.runtime.audio.channels import MAX_CHANNELS, Channels
 from ds2edge.runtime.audio.concatenated import split_recordings
 from ds2edge.runtime.audio.ffmpeg import FFmpegDecoder
 from ds2edge.runtime.audio.libsndfile import LibsndfileDecoder
@@ -30,7 +30,6 @@ DECODER_ERRORS = (
 )
 MIN_RATE = 100  # Hz
 MAX_RATE = 1_000_000  # Hz
-MAX_CHANNELS = 64
 # A file of this size or more may hold sound although its header counts no samples.
 MIN_BYTES = 4096
 
@@ -106,7 +105,7 @@ def _open_with_ffmpeg(path: Path, problem: str) -> Decoder:
         return FFmpegDecoder(path)
     except ModuleNotFoundError:
         remedy = (
-            "to read more formats, run pip install '.[formats]' in the checkout, "
+            "to read more formats, run pip install '.[formats]' in the checkout of ds2edge, "
             "or convert the file: ffmpeg -i IN OUT.wav"
         )
     except DECODER_ERRORS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from ds2edge.runtime.audio.channels import MAX_CHANNELS
 from ds2edge.runtime.errors import InputError
 
 MAX_HEADER = 1 << 20  # bytes
@@ -66,7 +67,7 @@ def _parse_format(chunk: bytes) -> WavFormat:
     if tag == EXTENSIBLE and len(chunk) >= 26:
         tag = int.from_bytes(chunk[24:26], "little")
     sample_format = SAMPLE_FORMATS.get((tag, bits))
-    if sample_format is None or not 1 <= channels <= 64 or not 1000 <= rate <= 1_000_000:
+    if sample_format is None or not 1 <= channels <= MAX_CHANNELS or not 1000 <= rate <= 1_000_000:
         raise InputError(
             f"standard input: a WAV of format {tag}, {bits} bits, {channels} channels at {rate} Hz "
             "cannot be read: convert it to 16 bits, such as ffmpeg -i IN -c:a pcm_s16le -f wav -"

@@ -97,8 +97,8 @@ def findings(model: Path, device: str | None, seconds: float | None) -> Iterator
         yield _check_speed(recognizer)
     yield _check_formats()
     if find_spec("soxr") is None:
-        says = f"soxr is missing, so only sound at {rate} Hz can be used: pip install soxr"
-        yield Finding("sample rates", PROBLEM, says)
+        text = f"soxr is missing, so only sound at {rate} Hz can be used: pip install soxr"
+        yield Finding("sample rates", PROBLEM, text)
     if seconds is not None:
         yield from _check_microphone(device, rate, seconds)
 
@@ -112,8 +112,8 @@ def _check_model(recognizer: Recognizer) -> Iterator[Finding]:
     except InputError as error:
         yield Finding("model", NOTE, str(error))
     if not specification.features.level_rise:
-        says = "its older front end mishears quiet recordings: speak close, or train it again"
-        yield Finding("model", NOTE, says)
+        text = "its older front end mishears quiet recordings: speak close, or train it again"
+        yield Finding("model", NOTE, text)
 
 
 def _check_speed(recognizer: Recognizer) -> Finding:
@@ -124,19 +124,19 @@ def _check_speed(recognizer: Recognizer) -> Finding:
     stream.finish()
     elapsed = time.perf_counter() - started
     factor = elapsed / SPEED_TEST_SECONDS
-    says = f"{SPEED_TEST_SECONDS:g} s of sound in {elapsed:.2f} s: real-time factor {factor:.3f}"
+    text = f"{SPEED_TEST_SECONDS:g} s of sound in {elapsed:.2f} s: real-time factor {factor:.3f}"
     if factor > MAX_FACTOR:
-        says += ": too slow for live sound: use a smaller model or int8"
-        return Finding("speed", PROBLEM, says)
+        text += ": too slow for live sound: use a smaller model or int8"
+        return Finding("speed", PROBLEM, text)
     if factor > MAX_SAFE_FACTOR:
-        return Finding("speed", NOTE, f"{says}: no reserve: other programs may cause dropped sound")
-    return Finding("speed", OK, says)
+        return Finding("speed", NOTE, f"{text}: no reserve: other programs may cause dropped sound")
+    return Finding("speed", OK, text)
 
 
 def _check_formats() -> Finding:
     if find_spec("av") is not None:
         return Finding("formats", OK, "WAV, FLAC, Ogg, Opus, MP3 and all formats of FFmpeg")
-    remedy = "for m4a, mp4, webm and wma, run pip install '.[formats]' in the checkout"
+    remedy = "for m4a, mp4, webm and wma, run pip install '.[formats]' in the checkout of ds2edge"
     return Finding("formats", NOTE, f"WAV, FLAC, Ogg, Opus and MP3; {remedy}")
 
 
@@ -184,20 +184,20 @@ def _record(microphone: Microphone, seconds: float) -> tuple[LevelMeter, int]:
 
 def _check_level(level: LevelMeter) -> Finding:
     if not level.samples:
-        says = "the microphone gives no sound: unplug it and plug it in again, or choose --device"
-        return Finding("level", PROBLEM, says)
+        text = "the microphone gives no sound: unplug it and plug it in again, or choose --device"
+        return Finding("level", PROBLEM, text)
     loudest = f"{level.loudest:.0f} dBFS in the loudest second"
     problem = level.problem()
     if problem is LevelProblem.SILENT:
-        says = f"silence: the microphone is muted or another input is selected: {LEVEL_CONTROL}"
+        text = f"silence: the microphone is muted or another input is selected: {LEVEL_CONTROL}"
     elif problem is LevelProblem.QUIET:
-        says = f"{loudest}: if you spoke, raise the capture level ({LEVEL_CONTROL}) or speak closer"
+        text = f"{loudest}: if you spoke, raise the capture level ({LEVEL_CONTROL}) or speak closer"
     elif problem is LevelProblem.CLIPPED:
         share = 100 * level.clipped_share
-        says = f"{share:.1f} % is at full scale: lower the capture level ({LEVEL_CONTROL})"
+        text = f"{share:.1f} % is at full scale: lower the capture level ({LEVEL_CONTROL})"
     else:
         return Finding("level", OK, loudest)
-    return Finding("level", PROBLEM, says)
+    return Finding("level", PROBLEM, text)
 
 
 def _check_overflows(overflows: int) -> Finding:

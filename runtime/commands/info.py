@@ -21,7 +21,7 @@ Row = tuple[str, str]  # label and value
 @model_option
 @click.option("--json", "as_json", is_flag=True, help="Print the whole specification as JSON.")
 def info(model: Path, as_json: bool) -> None:
-    """Print the model card and the specification inside a .tflite file."""
+    """Print what a model file (.tflite) contains."""
     specification = read_specification(model)
     if as_json:
         click.echo(specification.to_json())

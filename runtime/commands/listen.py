@@ -41,7 +41,10 @@ RULES = EndpointRules()
 def _print_devices(context: click.Context, _: click.Parameter, requested: bool) -> None:
     if not requested:
         return
-    for device in list_devices():
+    devices = list_devices()
+    if not devices:
+        click.echo("no microphone found", err=True)
+    for device in devices:
         default = " (default)" if device.default else ""
         click.echo(f"{device.name}: {device.channels} channels, {device.rate} Hz{default}")
     context.exit()

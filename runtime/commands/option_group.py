@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -13,23 +13,23 @@ Command = Callable[..., None]
 Option = Callable[[Command], Command]
 
 
-def option_group(argument: str, record: type[Any], *options: Option) -> Option:
-    """Returns a decorator that adds click options and passes their values as one dataclass.
+def option_group(argument: str, make: Callable[..., object], *options: Option) -> Option:
+    """Returns a decorator that adds click options and passes one object made of their values.
 
-    `argument`: name of the command's argument. `record`: the dataclass; its fields are named as
-    the options. A ValueError that it raises becomes an InputError.
+    `argument`: name of the command's argument. `make`: a dataclass or function whose parameters
+    are named as the options. A ValueError that it raises becomes an InputError.
     """
-    names = [field.name for field in dataclasses.fields(record)]
+    names = list(inspect.signature(make).parameters)
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def grouped(**values: Any) -> None:
-            fields = {name: values.pop(name) for name in names}
+        def grouped(*arguments: Any, **values: Any) -> None:
+            group = {name: values.pop(name) for name in names}
             try:
-                values[argument] = record(**fields)
+                values[argument] = make(**group)
             except ValueError as error:
                 raise InputError(str(error)) from None
-            command(**values)
+            command(*arguments, **values)
 
         decorated: Command = grouped
         for option in reversed(options):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ds2edge.runtime.commands.option_group import option_group
 from ds2edge.runtime.decoding.beam import BEAM
 from ds2edge.runtime.decoding.build import build_decoder, spell_phrase
 from ds2edge.runtime.decoding.ctc import DecoderFactory
@@ -26,7 +25,7 @@ class ModelPath(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Returns the path. A file called `pretrained` goes before the bundled model."""
+        """Returns the path. A file with the name `pretrained` takes precedence."""
         return model_path(value)
 
 
@@ -57,59 +56,6 @@ threads_option = click.option(
 )
 
 
-def decoding_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the decoding options to a command, which gets a DecoderFactory as `decoder`."""
-
-    @click.option(
-        "--lm",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Language model made by `ds2edge lm build`, or `pretrained` for the bundled "
-        "English one.",
-    )
-    @click.option(
-        "--lm-weight",
-        type=click.FloatRange(min=0),
-        metavar="WEIGHT",
-        help=f"Weight of the language model; {WEIGHTS.language_model} by default.",
-    )
-    @click.option(
-        "--word-bonus",
-        type=float,
-        metavar="BONUS",
-        help=f"Score added for each word, with --lm; {WEIGHTS.word} by default.",
-    )
-    @click.option(
-        "--hotwords",
-        multiple=True,
-        callback=_parse_hotwords,
-        metavar="WORDS",
-        help="Words and phrases to favour, separated by commas, or @FILE with one per line. "
-        "May be repeated.",
-    )
-    @click.option(
-        "--beam",
-        type=click.IntRange(1, 1000),
-        metavar="N",
-        help=f"Beam width of the search; {BEAM} by default with --lm or --hotwords. "
-        "Without these three options, decoding is greedy.",
-    )
-    @functools.wraps(command)
-    def with_decoder(
-        *arguments: Any,
-        lm: Path | None,
-        lm_weight: float | None,
-        word_bonus: float | None,
-        hotwords: list[str],
-        beam: int | None,
-        **options: Any,
-    ) -> None:
-        decoder = _decoder(lm, lm_weight, word_bonus, hotwords, beam)
-        command(*arguments, decoder=decoder, **options)
-
-    return with_decoder
-
-
 def _decoder(
     lm: Path | None,
     lm_weight: float | None,
@@ -123,7 +69,7 @@ def _decoder(
                 raise InputError(f"{option} needs --lm: it applies to a language model")
     weights = Weights(
         language_model=WEIGHTS.language_model if lm_weight is None else lm_weight,
-        word=WEIGHTS.word if word_bonus is None else word_bonus,
+        word_bonus=WEIGHTS.word_bonus if word_bonus is None else word_bonus,
     )
     return build_decoder(lm, hotwords, beam, weights)
 
@@ -149,3 +95,43 @@ def _read_lines(path: Path) -> list[str]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file in UTF-8") from None
+
+
+decoding_options = option_group(
+    "decoder",
+    _decoder,
+    click.option(
+        "--lm",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Language model made by `ds2edge lm build`, or `pretrained` for the bundled "
+        "English one.",
+    ),
+    click.option(
+        "--lm-weight",
+        type=click.FloatRange(min=0),
+        metavar="WEIGHT",
+        help=f"Weight of the language model; {WEIGHTS.language_model} by default.",
+    ),
+    click.option(
+        "--word-bonus",
+        type=float,
+        metavar="BONUS",
+        help=f"Score added for each word, with --lm; {WEIGHTS.word_bonus} by default.",
+    ),
+    click.option(
+        "--hotwords",
+        multiple=True,
+        callback=_parse_hotwords,
+        metavar="WORDS",
+        help="Words and phrases to favour, separated by commas, or @FILE with one per line. "
+        "May be repeated.",
+    ),
+    click.option(
+        "--beam",
+        type=click.IntRange(1, 1000),
+        metavar="N",
+        help=f"Beam width of the search; {BEAM} by default with --lm or --hotwords. "
+        "Without these three options, decoding is greedy.",
+    ),
+)

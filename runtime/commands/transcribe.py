@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,6 +23,7 @@ from ds2edge.runtime.commands.options import (
     threads_option,
 )
 from ds2edge.runtime.commands.output import Output
+from ds2edge.runtime.decoding.beam import BeamDecoder
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.recognizer import Recognizer
@@ -59,6 +61,13 @@ MIN_PROGRESS_SECONDS = 60  # shorter files get no progress bar
     is_flag=True,
     help="Print one JSON object per file; short for --format json.",
 )
+@click.option(
+    "--alternatives",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Give the N best texts with their scores; needs --beam, --lm or --hotwords. "
+    "In a long recording, they differ only near the end.",
+)
 @channel_option
 @threads_option
 @decoding_options
@@ -68,6 +77,7 @@ def transcribe(
     output: Path | None,
     output_format: str,
     as_json: bool,
+    alternatives: int | None,
     channel: int | None,
     threads: int,
     decoder: DecoderFactory,
@@ -81,21 +91,32 @@ def transcribe(
     output_format = "json" if as_json else output_format
     files = _expand_folders(audio)
     several = len(files) > 1 or any(path.is_dir() for path in audio)
+    _check_format(output, output_format, several, alternatives)
     folder = output if several and output_format in SUBTITLES else None
-    if several and output_format in SUBTITLES and folder is None:
-        raise InputError(
-            f"--format {output_format} of several files: give -o FOLDER for the subtitle files"
-        )
     recognizer = Recognizer(model, threads=threads, decoder=decoder)
+    if alternatives and not isinstance(recognizer.decoder(), BeamDecoder):
+        raise InputError("--alternatives needs a beam search: add --beam, --lm or --hotwords")
     with Output(None if folder else output) as lines:
         writer = ResultWriter(lines, folder, output_format, several)
-        totals = _transcribe_all(recognizer, files, channel, writer)
+        totals = _transcribe_all(recognizer, files, channel, alternatives or 0, writer)
     totals.report(f"{recognizer.network.interpreter}, {threads} thread{'s' if threads > 1 else ''}")
     if totals.failures:
         if len(files) > 1:
             message = f"error: {totals.failures} of {len(files)} files could not be read"
             click.echo(message, err=True)
         sys.exit(2)
+
+
+def _check_format(
+    output: Path | None, output_format: str, several: bool, alternatives: int | None
+) -> None:
+    """Raises InputError if the output format does not go with other options."""
+    if several and output_format in SUBTITLES and output is None:
+        raise InputError(
+            f"--format {output_format} of several files: give -o FOLDER for the subtitle files"
+        )
+    if alternatives and output_format not in ("text", "json"):
+        raise InputError(f"--alternatives: --format {output_format} has no room: use text or json")
 
 
 def _expand_folders(paths: Sequence[Path]) -> list[Path]:
@@ -106,14 +127,18 @@ def _expand_folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def _transcribe_all(
-    recognizer: Recognizer, files: Sequence[Path], channel: int | None, writer: ResultWriter
+    recognizer: Recognizer,
+    files: Sequence[Path],
+    channel: int | None,
+    alternatives: int,
+    writer: ResultWriter,
 ) -> Totals:
     """Transcribes files one after the other; reports and skips those that cannot be read."""
     totals = Totals()
     for path in files:
         started = time.perf_counter()
         try:
-            result = _transcribe(recognizer, path, channel)
+            result = _transcribe(recognizer, path, channel, alternatives)
         except InputError as error:
             click.echo(f"error: {error}", err=True)
             totals.failures += 1
@@ -125,17 +150,21 @@ def _transcribe_all(
     return totals
 
 
-def _transcribe(recognizer: Recognizer, path: Path, channel: int | None) -> Result:
+def _transcribe(
+    recognizer: Recognizer, path: Path, channel: int | None, alternatives: int
+) -> Result:
     """Transcribes a file, with a progress bar for long files on a terminal."""
     audio = AudioFile(path, channel)
     duration = audio.header_duration
     if sys.stderr.isatty() and MIN_PROGRESS_SECONDS <= duration < float("inf"):
         with click.progressbar(length=int(duration), label=path.name, file=sys.stderr) as bar:
             result = recognizer.transcribe(
-                audio, progress=lambda seconds: bar.update(round(seconds))
+                audio,
+                alternatives=alternatives,
+                progress=lambda seconds: bar.update(round(seconds)),
             )
     else:
-        result = recognizer.transcribe(audio)
+        result = recognizer.transcribe(audio, alternatives=alternatives)
     if warning := audio.level.warning():
         log.warning("%s: %s", path, warning)
     return result
@@ -190,18 +219,27 @@ class ResultWriter:
             return vtt(result.words)
         if self._format == "tsv":
             return tsv(result.words, str(path))
-        return f"{path}: {result.text}" if self._several else result.text
+        prefix = f"{path}: " if self._several else ""
+        if not result.alternatives:
+            return prefix + result.text
+        lines = [f"{prefix}{a.score:.2f} {a.text}" for a in result.alternatives]
+        return "\n".join(lines)
 
 
 def _as_json(path: Path, result: Result, elapsed: float) -> str:
     factor = round(elapsed / result.duration, 4) if result.duration else None
-    record = {
+    record: dict[str, Any] = {
         "audio": str(path),
         "text": result.text,
         "words": [dataclasses.asdict(word) for word in result.words],
         "seconds": result.duration,
         "real_time_factor": factor,
     }
+    if result.alternatives:
+        record["alternatives"] = [
+            {"text": alternative.text, "score": round(alternative.score, 3)}
+            for alternative in result.alternatives
+        ]
     return json.dumps(record, ensure_ascii=False)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ds2edge.runtime.decoding.beam import BEAM, BeamDecoder
-from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
+from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.decoding.fusion import Fusion, Weights
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.pretrained import language_model_path

@@ -27,7 +27,7 @@ def load_pyaudio() -> Any:
     except ImportError:
         raise InputError(
             "a microphone needs PyAudio: apt-get install python3-pyaudio, or "
-            "pip install '.[mic]' in the checkout; "
+            "pip install '.[mic]' in the checkout of ds2edge; "
             "without it: arecord -t raw -f S16_LE -r 16000 | ds2edge listen --stdin"
         ) from None
     return pyaudio

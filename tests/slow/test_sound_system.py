@@ -1,4 +1,4 @@
-"""Real PyAudio on real ALSA and PulseAudio, whose microphone is a known clip."""
+"""PyAudio with real ALSA and PulseAudio, whose microphone plays known clips."""
 
 import json
 import signal
@@ -22,19 +22,19 @@ TEXTS = list(SPOKEN)
 
 
 def test_alsa_gives_the_exact_samples_and_the_exact_text(tmp_path, monkeypatch):
-    """The device has no clock and floods the queue, which is made large enough for all of it."""
+    """The device has no clock, so the queue is made large enough for all its samples."""
     samples = speech()
     for name, value in alsa_file(tmp_path, samples).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(microphone, "QUEUE_SECONDS", float("inf"))
-    heard: list[np.ndarray] = []
-    with microphone.Microphone(None, RATE) as opened:
-        for block in opened.blocks(Event()):
+    recorded: list[np.ndarray] = []
+    with microphone.Microphone(None, RATE) as device:
+        for block in device.blocks(Event()):
             assert block.rate == RATE
-            heard.append(block.samples[:, 0])
-            if sum(map(len, heard)) >= len(samples):
+            recorded.append(block.samples[:, 0])
+            if sum(map(len, recorded)) >= len(samples):
                 break
-    exact = np.concatenate(heard)[: len(samples)]
+    exact = np.concatenate(recorded)[: len(samples)]
     np.testing.assert_array_equal(exact, int16(samples))
     listener = Listener(Recognizer(GOLDEN))
     assert [
@@ -42,8 +42,8 @@ def test_alsa_gives_the_exact_samples_and_the_exact_text(tmp_path, monkeypatch):
     ] == TEXTS
 
 
-def test_a_flood_is_dropped_and_reported_without_chatter(tmp_path):
-    """ALSA looks for cards that are not there, JACK for a server: none of that is seen."""
+def test_dropped_sound_is_reported_without_messages_of_alsa(tmp_path):
+    """ALSA complains about missing cards and JACK about a missing server."""
     environment = alsa_file(tmp_path, speech())
     with subprocess.Popen(
         COMMAND, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -57,14 +57,14 @@ def test_a_flood_is_dropped_and_reported_without_chatter(tmp_path):
     assert all(line.startswith("warning: recognition is too slow: ") for line in lines[1:])
 
 
-def test_devices_are_listed_by_name_without_chatter(ds2edge, tmp_path):
+def test_devices_are_listed_without_messages_of_alsa(ds2edge, tmp_path):
     done = ds2edge("listen", "--list-devices", env=alsa_file(tmp_path, speech()))
     assert (done.returncode, done.stderr) == (0, "")
     assert "default: " in done.stdout
     assert "(default)" in done.stdout
 
 
-def test_a_device_that_is_not_there_is_one_line(ds2edge, tmp_path):
+def test_a_missing_device_is_a_one_line_error(ds2edge, tmp_path):
     done = ds2edge("listen", "-m", GOLDEN, "--device", "none", env=alsa_file(tmp_path, speech()))
     assert done.returncode == 2
     assert done.stderr == "error: no microphone 'none' (there are: 'default')\n"
@@ -81,7 +81,7 @@ def final_texts(lines) -> list[str]:
 
 
 def test_pulseaudio_in_real_time(pulse):
-    """Heard as it is spoken: each final comes between 1.2 s (the endpoint rule) and 3 s after its last word."""
+    """Each final comes 1.2 s (the endpoint rule) to 3 s after its last word."""
     with (
         pulse.plugged_in(),
         subprocess.Popen(
@@ -106,8 +106,8 @@ def test_pulseaudio_in_real_time(pulse):
     ]
 
 
-def test_an_unplugged_microphone_is_heard_again_when_it_is_back(pulse):
-    """The sound server is killed, and started again some seconds later."""
+def test_an_unplugged_microphone_is_reopened_when_it_returns(pulse):
+    """The sound server is killed and started again some seconds later."""
     with subprocess.Popen(
         [*COMMAND, "--wait"],
         env=pulse.environment,
@@ -115,18 +115,18 @@ def test_an_unplugged_microphone_is_heard_again_when_it_is_back(pulse):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        said = [process.stderr.readline()]
+        messages = [process.stderr.readline()]
         for _ in range(2):
             with pulse.plugged_in():
-                while not said[-1].startswith("listening"):
-                    said.append(process.stderr.readline())
+                while not messages[-1].startswith("listening"):
+                    messages.append(process.stderr.readline())
                 pulse.say(speech(gap=1.8))
                 pulse.wait_until_said()
-            said.append(process.stderr.readline())
+            messages.append(process.stderr.readline())
         process.send_signal(signal.SIGTERM)
         texts = final_texts(process.stdout)
         assert process.wait(10) == 0
     assert texts == 2 * TEXTS
-    assert said[0].startswith("warning: ")
-    assert said[0].endswith("; waiting for it\n")
-    assert said.count("warning: the microphone is gone; trying to open it again\n") == 2
+    assert messages[0].startswith("warning: ")
+    assert messages[0].endswith("; waiting for it\n")
+    assert messages.count("warning: the microphone is gone; trying to open it again\n") == 2

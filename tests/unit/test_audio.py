@@ -16,6 +16,7 @@ from ds2edge.runtime.audio.channels import to_float
 from ds2edge.runtime.audio.file_types import find_audio_files, is_audio
 from ds2edge.runtime.audio.reader import AudioFile, read_audio, scan_audio
 from ds2edge.runtime.errors import InputError
+from ds2edge.train.augmentation.sound_files import sound_files
 
 
 def test_the_blocks_of_a_file_are_its_samples(wav):
@@ -278,3 +279,10 @@ def test_a_folder_is_searched_without_system_files(tmp_path):
     assert find_audio_files(tmp_path) == [tmp_path / name for name in wanted]
     with pytest.raises(InputError, match="holds no sound file"):
         find_audio_files(tmp_path / "__MACOSX" / "none")
+
+
+def test_sounds_to_augment_with_are_searched_without_system_files(wav, tmp_path):
+    noise = wav("noise.wav")
+    (tmp_path / "._noise.wav").write_bytes(b"written by macOS")
+    (tmp_path / "video.mp4").write_bytes(b"needs FFmpeg")
+    assert sound_files(str(tmp_path)) == (noise,)

@@ -11,28 +11,21 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import GOLDEN, RATE, SPOKEN, speech
+from support import GOLDEN, RATE, SPOKEN, logits_of, speech
 
 from ds2edge.runtime import EndpointRules, Listener, Recognizer
 from ds2edge.runtime.decoding import beam
 from ds2edge.runtime.decoding.beam import BeamDecoder
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
 from ds2edge.runtime.decoding.fusion import Fusion, Weights
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.decoding.language_model import START, UNKNOWN
+from ds2edge.runtime.decoding.prefix import Prefix, total_probability
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.language_model.ngrams import estimate
 
 ALPHABET = ("", " ", "a", "b")
-PIECES = (
-    "",
-    " ",
-    "a",
-    "b",
-    "ab",
-    " a",
-    "b ",
-    "a b",
-)  # that begin a word, end one, do both or neither
+# Pieces that begin a word, end one, do both or neither.
+PIECES = ("", " ", "a", "b", "ab", " a", "b ", "a b")
 SENTENCES = ["ab a", "ab ab b", "b a", "a b ab", "ab a"]
 SEARCHES = {
     "acoustics alone": {},
@@ -42,30 +35,22 @@ SEARCHES = {
 }
 
 
-def logits_of(
-    path: list[int], margin: float = 9.0, alphabet: tuple[str, ...] = ALPHABET
-) -> np.ndarray:
-    logits = np.zeros((len(path), len(alphabet)), np.float32)
-    logits[np.arange(len(path)), path] = margin
-    return logits
-
-
-def worth(fusion: Fusion, text: str) -> float:
-    """What fusion adds to a whole text."""
+def score_of(fusion: Fusion, text: str) -> float:
+    """The score that fusion adds to a whole text."""
     state = fusion.start
     for word in text.split():
-        state = fusion.end_word(functools.reduce(fusion.letters, word, state))
-    return state.settled
+        state = fusion.end_word(functools.reduce(fusion.add_letters, word, state))
+    return state.finished_score
 
 
-def spelled(text) -> str:
-    """A text of the beam."""
-    return "".join(part.word for part in reversed(beam._line(text))).strip()
+def text_of_prefix(prefix: Prefix) -> str:
+    return "".join(part.word for part in reversed(prefix.lineage())).strip()
 
 
 def probabilities_of_all_texts(logits: np.ndarray, alphabet: tuple[str, ...]) -> dict[str, float]:
-    """By enumeration of all paths: merge repeats, drop blanks, one space between words."""
-    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    """The probability of each text, summed over all paths."""
+    probabilities = np.exp(logits, dtype=np.float64)
+    probabilities /= probabilities.sum(-1, keepdims=True)
     total: dict[str, float] = defaultdict(float)
     for path in itertools.product(range(len(alphabet)), repeat=len(logits)):
         merged = "".join(alphabet[symbol] for symbol, _ in itertools.groupby(path))
@@ -77,7 +62,7 @@ def probabilities_of_all_texts(logits: np.ndarray, alphabet: tuple[str, ...]) ->
 @pytest.mark.parametrize("search", SEARCHES)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), data=st.data(), spread=st.floats(0.1, 2.0))
-def test_a_wide_beam_knows_all_texts_and_finds_the_best(search, alphabet, seed, data, spread):
+def test_a_wide_beam_has_all_texts_and_finds_the_best(search, alphabet, seed, data, spread):
     steps = data.draw(st.integers(0, 6 if alphabet == ALPHABET else 4))
     logits = (spread * np.random.default_rng(seed).standard_normal((steps, len(alphabet)))).astype(
         np.float32
@@ -85,14 +70,22 @@ def test_a_wide_beam_knows_all_texts_and_finds_the_best(search, alphabet, seed, 
     fusion = Fusion(**SEARCHES[search]).spelled_in(alphabet)
     expected = probabilities_of_all_texts(logits, alphabet)
     decoder = BeamDecoder(alphabet, 0.02, fusion, beam=100_000)
-    with patch.multiple(beam, LEAST=0.0, MARGIN=math.inf, SLACK=math.inf):
+    with patch.multiple(beam, MIN_PROBABILITY=0.0, BEAM_MARGIN=math.inf, ACOUSTIC_MARGIN=math.inf):
         decoder.accept(logits)
-    ended = {end: sum(text.total for text in texts) for end, texts in decoder._ended().items()}
-    found = {spelled(end): p for end, p in ended.items()}
+    found = {
+        text_of_prefix(ended): total_probability(prefixes)
+        for ended, prefixes in decoder._by_ended_prefix().items()
+    }
     total = sum(found.values())
     assert {text: p / total for text, p in found.items()} == pytest.approx(expected, abs=1e-6)
-    scores = {text: np.log(p) + worth(fusion, text) for text, p in expected.items()}
+    scores = {text: np.log(p) + score_of(fusion, text) for text, p in expected.items()}
     assert scores[decoder.text()] == pytest.approx(max(scores.values()), abs=1e-9)
+    best = decoder.alternatives(5)
+    found_scores = [alternative.score for alternative in best]
+    texts = [" ".join(word.text for word in alternative.words) for alternative in best]
+    assert len(set(texts)) == len(texts) == min(5, len(scores))
+    assert found_scores == pytest.approx(sorted(scores.values(), reverse=True)[:5], abs=1e-5)
+    assert found_scores == pytest.approx([scores[text] for text in texts], abs=1e-5)
 
 
 @pytest.mark.parametrize("alphabet", [ALPHABET, PIECES])
@@ -101,7 +94,7 @@ def test_a_wide_beam_knows_all_texts_and_finds_the_best(search, alphabet, seed, 
 @example(seed=5, cuts=list(range(300)))
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_any_chunking_gives_the_same_words(search, alphabet, seed, cuts):
-    """30 s, with pauses: long enough for words to settle. Asking for words on the way changes nothing either."""
+    """30 s with pauses, so that words become final. Asking for words on the way changes nothing."""
     rng = np.random.default_rng(seed)
     logits = rng.standard_normal((300, len(alphabet))).astype(np.float32)
     logits[:, 0] += 2 * np.repeat(rng.integers(0, 6, 20), 15)
@@ -115,36 +108,48 @@ def test_any_chunking_gives_the_same_words(search, alphabet, seed, cuts):
     words = whole.words()
     assert words
     assert parts.words() == words
+    assert parts.alternatives(3) == whole.alternatives(3)
     assert all(word.text and " " not in word.text and word.start < word.end for word in words)
     assert [word.start for word in words] == sorted(word.start for word in words)
 
 
 @pytest.mark.parametrize("alphabet", [ALPHABET, PIECES])
 @given(data=st.data())
-def test_where_the_network_is_sure_it_is_greedy(alphabet, data):
-    """Words, times and confidence, pauses too."""
+def test_it_equals_greedy_decoding_where_the_network_is_sure(alphabet, data):
+    """Words, times and confidence are the same, and so are pauses."""
     path = data.draw(st.lists(st.integers(0, len(alphabet) - 1), max_size=60))
     searched, greedy = BeamDecoder(alphabet, 0.1), GreedyDecoder(alphabet, 0.1)
     for decoder in (searched, greedy):
-        decoder.accept(logits_of(path, 15.0, alphabet))
+        decoder.accept(logits_of(path, alphabet, 15.0))
     assert searched.words() == greedy.words()
 
 
-def test_two_spellings_of_a_text_are_one_in_the_beam():
-    """ "ab" in one piece or two letters is the likelier, though "b" is the likeliest spelling."""
+def test_improbable_texts_within_the_margin_are_kept():
+    alphabet = ("", " ", "a", "b", "c", "d")
+    probabilities = np.full((2, len(alphabet)), 1e-9)
+    probabilities[0, [2, 3]] = 0.994, 0.006
+    probabilities[1, [4, 5]] = 0.9, 0.1
+    decoder = BeamDecoder(alphabet, 0.1)
+    decoder.accept(np.log(probabilities).astype(np.float32))
+    scores = {words[0].text: score for words, score in decoder.alternatives(9)}
+    expected = {"ac": 0.994 * 0.9, "ad": 0.994 * 0.1, "bc": 0.006 * 0.9, "bd": 0.006 * 0.1}
+    assert scores == pytest.approx({text: np.log(p) for text, p in expected.items()}, abs=1e-5)
+
+
+def test_two_spellings_of_a_text_share_one_prefix():
+    """The likeliest text is "ab", spelled in two ways. The likeliest single spelling is "b"."""
     probabilities = np.full((2, len(PIECES)), 1e-9)
     probabilities[0, [PIECES.index("a"), PIECES.index("ab"), 0]] = 0.35, 0.25, 0.4
     probabilities[1, [PIECES.index("b"), 0]] = 0.6, 0.4
     decoder = BeamDecoder(PIECES, 0.1)
-    decoder.accept(
-        np.log(probabilities).astype(np.float32)
-    )  # b: 0.24; ab: 0.21 + 0.1; abb: 0.15; a: 0.14
+    decoder.accept(np.log(probabilities).astype(np.float32))
+    # Probabilities: b 0.24, ab 0.21 + 0.1, abb 0.15, a 0.14.
     assert decoder.text() == "ab"
-    assert sorted(map(spelled, decoder._beam)) == ["", "a", "ab", "abb", "b"]
+    assert sorted(map(text_of_prefix, decoder._beam)) == ["", "a", "ab", "abb", "b"]
 
 
-def test_all_paths_of_a_text_count_not_the_best_alone():
-    """The example of Graves 2012, figure 7.4: the best path is blank, the best text is "a"."""
+def test_all_paths_of_a_text_count():
+    """As in Graves 2012, figure 7.4: the best path is blank, but the best text is "a"."""
     logits = np.log(np.array([[0.6, 1e-9, 0.4, 1e-9]] * 2, np.float32))
     greedy, searched = GreedyDecoder(ALPHABET, 0.02), BeamDecoder(ALPHABET, 0.02)
     greedy.accept(logits)
@@ -153,14 +158,14 @@ def test_all_paths_of_a_text_count_not_the_best_alone():
 
 
 def test_a_pause_ends_a_word():
-    """0.8 s: 8 steps of 0.1 s, as greedily."""
+    """The pause is 8 steps of 0.1 s, as in greedy decoding."""
     decoder = BeamDecoder(ALPHABET, 0.1)
-    decoder.accept(logits_of([2] + [0] * 7 + [3] + [0] * 8 + [2]))
+    decoder.accept(logits_of([2] + [0] * 7 + [3] + [0] * 8 + [2], ALPHABET))
     assert [(word.text, word.start) for word in decoder.words()] == [("ab", 0.0), ("a", 1.7)]
 
 
-def test_a_letter_is_where_most_of_its_probability_came_in():
-    logits = logits_of([0, 0, 0, 2, 2, 0, 1])
+def test_a_letter_begins_where_most_of_its_probability_comes_in():
+    logits = logits_of([0, 0, 0, 2, 2, 0, 1], ALPHABET)
     logits[0, 2] = 4
     decoder = BeamDecoder(ALPHABET, 0.1)
     decoder.accept(logits)
@@ -168,10 +173,12 @@ def test_a_letter_is_where_most_of_its_probability_came_in():
     assert (word.start, word.end) == (0.3, 0.5)
 
 
-def test_minutes_of_doubt_do_not_wear_the_probabilities_out():
+def test_probabilities_do_not_underflow_in_minutes_of_doubt():
     decoder = BeamDecoder(ALPHABET, 0.1, beam=4)
     decoder.accept(
-        np.concatenate([np.zeros((3000, len(ALPHABET)), np.float32), logits_of([1, 2, 0, 3, 1])])
+        np.concatenate(
+            [np.zeros((3000, len(ALPHABET)), np.float32), logits_of([1, 2, 0, 3, 1], ALPHABET)]
+        )
     )
     word = decoder.words()[-1]
     assert (word.text, word.start) == ("ab", 300.1)
@@ -181,9 +188,12 @@ LETTERS = ("", " ", *"abcdefghijklmnopqrstuvwxyz", "'")
 
 
 def spoken(text: str, doubts: dict[int, str] | None = None) -> np.ndarray:
-    """Logits that spell `text`, a blank after each letter; at `doubts` another letter is nearly as probable."""
+    """Logits that spell `text`, with a blank after each letter.
+
+    `doubts`: for some positions, another letter that is nearly as probable.
+    """
     path = [symbol for letter in text for symbol in (LETTERS.index(letter), 0)]
-    logits = logits_of(path, 12.0, LETTERS)
+    logits = logits_of(path, LETTERS, 12.0)
     for place, letter in (doubts or {}).items():
         logits[2 * place, LETTERS.index(letter)] = 11.5
     return logits
@@ -195,7 +205,7 @@ def text_of(logits: np.ndarray, beam: int = 16, **options) -> str:
     return decoder.text()
 
 
-def test_the_language_model_decides_what_the_network_doubts():
+def test_the_language_model_decides_where_the_network_doubts():
     model = estimate(["turn on the light", "turn off the light", "the night is long"])
     logits = spoken("turn on the night", {12: "l"})
     assert text_of(logits) == "turn on the night"
@@ -203,7 +213,7 @@ def test_the_language_model_decides_what_the_network_doubts():
     assert text_of(spoken("the night is"), language_model=model) == "the night is"
 
 
-def test_words_that_the_language_model_lacks_can_still_be_said():
+def test_words_that_the_language_model_lacks_can_still_be_recognised():
     model = estimate(["turn on the light", "turn off the light"])
     assert text_of(spoken("turn on the quux"), language_model=model) == "turn on the quux"
 
@@ -215,12 +225,11 @@ def test_hot_words_win_where_the_network_doubts_and_cost_nothing_elsewhere(with_
     )
     logits = spoken("the kithen", {7: "c"})
     assert text_of(logits, **model, hotwords=["kitcen"]) == "the kitcen"
-    assert (
-        text_of(logits, beam=1, hotwords=["kitcen"]) == "the kitcen"
-    )  # it counts before it is complete
+    # It counts before it is complete, or a beam of 1 would lose it.
+    assert text_of(logits, beam=1, hotwords=["kitcen"]) == "the kitcen"
     logits = spoken("the living boom", {11: "r"})
     assert text_of(logits, **model, hotwords=["living room"]) == "the living room"
-    # Begun, but never completed: what it was given on the way is taken back.
+    # A hot word that begins but is never completed loses its advance.
     logits = spoken("the living boom", {12: "a"})
     assert text_of(logits, hotwords=["living baaaaaar"]) == "the living boom"
 
@@ -232,8 +241,8 @@ SUBWORDS = (*LETTERS, " k", "it", "ch", "en", " kit", "tch", "n ")
     "spelling", [[" k", "it", "ch", "en"], [" ", "k", "i", "tch", "en"], [" kit", "ch", "e", "n "]]
 )
 @pytest.mark.parametrize("with_model", [False, True])
-def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_model):
-    """At its third symbol the network is all but sure of another."""
+def test_an_improbable_piece_is_tried_if_a_hot_word_needs_it(spelling, with_model):
+    """At the third symbol of the hot word the network is almost sure of another one."""
     model = (
         {"language_model": estimate(["in the kitten", "the living broom"])} if with_model else {}
     )
@@ -242,9 +251,9 @@ def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_m
         for symbol in ["t", "h", "e", *spelling, " ", "i", "n"]
         for index in (SUBWORDS.index(symbol), 0)
     ]
-    logits = logits_of(path, 12.0, SUBWORDS)
+    logits = logits_of(path, SUBWORDS, 12.0)
     logits[10, SUBWORDS.index("a")] = 12.0 + 6.0
-    for hotwords, heard in (
+    for hotwords, recognised in (
         (["the kitchen"], True),
         (["the kitchen in", "kit"], True),
         (["kit"], False),
@@ -252,11 +261,11 @@ def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_m
     ):
         decoder = BeamDecoder(SUBWORDS, 0.04, Fusion(hotwords=hotwords, **model))
         decoder.accept(logits)
-        assert (decoder.text() == "the kitchen in") is heard
+        assert (decoder.text() == "the kitchen in") is recognised
 
 
 @pytest.mark.parametrize(
-    ("phrase", "said", "text", "wanted"),
+    ("phrase", "prefix", "symbol", "continues"),
     [
         ("living room", "", "li", True),
         ("living room", "", "room", False),
@@ -272,13 +281,13 @@ def test_a_piece_that_a_hot_word_needs_is_followed_however_rare(spelling, with_m
         ("living", "living", "", False),
     ],
 )
-def test_what_a_hot_word_may_go_on_with(phrase, said, text, wanted):
-    symbols = ["", *phrase, text]
+def test_continuations_begin_continue_or_complete_a_hot_word(phrase, prefix, symbol, continues):
+    symbols = ["", *phrase, symbol]
     fusion = Fusion(hotwords=[phrase]).spelled_in(symbols)
-    word, space, _ = said.partition(" ")
-    state = fusion.letters(fusion.start, word) if word else fusion.start
+    word, space, _ = prefix.partition(" ")
+    state = fusion.add_letters(fusion.start, word) if word else fusion.start
     state = fusion.end_word(state) if space else state
-    assert (len(symbols) - 1 in fusion.hotwords.wanted(state.match)) is wanted
+    assert (len(symbols) - 1 in fusion.hotwords.continuations(state.match)) is continues
 
 
 @pytest.mark.parametrize(
@@ -290,15 +299,16 @@ def test_what_a_hot_word_may_go_on_with(phrase, said, text, wanted):
         ((*LETTERS, " kitch", "ten", "en "), 2),
     ],
 )
-def test_a_hot_word_is_worth_the_symbols_of_its_shortest_spelling(alphabet, symbols):
-    """Each is one doubt that may have to be overcome; however it is spelled in the end."""
-    fusion = Fusion(hotwords=["kitchen"], weights=Weights(hot=1.0)).spelled_in(alphabet)
-    assert worth(fusion, "the kitchen") == symbols
-    hopes = [
-        functools.reduce(fusion.letters, "kitchen"[:end], fusion.start).score for end in range(1, 8)
+def test_a_hot_word_counts_the_symbols_of_its_shortest_spelling(alphabet, symbols):
+    """It does not matter how the network spells it."""
+    fusion = Fusion(hotwords=["kitchen"], weights=Weights(hotword=1.0)).spelled_in(alphabet)
+    assert score_of(fusion, "the kitchen") == symbols
+    advances = [
+        functools.reduce(fusion.add_letters, "kitchen"[:end], fusion.start).score
+        for end in range(1, 8)
     ]
-    assert hopes == sorted(hopes)
-    assert hopes[-1] == min(symbols, 4)
+    assert advances == sorted(advances)
+    assert advances[-1] == min(symbols, 4)
 
 
 @pytest.mark.parametrize(
@@ -314,31 +324,29 @@ def test_a_hot_word_is_worth_the_symbols_of_its_shortest_spelling(alphabet, symb
         ("b bab ab", 0),
     ],
 )
-def test_a_hot_word_is_worth_its_letters_once_complete(text, letters):
-    assert worth(Fusion(hotwords=["ba", "a b"], weights=Weights(hot=1.0)), text) == letters
+def test_a_complete_hot_word_counts_its_letters(text, letters):
+    assert score_of(Fusion(hotwords=["ba", "a b"], weights=Weights(hotword=1.0)), text) == letters
 
 
 def test_an_open_word_counts_as_the_best_that_it_may_become():
-    model, weights = (
-        estimate(["the night is near", "the night"]),
-        Weights(0.5, 1.0, unknown=-4.0, hot=1.0),
-    )
+    model = estimate(["the night is near", "the night"])
+    weights = Weights(0.5, 1.0, unknown_word=-4.0, hotword=1.0)
     fusion = Fusion(model, ["quux"], weights)
-    known = functools.reduce(fusion.letters, "nig", fusion.start)
-    unknown = functools.reduce(fusion.letters, "nix", fusion.start)
-    hot = functools.reduce(fusion.letters, "qu", fusion.start)
+    known = functools.reduce(fusion.add_letters, "nig", fusion.start)
+    unknown = functools.reduce(fusion.add_letters, "nix", fusion.start)
+    hot = functools.reduce(fusion.add_letters, "qu", fusion.start)
     assert known.score == pytest.approx(0.5 * model.best_completion("nig", (START,)) + 1)
     assert unknown.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 - 4)
     assert hot.score == pytest.approx(0.5 * model.log_probability((), UNKNOWN) + 1 + 2)
-    # Once it is over it counts in full, after the words before it.
+    # A finished word counts in full, given the words before it.
     expected = 0.5 * model.log_probability((START,), UNKNOWN) + 1 + 4
-    assert worth(fusion, "quux") == pytest.approx(expected)
-    assert worth(fusion, "quxx") == pytest.approx(expected - 4 - 4)
+    assert score_of(fusion, "quux") == pytest.approx(expected)
+    assert score_of(fusion, "quxx") == pytest.approx(expected - 4 - 4)
 
 
-def test_memory_is_bounded_and_settled_words_stay(monkeypatch):
-    """Two texts that stay equally probable for ever would else be kept back to their difference."""
-    monkeypatch.setattr(beam, "SETTLED", 1.0)
+def test_memory_is_bounded_and_final_words_stay(monkeypatch):
+    """Otherwise two texts that stay equally probable would be kept from where they differ."""
+    monkeypatch.setattr(beam, "MAX_OPEN_SECONDS", 1.0)
     rng = np.random.default_rng(1)
     decoder = BeamDecoder(ALPHABET, 0.1, beam=8)
     deepest = longest = 0
@@ -348,35 +356,35 @@ def test_memory_is_bounded_and_settled_words_stay(monkeypatch):
         before = decoder._words.copy()
         decoder.accept(piece)
         assert decoder._words[: len(before)] == before
-        deepest = max(deepest, *(len(beam._line(text)) for text in decoder._beam))
-        longest = max(longest, *(len(beam._said(text.path)) for text in decoder._beam))
+        deepest = max(deepest, *(len(prefix.lineage()) for prefix in decoder._beam))
+        longest = max(longest, *(len(prefix.emissions()) for prefix in decoder._beam))
     assert len(decoder.words()) > 50
     assert max(deepest, longest) <= 30
 
 
-def test_a_network_that_knows_nothing_of_many_symbols_is_no_trouble():
-    """Each of 256 is less probable than what is followed otherwise."""
+def test_uniform_probabilities_of_many_symbols_are_decoded():
+    """Each of the 256 symbols is less probable than MIN_PROBABILITY."""
     decoder = BeamDecoder(("", *map(chr, range(1000, 1255))), 0.1)
     decoder.accept(np.zeros((20, 256), np.float32))
     assert decoder.words()
 
 
-def test_take_gives_the_words_up_in_the_midst_of_a_piece():
+def test_take_can_divide_a_piece():
     decoder = BeamDecoder(PIECES, 0.1, beam=4)
-    decoder.accept(logits_of([4, 0, 6, 7, 7], 12.0, PIECES))  # "ab" "b " "a b"
+    decoder.accept(logits_of([4, 0, 6, 7, 7], PIECES, 12.0))  # "ab" "b " "a b"
     assert [(word.text, word.start, word.end) for word in decoder.take(open_word=False)] == [
         ("abb", 0.0, 0.3),
         ("a", 0.3, 0.5),
     ]
     assert [(word.text, word.start) for word in decoder.words()] == [("b", 0.3)]
-    decoder.accept(logits_of([0, 4, 5], 12.0, PIECES))  # "ab" " a"
+    decoder.accept(logits_of([0, 4, 5], PIECES, 12.0))  # "ab" " a"
     assert [(word.text, word.start, word.end) for word in decoder.take()] == [
         ("bab", 0.3, 0.7),
         ("a", 0.7, 0.8),
     ]
 
 
-def test_take_gives_the_words_up():
+def test_take_returns_and_drops_the_words():
     decoder = BeamDecoder(LETTERS, 0.04, Fusion(language_model=estimate(["the light is on"])))
     assert decoder.empty
     decoder.accept(spoken("the light is"))
@@ -395,6 +403,8 @@ def test_a_hot_word_that_the_model_cannot_spell_is_named():
         BeamDecoder(LETTERS, 0.02, Fusion(hotwords=["café"]))
     with pytest.raises(InputError, match="'baa': this model's symbols cannot spell it"):
         BeamDecoder(("", " ", "ab"), 0.02, Fusion(hotwords=["ab", "baa"]))
+    with pytest.raises(InputError, match="hot word '': it is empty"):
+        Fusion(hotwords=["ab", ""])
 
 
 @pytest.fixture(scope="module")
@@ -403,24 +413,24 @@ def recognizer():
     return Recognizer(GOLDEN, decoder=functools.partial(BeamDecoder, fusion=fusion))
 
 
-def test_a_recognizer_searches(recognizer):
+def test_a_recognizer_uses_the_beam(recognizer):
     for text, path in SPOKEN.items():
         assert recognizer.transcribe(path).text == text
 
 
-def test_a_listener_searches_however_sound_is_cut(recognizer):
-    heard = []
+def test_a_listener_uses_the_beam_with_any_block_size(recognizer):
+    results = []
     for pieces in (3, 100):
         listener = Listener(recognizer, EndpointRules())
-        found = [
+        utterances = [
             u for block in np.array_split(speech(), pieces) for u in listener.accept(block, RATE)
         ]
-        heard.append([utterance.words for utterance in found + listener.finish()])
-    assert heard[0] == heard[1]
-    assert [" ".join(word.text for word in words) for words in heard[0]] == list(SPOKEN)
+        results.append([utterance.words for utterance in utterances + listener.finish()])
+    assert results[0] == results[1]
+    assert [" ".join(word.text for word in words) for words in results[0]] == list(SPOKEN)
 
 
-def test_evaluate_searches_and_says_so(ds2edge, tmp_path):
+def test_evaluate_uses_the_beam_and_reports_it(ds2edge, tmp_path):
     lm = tmp_path / "lm.ds2lm"
     lm.write_bytes(estimate(SPOKEN).to_bytes())
     manifest = tmp_path / "manifest.jsonl"
@@ -429,19 +439,8 @@ def test_evaluate_searches_and_says_so(ds2edge, tmp_path):
         for text, path in SPOKEN.items()
     ]
     manifest.write_text("\n".join(map(json.dumps, lines)))
-    done = ds2edge(
-        "evaluate",
-        "-m",
-        GOLDEN,
-        manifest,
-        "--json",
-        "--lm",
-        lm,
-        "--hotwords",
-        "Radio,close  the",
-        "--beam",
-        "8",
-    )
+    options = ("--lm", lm, "--hotwords", "Radio,close  the", "--beam", "8")
+    done = ds2edge("evaluate", "-m", GOLDEN, manifest, "--json", *options)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["overall"]["wer"] == 0

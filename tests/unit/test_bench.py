@@ -9,7 +9,7 @@ import soundfile
 from support import GOLDEN, RATE, SPOKEN
 
 from ds2edge.devices.bench import run_bench
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.memory import peak_memory
 from ds2edge.runtime.network import Network

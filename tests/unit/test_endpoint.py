@@ -1,11 +1,11 @@
-"""Utterances: where they end, and that chunking does not decide it."""
+"""Where utterances end, and that it does not depend on chunking."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.endpoint import Endpointer, EndpointRules
 
 ALPHABET = ("", " ", "a", "b")
@@ -14,7 +14,7 @@ RULES = EndpointRules(idle=2.0, silence=1.0, length=4.0)
 
 
 def logits(path: str) -> np.ndarray:
-    """One step a character: `_` is the blank."""
+    """Logits whose best symbol at each step is the character there; `_` is the blank."""
     best = [ALPHABET.index(symbol if symbol != "_" else "") for symbol in path]
     return np.eye(len(ALPHABET), dtype=np.float32)[best] * 10
 
@@ -58,9 +58,8 @@ def test_idling_moves_the_start_so_that_the_length_counts_from_speech():
 
 
 def test_length_ends_an_utterance_between_words():
-    assert utterances("ab " * 20, last=False) == [
-        " ".join(["ab"] * 13)
-    ]  # 40 steps: the fourteenth is being said
+    # After 40 steps the fourteenth word is still open.
+    assert utterances("ab " * 20, last=False) == [" ".join(["ab"] * 13)]
     assert utterances("ab " * 20) == [" ".join(["ab"] * 13), " ".join(["ab"] * 7)]
 
 

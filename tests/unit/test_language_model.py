@@ -1,4 +1,4 @@
-"""The language model: its estimation from text, its file, and the commands that make and use it."""
+"""The language model: estimation, its file, and the commands that make and use it."""
 
 import gzip
 import math
@@ -19,7 +19,10 @@ SENTENCES = ["a b", "a b", "a c"]
 
 
 def test_a_bigram_model_computed_by_hand():
-    """Discounts 0.5, 1, 1.5. `</s>` follows two words, all others one; each gets a fifth of 0.5, unknown ones too."""
+    """The discounts are 0.5, 1 and 1.5. </s> follows two words, all others one.
+
+    Each word, <unk> too, gets a fifth of 0.5.
+    """
     model = estimate(SENTENCES, order=2)
     assert model.vocabulary == ["<unk>", "<s>", "</s>", "a", "b", "c"]
     for word, expected in {"a": 0.2, "b": 0.2, "c": 0.2, "</s>": 0.3, "z": 0.1}.items():
@@ -28,7 +31,7 @@ def test_a_bigram_model_computed_by_hand():
     assert probability(model, "a", "c") == pytest.approx((1 - 0.5) / 3 + 0.5 * 0.2)
     assert probability(model, "a", "z") == pytest.approx(0.5 * 0.1)
     assert probability(model, "<s>", "a") == pytest.approx((3 - 1.5) / 3 + 0.5 * 0.2)
-    # Nothing was seen after an unknown word, nor after "b a": shorter histories count in full.
+    # No word was seen after <unk> or after "b a", so shorter histories count in full.
     assert probability(model, "z", "a") == pytest.approx(0.2)
     assert probability(model, "b", "a", "b") == pytest.approx(probability(model, "a", "b"))
 
@@ -37,11 +40,11 @@ def test_pruning_gives_the_probability_to_shorter_histories():
     model = estimate(SENTENCES, order=2, prune=1)
     assert probability(model, "a", "b") == pytest.approx(1 / 3 + 2 / 3 * 0.2)
     assert probability(model, "a", "c") == pytest.approx(2 / 3 * 0.2)
-    assert model.sizes == [6, 3]
+    assert model.ngram_counts == [6, 3]
 
 
 def test_pruning_keeps_what_longer_sequences_begin_with():
-    """`b c` always comes after `a`, which counts as once, but `a b c` five times."""
+    """`b c` only follows `a`, so it counts once, but `a b c` counts five times."""
     model = estimate(["a b c"] * 5 + ["c"], order=3, prune=1)
     assert probability(model, "a", "b", "c") > 0.6
     assert sum(
@@ -50,7 +53,7 @@ def test_pruning_keeps_what_longer_sequences_begin_with():
 
 
 def test_discounts_are_those_of_chen_and_goodman():
-    """Seen once 4 times, twice 2 times, three times 2 times, four times 1 time: Y = 4 / (4 + 2 * 2)."""
+    """4 n-grams occur once, 2 twice, 2 three times and 1 four times: Y = 4 / (4 + 2 * 2)."""
     counts = np.array([1] * 4 + [2] * 2 + [3] * 2 + [4])
     expected = [0, 1 - 2 * 0.5 * 2 / 4, 2 - 3 * 0.5 * 2 / 2, 3 - 4 * 0.5 * 1 / 2]
     np.testing.assert_allclose(ngrams._discounts(counts), expected)
@@ -99,7 +102,7 @@ def test_perplexity_counts_the_ends_and_the_unknown_words():
     assert unknown == 50
 
 
-def test_the_best_completion_of_a_prefix_is_that_of_the_likeliest_word():
+def test_the_best_completion_of_a_prefix_is_its_likeliest_word():
     model = estimate(["the night is near", "a knight is there", "the night"])
     for prefix in ("t", "the", "th", "n", "k", "knight"):
         words = [word for word in model.vocabulary if word.startswith(prefix)]
@@ -111,7 +114,7 @@ def test_the_best_completion_of_a_prefix_is_that_of_the_likeliest_word():
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 100), order=st.integers(1, 4), data=st.data())
-def test_no_word_is_more_probable_than_the_best_completion_of_its_beginning(seed, order, data):
+def test_no_word_is_more_probable_than_the_best_completion_of_its_prefix(seed, order, data):
     model = estimate(zipfian(seed), order)
     words = st.integers(0, len(model.vocabulary) - 1)
     history = tuple(data.draw(st.lists(words, max_size=4)))
@@ -121,7 +124,7 @@ def test_no_word_is_more_probable_than_the_best_completion_of_its_beginning(seed
         assert best >= model.log_probability(history, word) - 1e-6
 
 
-def test_the_best_completion_knows_the_words_before():
+def test_the_best_completion_depends_on_the_words_before():
     model = estimate(["turn on the light", "turn on the lamp"] * 3 + ["lion"] * 9, order=2)
     the, words = model.id("the"), [model.id(word) for word in ("light", "lamp", "lion")]
     after = max(model.log_probability((the,), word) for word in words)
@@ -136,9 +139,13 @@ def file(tmp_path):
     return path
 
 
-def test_the_file_gives_the_model_back(file):
+def test_a_saved_model_can_be_loaded(file):
     model, loaded = estimate(zipfian(0)), LanguageModel.load(file)
-    assert (loaded.vocabulary, loaded.sizes, loaded.order) == (model.vocabulary, model.sizes, 3)
+    assert (loaded.vocabulary, loaded.ngram_counts, loaded.order) == (
+        model.vocabulary,
+        model.ngram_counts,
+        3,
+    )
     rng = np.random.default_rng(0)
     for history in [
         (START,),
@@ -185,7 +192,7 @@ def test_build_normalises_reports_and_writes(ds2edge, tmp_path):
         "turn",
         "two",
     ]
-    assert done.stdout.startswith(f"{output}: 0.00 MB, 7 words; 9 of 2 words\nperplexity: 1.")
+    assert done.stdout.startswith(f"{output}: 0.00 MB, 7 words, 9 2-grams\nperplexity: 1.")
     assert "0.00 % unknown words" in done.stdout
     assert [path.name for path in output.parent.iterdir()] == ["lm.ds2lm"]
 
@@ -208,7 +215,7 @@ def test_bad_text_is_one_line_and_leaves_nothing_behind(ds2edge, tmp_path, name,
 
 
 @pytest.mark.parametrize("name", ["lm.arpa", "lm.arpa.gz"])
-def test_convert_takes_an_arpa_file_over(ds2edge, tmp_path, name):
+def test_convert_reads_an_arpa_file(ds2edge, tmp_path, name):
     path = tmp_path / name
     path.write_bytes(gzip.compress(ARPA.encode()) if name.endswith("gz") else ARPA.encode())
     done = ds2edge("lm", "convert", path, "-o", tmp_path / "lm.ds2lm")
@@ -224,14 +231,18 @@ def test_convert_takes_an_arpa_file_over(ds2edge, tmp_path, name):
         assert math.log10(probability(model, *words.split())) == pytest.approx(log10, abs=2e-2)
 
 
-def test_of_an_arpa_file_what_has_no_beginning_is_left_out(tmp_path):
-    """Pruned by Kaldi's tools, say; nor need an order have an n-gram."""
-    path, more = tmp_path / "lm.arpa", "\\3-grams:\n-0.1\tLIGHT THE LIGHT\n-0.3\t<s> THE LIGHT\n"
+def test_ngrams_without_their_beginning_are_left_out_of_an_arpa_file(tmp_path):
+    """Kaldi's tools may prune so. An order may also be empty."""
+    path = tmp_path / "lm.arpa"
+    more = "\\3-grams:\n-0.1\tLIGHT THE LIGHT\n-0.3\t<s> THE LIGHT\n"
     path.write_text(ARPA.replace("\\end", f"{more}\n\\4-grams:\n\n\\end"))
     model = read_arpa(path)
-    assert model.sizes == [5, 2, 1, 0]
+    assert model.ngram_counts == [5, 2, 1, 0]
     assert math.log10(probability(model, "<s>", "the", "light")) == pytest.approx(-0.3)
     assert math.log10(probability(model, "light", "the", "light")) == pytest.approx(-0.2)
+    more = "\\3-grams:\n\n\\4-grams:\n-0.1 <s> the light the\n"
+    path.write_text(ARPA.replace("\\end", f"{more}\\end"))
+    assert read_arpa(path).ngram_counts == [5, 2, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -252,10 +263,10 @@ def test_of_an_arpa_file_what_has_no_beginning_is_left_out(tmp_path):
         (ARPA.replace("LIGHT\t", "\udcff\t"), "(line 8: not UTF-8 text)"),
         (
             "mmap lm http://kheafield.com/code format version 5\n\0",
-            "a binary of KenLM: give the ARPA file",
+            "a binary of KenLM; give the ARPA file",
         ),
         (ARPA.replace("-0.6\tLIGHT", "\n" * 3), "line 11"),
-        (ARPA.replace("LIGHT\t", "The\t"), "some words differ by case alone"),
+        (ARPA.replace("LIGHT\t", "The\t"), "some words differ only in case"),
         ("plain text\n", "no \\end\\ after n-grams"),
     ],
 )
@@ -269,9 +280,7 @@ def test_a_bad_arpa_file_is_one_line(tmp_path, text, says):
 
 
 @pytest.mark.parametrize(("place", "value"), [(6, 1), (8, 99), (8, 12)])
-def test_a_language_model_that_claims_to_be_encrypted_or_packed_otherwise_is_one_line(
-    tmp_path, place, value
-):
+def test_a_language_model_that_claims_to_be_encrypted_is_one_line(tmp_path, place, value):
     (tmp_path / "lm.arpa").write_text(ARPA)
     data = bytearray(read_arpa(tmp_path / "lm.arpa").to_bytes())
     for mark, offset in ((b"PK\1\2", 2), (b"PK\3\4", 0)):
@@ -284,7 +293,7 @@ def test_a_language_model_that_claims_to_be_encrypted_or_packed_otherwise_is_one
         LanguageModel.load(tmp_path / "lm.ds2lm")
 
 
-def test_odd_arpa_files_that_are_right_are_taken(tmp_path):
+def test_unusual_but_valid_arpa_files_are_read(tmp_path):
     odd = ARPA.replace("THE", "A\u00a0B\u3000C\u0085").replace("\n", "\r\n")
     (tmp_path / "spaces.arpa").write_bytes(odd.encode())
     assert "a\u00a0b\u3000c\u0085" in read_arpa(tmp_path / "spaces.arpa").vocabulary
@@ -302,7 +311,7 @@ def test_odd_arpa_files_that_are_right_are_taken(tmp_path):
     assert math.log10(probability(model, "<s>", "the")) == pytest.approx(-0.7, abs=1e-3)
 
 
-def test_hot_words_are_taken_as_people_write_them(ds2edge, tmp_path):
+def test_hot_words_are_normalised(ds2edge, tmp_path):
     (tmp_path / "words.txt").write_text(
         "\ufeffO\u2019Brien\nCAF\u00c9\n\nturn-down the radio.\n", "utf-8"
     )
@@ -333,7 +342,7 @@ def test_hot_words_are_taken_as_people_write_them(ds2edge, tmp_path):
     [
         (
             ("--lm", "none.ds2lm"),
-            "none.ds2lm: no such language model: `ds2edge lm build` makes one",
+            "none.ds2lm: no such language model; make one with `ds2edge lm build`",
         ),
         (("--lm", GOLDEN), "not a language model of `ds2edge lm build`"),
         (("--lm-weight", "1"), "--lm-weight needs --lm"),

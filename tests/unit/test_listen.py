@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from click.testing import CliRunner
 from support import GOLDEN, RATE, SPOKEN, int16, speech
+
+from ds2edge.runtime.commands import listen as listen_command
+from ds2edge.runtime.live.devices import Device
 
 COMMAND = [str(Path(sys.executable).with_name("ds2edge")), "listen", "-m", str(GOLDEN)]
 PCM = int16(speech()).tobytes()
@@ -103,6 +107,22 @@ def test_other_rates_are_resampled(rate):
         assert texts == TEXTS
     else:  # half of the spectrum is missing, which this model was not trained on
         assert len(texts) == len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ([], "no microphone found\n"),
+        (
+            [Device(0, "HDA", 2, 48000, True), Device(1, "USB", 1, 16000, False)],
+            "HDA: 2 channels, 48000 Hz (default)\nUSB: 1 channels, 16000 Hz\n",
+        ),
+    ],
+)
+def test_microphones_are_listed(monkeypatch, devices, expected):
+    monkeypatch.setattr(listen_command, "list_devices", lambda: devices)
+    result = CliRunner().invoke(listen_command.listen, ["--list-devices"])
+    assert (result.exit_code, result.output) == (0, expected)
 
 
 @pytest.mark.parametrize(

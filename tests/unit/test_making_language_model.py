@@ -1,4 +1,4 @@
-"""The scripts that make the pretrained language model: of Vosk's transducer and of transcripts."""
+"""The scripts that make the pretrained language model from a transducer and transcripts."""
 
 import json
 import subprocess
@@ -12,7 +12,8 @@ from ds2edge.train.language_model.arpa import read_arpa
 
 SCRIPTS = Path(__file__).parents[2] / "train" / "pretrained"
 
-# What fstprint says of a 2-gram: from state, to state, word in, word out, cost in nats; what ends a sentence.
+# Output of fstprint for a 2-gram. An arc has the states from and to, the words in and out, and the
+# cost in nats. A final state has a cost.
 TRANSDUCER = """\
 1\t0\t<eps>\t<eps>\t0.5
 1\t2\tthe\tthe\t0.25
@@ -27,17 +28,17 @@ TRANSDUCER = """\
 """
 
 
-def run(script: str, *arguments: Path, said: str = "") -> str:
+def run(script: str, *arguments: Path, stdin: str = "") -> str:
     command = [sys.executable, SCRIPTS / script, *arguments]
-    return subprocess.run(command, input=said, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_transducer_becomes_an_arpa_file(tmp_path):
     path = tmp_path / "lm.arpa"
-    path.write_text(run("fst_to_arpa.py", said=TRANSDUCER))
+    path.write_text(run("fst_to_arpa.py", stdin=TRANSDUCER))
     model = read_arpa(path)
     assert model.vocabulary == ["<unk>", "<s>", "</s>", "light", "the"]
-    assert model.sizes == [5, 3]
+    assert model.ngram_counts == [5, 3]
     costs = {
         "the": 1.0,
         "<s> the": 0.25,

@@ -1,4 +1,4 @@
-"""Language models of several sources, and smaller ones: `ds2edge lm build --mix, --tune, --size`."""
+"""Mixing and pruning language models: `ds2edge lm build --mix, --tune, --size`."""
 
 import math
 
@@ -11,8 +11,9 @@ from support import ARPA, probability, zipfian
 from ds2edge.runtime.decoding.language_model import SPECIAL, START, UNKNOWN, LanguageModel
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.language_model.arpa import read_arpa
-from ds2edge.train.language_model.mixing import mix, shrink, tune
+from ds2edge.train.language_model.mixing import mix, tune
 from ds2edge.train.language_model.ngrams import estimate, perplexity
+from ds2edge.train.language_model.pruning import shrink
 
 
 def histories(model: LanguageModel, seed: int) -> list[tuple[int, ...]]:
@@ -22,7 +23,7 @@ def histories(model: LanguageModel, seed: int) -> list[tuple[int, ...]]:
 
 
 def total(model: LanguageModel, history: tuple[int, ...]) -> float:
-    """Of the probabilities of all that may follow."""
+    """The sum of the probabilities of all next words."""
     words = (word for word in range(len(model.vocabulary)) if word != START)
     return sum(math.exp(model.log_probability(history, word)) for word in words)
 
@@ -33,17 +34,18 @@ def total(model: LanguageModel, history: tuple[int, ...]) -> float:
     orders=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     weight=st.floats(0, 1),
 )
-def test_a_mix_says_of_what_its_parts_saw_their_weighted_mean(seed, orders, weight):
+def test_a_mix_is_the_weighted_mean_of_its_parts(seed, orders, weight):
     parts = [
         estimate([*zipfian(seed + n), "only here" if n else "just there"], orders[n])
         for n in (0, 1)
     ]
-    mixed, weights = mix(parts, [weight, 1 - weight]), [weight, 1 - weight]
+    weights = [weight, 1 - weight]
+    mixed = mix(parts, weights)
     for history in histories(mixed, seed):
         assert total(mixed, history) == pytest.approx(1, abs=1e-5)
     for text in zipfian(seed)[:20]:
         words = ["<s>", *text.split(), "</s>"]
-        for end in range(2, len(words) + 1):  # the first part has seen it
+        for end in range(2, len(words) + 1):  # n-grams that the first part has seen
             gram = words[max(0, end - orders[0]) : end]
             known = [part.id(gram[-1]) != UNKNOWN for part in parts]
             expected = sum(
@@ -55,7 +57,7 @@ def test_a_mix_says_of_what_its_parts_saw_their_weighted_mean(seed, orders, weig
 
 
 def test_a_mix_computed_by_hand():
-    """The first model gives a, b, </s> and <unk> what the second gives a, c, </s> and <unk>."""
+    """The second model has `c` where the first has `b`. Otherwise they are equal."""
     parts = [estimate(["a b"] * 2, order=2), estimate(["a c"] * 2, order=2)]
     mixed = mix(parts, [0.25, 0.75])
     assert mixed.vocabulary == [*SPECIAL, "a", "b", "c"]
@@ -68,7 +70,7 @@ def test_a_mix_computed_by_hand():
         assert probability(mixed, *words) == pytest.approx(expected)
 
 
-def test_a_model_alone_is_its_own_mix():
+def test_a_mix_with_a_weight_of_1_is_that_model():
     model = estimate(zipfian(3), order=3)
     mixed = mix([model, estimate(["other words"])], [1.0, 0.0])
     for text in zipfian(4)[:50]:
@@ -90,7 +92,7 @@ def test_tuned_weights_are_the_best(seed):
             assert best < 1.01 * perplexity(other, text)[0]
 
 
-def test_a_part_that_knows_nothing_of_the_text_gets_no_weight():
+def test_a_part_that_knows_no_word_of_the_text_gets_no_weight():
     text = zipfian(1, 50)
     assert tune([estimate(zipfian(0)), estimate(["quux quuz"])], text)[0] > 0.99
     with pytest.raises(InputError, match="no word that a source knows"):
@@ -109,12 +111,12 @@ def test_a_smaller_model_fits_and_still_sums_to_one(seed, order, share):
         assert total(smaller, history) == pytest.approx(1, abs=1e-5)
 
 
-def test_what_matters_least_goes_first():
-    """Half of the file by entropy predicts better than by chance, and hardly worse than all of it."""
+def test_the_ngrams_that_matter_least_are_dropped_first():
+    """With 60 % of the file size the perplexity rises by less than 10 %."""
     text, held_out = zipfian(0, 4000), zipfian(1, 200)
     model = estimate(text, order=3)
     smaller = shrink(model, 0.6 * len(model.to_bytes()))
-    assert sum(smaller.sizes) < 0.75 * sum(model.sizes)
+    assert sum(smaller.ngram_counts) < 0.75 * sum(model.ngram_counts)
     assert perplexity(smaller, held_out)[0] < 1.1 * perplexity(model, held_out)[0]
     assert shrink(model, 1e9) is model
     with pytest.raises(InputError, match="its 40 words alone take"):
@@ -136,42 +138,37 @@ def test_build_mixes_text_and_models(ds2edge, tmp_path):
         parts[1], "the", "light"
     )
     assert probability(mixed, "the", "light") == pytest.approx(expected, rel=5e-2)
-    done = ds2edge(
-        "lm",
-        "build",
-        "lm.ds2lm",
-        "a.txt",
-        "--tune",
-        "dev.txt",
-        "--size",
-        "1",
-        "-o",
-        "more.ds2lm",
-        cwd=tmp_path,
-    )
+    options = ("--tune", "dev.txt", "--size", "1", "-o", "more.ds2lm")
+    done = ds2edge("lm", "build", "lm.ds2lm", "a.txt", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "on dev.txt, 0.00 % unknown words" in done.stdout
+
+
+NOT_POSITIVE = "weights must be at least 0, and one must be above 0"
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("a.txt", "b.arpa", "--mix", "0.5"), "--mix: 1 weights for 2 sources: give one for each"),
-        (("a.txt", "b.arpa", "--mix", "1,-1"), "weights are at least 0, and not all 0"),
-        (("a.txt", "b.arpa", "--mix", "0,0"), "weights are at least 0, and not all 0"),
-        (("a.txt", "b.arpa", "--mix", "nan,1"), "weights are at least 0, and not all 0"),
+        (("a.txt", "b.arpa", "--mix", "0.5"), "--mix: 1 weights for 2 sources; give one for"),
+        (("a.txt", "b.arpa", "--mix", "1,-1"), NOT_POSITIVE),
+        (("a.txt", "b.arpa", "--mix", "0,0"), NOT_POSITIVE),
+        (("a.txt", "b.arpa", "--mix", "nan,1"), NOT_POSITIVE),
         (
             ("a.txt", "b.arpa", "--mix", "1;1"),
-            "not numbers with commas between them, as in 0.6,0.4",
+            "give numbers with commas between them",
         ),
-        (("a.txt", "b.arpa", "--mix", "1,1", "--tune", "a.txt"), "give one of them"),
+        (
+            ("a.txt", "b.arpa", "--mix", "1,1", "--tune", "a.txt"),
+            "--mix and --tune exclude each other",
+        ),
         (
             ("a.txt", "b.arpa", "--tune", "none.txt"),
             "none.txt: cannot be read (No such file or directory)",
         ),
         (
             ("a.txt", "b.arpa"),
-            "b.arpa: a model, not a text: --mix or --tune says how far it counts",
+            "b.arpa: a model, not a text; mix models with --mix or --tune",
         ),
         (
             ("a.txt", "none.arpa", "--mix", "1,1"),

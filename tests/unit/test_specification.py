@@ -1,4 +1,4 @@
-"""The specification inside a model file, and the strictness of records."""
+"""The specification inside a model file, and how strictly records are read."""
 
 import dataclasses
 import json

@@ -73,17 +73,17 @@ def test_a_log_that_cannot_be_opened_is_named(tmp_path):
 
 
 def test_the_manifest_of_recordings_can_be_trained_on(tmp_path):
-    recordings = Recordings(tmp_path / "kept", RATE)
+    recordings = Recordings(tmp_path / "saved", RATE)
     recordings.add(UTTERANCE)
     recordings.add(UTTERANCE)
     recordings.close()
-    clips = read_manifest(tmp_path / "kept" / "manifest.jsonl")
+    clips = read_manifest(tmp_path / "saved" / "manifest.jsonl")
     assert [(clip.text, clip.duration) for clip in clips] == [("naïve words", 0.5)] * 2
     assert clips[0].audio != clips[1].audio
     sound, rate = soundfile.read(clips[0].audio, dtype="float32")
     assert rate == RATE
     np.testing.assert_allclose(sound, UTTERANCE.samples, atol=1e-4)
-    assert len(list((tmp_path / "kept").iterdir())) == 3
+    assert len(list((tmp_path / "saved").iterdir())) == 3
 
 
 def test_one_in_ten_recordings_is_dev_however_often_the_folder_is_reopened(tmp_path):

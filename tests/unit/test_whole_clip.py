@@ -24,7 +24,7 @@ from ds2edge.devices import bench, deploy
 from ds2edge.runtime import InputError, Listener, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.listen import listen
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.specification import Graph, State
 from ds2edge.runtime.whole_clip import WholeClip
@@ -44,18 +44,16 @@ ALL = [
     )
     if case[:2] != ("qrnn", "bidirectional")
 ]
+# Lowest signal-to-noise ratio of the logits in dB.
 LEAST_SNR = {
     "float32": 100,
     "float16": 50,
     "dynamic": 25,
     "int8": 15,
     "armv7": 15,
-}  # dB
-BYTES = {
-    "float32": 4,
-    "float16": 2,
-    "dynamic": 3.2,
-}  # a weight; what is small stays float in mode dynamic
+}
+# Bytes per weight. Small tensors stay float in mode dynamic.
+BYTES = {"float32": 4, "float16": 2, "dynamic": 3.2}
 STAGES = ["convolutions", "gru0", "gru1", "logits"]
 
 
@@ -81,7 +79,7 @@ def run(tiny_recipe, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(run, mini_clips, tmp_path_factory):
-    """Its files: float32 in chunks of 4 and of 7 steps, int8."""
+    """The run as files: float32 in chunks of 4 and of 7 steps, and int8."""
     folder = tmp_path_factory.mktemp("models")
     for name, mode, chunk_steps in (
         ("four", "float32", 4),
@@ -122,13 +120,15 @@ def constants(path):
 
 
 def decibels(signal, other):
-    """Signal to noise."""
+    """Signal-to-noise ratio of `other` in dB."""
     return 10 * np.log10((signal**2).sum() / ((signal - other) ** 2).sum())
 
 
 @pytest.mark.parametrize(("cell", "direction", "mode"), ALL)
 def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, direction, mode):
-    (run, expected, rounded), path = run_of(cell, direction), tmp_path / "m.tflite"
+    run, expected, rounded = run_of(cell, direction)
+    path = tmp_path / "m.tflite"
+    # In this process: a process of its own would take longer.
     convert_run(run.folder, mode, mini_clips[:1], path, chunk_steps=4, isolated=False)
     heard = Tracer(path).trace(read_audio(SPEECH, RATE)).logits.values
     assert heard.shape == expected.shape
@@ -141,17 +141,17 @@ def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, di
     assert inspection.graphs == signatures
     assert not set(inspection.operations) & {"WHILE", "UNPACK", "PACK", "STRIDED_SLICE", "CUSTOM"}
     if mode == "int8":
-        assert decibels(rounded, heard) > max(
-            28, decibels(expected, heard)
-        )  # Keras rounds as this file does
+        # The rounded Keras model is nearer, because it rounds as this file does.
+        assert decibels(rounded, heard) > max(28, decibels(expected, heard))
     if mode in INT8_MODES:
         assert (inspection.float_tensors, inspection.partitions) == (0, signatures)
     least = BYTES.get(mode, 1.2) * run.best_model().count_params()
-    assert constants(path) < least + 256  # each weight is in it once; and a few constants
+    # The file holds each weight once, and a few other constants.
+    assert constants(path) < least + 256
 
 
 def test_neither_the_chunk_nor_the_rounding_changes_much(models, mini_clips):
-    """Every layer is compared at every step, whatever the chunks."""
+    """Layers are compared step by step even if the chunks differ."""
     clips = [clip for clip in mini_clips if clip.split == "test"][:3]
     parity = measure_parity(models["four"], [models["seven"], models["int8"]], clips, 1000)
     seven, int8 = parity.comparisons
@@ -199,6 +199,13 @@ def test_nothing_heard_is_no_text(recognizer):
     assert recognizer.stream().finish().text == ""
 
 
+def test_the_utterances_of_a_file_hold_all_its_words(recognizer):
+    utterances = list(recognizer.utterances(SPEECH))
+    text = "".join(utterance.text for utterance in utterances).replace(" ", "")
+    assert text == recognizer.transcribe(SPEECH).text.replace(" ", "") != ""
+    assert all(len(utterance.samples) for utterance in utterances)
+
+
 def test_a_file_is_transcribed_evaluated_and_described(ds2edge, models, mini_clips, tmp_path):
     path, clips = models["int8"], [clip for clip in mini_clips if clip.split == "test"][:2]
     assert Network(path).graph.shares_weights
@@ -236,15 +243,15 @@ LAYERS = ("a", "b")
 
 
 class Sums:
-    """A network whose two layers add up what came before, each way."""
+    """A network whose two layers are running sums, in both directions."""
 
     graph = Graph(
-        "float32",
-        4,
-        2,
-        0,
-        0,
-        tuple(
+        mode="float32",
+        chunk_steps=4,
+        time_stride=2,
+        warmup=0,
+        lookahead=0,
+        states=tuple(
             State(f"{layer}{way}_h", (1, 50), layer + way)
             for layer in LAYERS
             for way in ("", "_backward")
@@ -266,13 +273,11 @@ class Sums:
 
 @pytest.mark.parametrize("steps", [1, 4, 11])
 def test_the_backward_layer_begins_at_the_end_of_the_clip(steps):
-    clip, rows = (
-        WholeClip(Sums()),
-        np.random.default_rng(0).standard_normal((steps, 50)).astype(np.float32),
-    )
+    clip = WholeClip(Sums())
+    rows = np.random.default_rng(0).standard_normal((steps, 50)).astype(np.float32)
     for first in range(0, steps, 4):
         chunk = rows[first : first + 4]
-        frames = np.full((4, 50), 9.0, np.float32)  # what follows the end is not heard
+        frames = np.full((4, 50), 9.0, np.float32)  # frames after the end must not count
         frames[: len(chunk)] = chunk
         clip.accept(frames.repeat(2, 0), len(chunk))
     for _ in LAYERS:

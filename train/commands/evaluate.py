@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from ds2edge.runtime.commands.options import decoding_options
+from ds2edge.runtime.commands.options import ModelPath, decoding_options
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
-from ds2edge.runtime.pretrained import PRETRAINED
 from ds2edge.train.data.manifest import SPLITS
 
 
@@ -36,11 +35,12 @@ def _decibels(
 @click.option(
     "-m",
     "--model",
-    default=Path("pretrained"),
+    default="pretrained",
     show_default=True,
     envvar="DS2EDGE_MODEL",
     show_envvar=True,
-    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    type=ModelPath(),
     help="Model: a .tflite file, the folder of a run (its best epoch), a .keras file in such a "
     "folder, or `pretrained`.",
 )
@@ -106,8 +106,6 @@ def evaluate(
     """
     if noise and not snrs:
         raise InputError(f"--noise {noise} needs --noise-snr, the level of the noise")
-    if model == Path("pretrained") and not model.exists():
-        model = PRETRAINED
     from ds2edge.train.evaluation.evaluate import evaluate as run_evaluation
     from ds2edge.train.files import make_folder
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ds2edge.runtime.decoding.ctc import WordDecoder
+from ds2edge.runtime.decoding.ctc import Decoder
 
 if TYPE_CHECKING:
     from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
 
 def decode_batch(
-    model: DeepSpeech2, inputs: dict[str, Any], decoder: Callable[[], WordDecoder]
+    model: DeepSpeech2, inputs: dict[str, Any], decoder: Callable[[], Decoder]
 ) -> Iterator[str]:
     """Yields the text of each row of a batch.
 

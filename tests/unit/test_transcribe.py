@@ -1,0 +1,74 @@
+"""`ds2edge transcribe` in this process: alternatives, and hot words with digits."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from support import GOLDEN, SPOKEN
+
+from ds2edge.runtime import InputError, Recognizer
+from ds2edge.runtime.commands.transcribe import transcribe
+
+CLIP = str(next(iter(SPOKEN.values())))
+TEXT = next(iter(SPOKEN))
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(transcribe, ["-m", str(GOLDEN), *arguments])
+
+
+def test_alternatives_start_with_the_text_and_have_falling_scores():
+    result = Recognizer(GOLDEN, beam=16).transcribe(CLIP, alternatives=5)
+    texts = [alternative.text for alternative in result.alternatives]
+    scores = [alternative.score for alternative in result.alternatives]
+    assert texts[0] == result.text == TEXT
+    assert result.alternatives[0].words == result.words
+    assert len(texts) == len(set(texts)) == 5
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_without_asking_there_are_no_alternatives():
+    assert Recognizer(GOLDEN, beam=16).transcribe(CLIP).alternatives == []
+
+
+def test_greedy_decoding_has_no_alternatives():
+    with pytest.raises(InputError, match="need a beam search"):
+        Recognizer(GOLDEN).transcribe(CLIP, alternatives=2)
+
+
+def test_json_lists_alternatives_on_request_only():
+    plain = json.loads(run("--json", "--beam", "16", CLIP).stdout.splitlines()[0])
+    assert list(plain) == ["audio", "text", "words", "seconds", "real_time_factor"]
+    listed = json.loads(
+        run("--json", "--beam", "16", "--alternatives", "3", CLIP).stdout.splitlines()[0]
+    )
+    assert list(listed) == [*plain, "alternatives"]
+    assert [list(alternative) for alternative in listed["alternatives"]] == 3 * [["text", "score"]]
+    assert listed["alternatives"][0]["text"] == listed["text"] == TEXT
+
+
+def test_text_has_one_alternative_per_line_with_its_score():
+    lines = run("--beam", "16", "--alternatives", "2", CLIP).stdout.splitlines()[:2]
+    scores, texts = zip(*(line.split(" ", 1) for line in lines), strict=True)
+    assert texts[0] == TEXT
+    assert float(scores[0]) >= float(scores[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--alternatives", "2"], "--alternatives needs a beam search"),
+        (["--alternatives", "2", "--beam", "4", "--format", "srt"], "use text or json"),
+    ],
+)
+def test_alternatives_that_cannot_be_given_are_an_input_error(arguments, message):
+    error = run(*arguments, CLIP).exception
+    assert isinstance(error, InputError)
+    assert message in str(error)
+
+
+@pytest.mark.parametrize("hotword", ["42", "C-3PO"])
+def test_a_hot_word_with_digits_is_refused_with_the_remedy(hotword):
+    error = run("--hotwords", hotword, CLIP).exception
+    assert isinstance(error, InputError)
+    assert "write numbers in words" in str(error)
