@@ -25,7 +25,7 @@ demo: .venv/train
 	rm -rf demo
 	$(BIN)/ds2edge train mini $(MINI) -o demo/run
 	$(BIN)/ds2edge convert demo/run --calibration $(MINI) -o demo/mini.tflite
-	$(BIN)/ds2edge parity demo/run demo/mini.tflite $(MINI) --max-wer-increase 1 --report demo
+	$(BIN)/ds2edge parity demo/run $(MINI) -m demo/mini.tflite --max-wer-increase 1 -o demo
 	$(BIN)/ds2edge info -m demo/mini.tflite
 	@echo; echo "A voice that is in no training clip. What it says: $(SAID)"
 	@$(BIN)/python -c "$$HEAR" transcribe -m demo/mini.tflite train/data/mini/$(CLIP)
@@ -41,14 +41,14 @@ types: .venv/dev
 	$(BIN)/mypy
 
 unit: .venv/dev
-	$(BIN)/pytest $(PARALLEL) tests/unit
+	$(BIN)/pytest $(PARALLEL) -m "not slow and not long"
 
 slow: .venv/dev
-	$(BIN)/pytest $(PARALLEL) -m "not long" tests/slow
+	$(BIN)/pytest $(PARALLEL) -m "slow and not long"
 
 # The same proofs at full length, and those that take a quarter of an hour: before a release.
 long: .venv/dev
-	$(BIN)/pytest -m long tests
+	$(BIN)/pytest -m long
 
 format: .venv/dev
 	$(BIN)/ruff check --fix .

@@ -99,16 +99,25 @@ def logits_there_and_here(board, processor, model, clips, folder):
         return np.concatenate([there[name] for name in here]), np.concatenate(list(here.values()))
 
 
-@pytest.mark.parametrize("system", [BOOKWORM, TRIXIE], ids=lambda system: system.suite)
+SYSTEMS = [
+    pytest.param(BOOKWORM, id="bookworm"),
+    pytest.param(TRIXIE, id="trixie", marks=pytest.mark.long),
+]
+# Raspberry Pi 3 here; the other processors in the long tests.
+PROCESSORS = [
+    pytest.param(s, p, id=f"{s.suite}-{p}", marks=() if p == "cortex-a53" else pytest.mark.long)
+    for s in (BOOKWORM, TRIXIE)
+    for p in s.processors
+]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_a_64_bit_board_gives_the_same_text(board, clips, fast_clip, system):
     done = transcribe(board(system), system.processors[0], GOLDEN, *clips, fast_clip)
     assert texts(done) == [*SPOKEN, next(iter(SPOKEN))]
 
 
-@pytest.mark.parametrize(
-    ("system", "processor"),
-    [pytest.param(s, p, id=f"{s.suite}-{p}") for s in (BOOKWORM, TRIXIE) for p in s.processors],
-)
+@pytest.mark.parametrize(("system", "processor"), PROCESSORS)
 def test_a_64_bit_board_computes_the_same_logits_bit_for_bit(
     board, clips, tmp_path, system, processor
 ):

@@ -49,7 +49,8 @@ learning_rate = 1e-2
 
 
 @pytest.mark.parametrize(
-    ("backend", "cell"), [("tensorflow", "gru"), ("jax", "lstm"), ("torch", "gru")]
+    ("backend", "cell"),
+    [pytest.param("tensorflow", "gru", marks=pytest.mark.long), ("jax", "lstm"), ("torch", "gru")],
 )
 def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backend, cell):
     if importlib.util.find_spec(backend) is None:

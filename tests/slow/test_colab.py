@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support import MINI
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long  # it trains an epoch of the whole embedded corpus
 
 NOTEBOOK = Path("train/colab.ipynb").resolve()
 

@@ -1,4 +1,4 @@
-"""Downloads from a server that breaks off, and archives that are not what they should be."""
+"""Downloads over broken connections, and damaged or wrong archives."""
 
 import hashlib
 import io
@@ -48,14 +48,14 @@ def tar(kind: str, files: dict[str, bytes]) -> bytes:
     "plan",
     [
         (),
-        ("break",) * 10,  # more often than it may fail without a byte
+        ("break",) * 10,  # more often than attempts without a byte are allowed
         ("500", "503", "429"),
         ("break", "500", "500", "break", "502", "break"),
         ("break", "whole"),
         ("unlimited", "unlimited"),
     ],
 )
-def test_all_bytes_come_in_the_end(tmp_path, plan):
+def test_a_download_survives_failures_of_the_server(tmp_path, plan):
     with serve(CONTENT, *plan) as server:
         download(archive_of(server.url), tmp_path / "new" / "a.tar.gz")
     assert (tmp_path / "new" / "a.tar.gz").read_bytes() == CONTENT
@@ -63,12 +63,12 @@ def test_all_bytes_come_in_the_end(tmp_path, plan):
     assert not server.plan
 
 
-def test_a_broken_download_goes_on_after_what_has_come(tmp_path):
+def test_a_broken_download_continues_after_its_last_block(tmp_path):
     with serve(CONTENT, "break") as server:
         download(archive_of(server.url), tmp_path / "a")
     first, second = server.ranges
     assert first is None
-    # All that came is used but for the last block, which the break cut.
+    # Only the last block, which was cut, is lost.
     assert (
         len(CONTENT) // 2 - archives.BLOCK
         <= int(second.removeprefix("bytes=").removesuffix("-"))
@@ -76,15 +76,15 @@ def test_a_broken_download_goes_on_after_what_has_come(tmp_path):
     )
 
 
-def test_what_is_there_is_not_fetched_again(tmp_path):
+def test_a_finished_download_is_not_repeated(tmp_path):
     (tmp_path / "a").write_bytes(CONTENT)
     download(archive_of("http://127.0.0.1:9"), tmp_path / "a")
-    (tmp_path / "b.part").write_bytes(CONTENT)  # killed between the last byte and the new name
+    (tmp_path / "b.part").write_bytes(CONTENT)  # killed before the file was renamed
     download(archive_of("http://127.0.0.1:9"), tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == CONTENT
 
 
-def test_a_remnant_that_is_longer_than_the_file_is_dropped(tmp_path):
+def test_a_partial_file_that_is_too_long_is_replaced(tmp_path):
     (tmp_path / "a.part").write_bytes(CONTENT + b"more")
     with serve(CONTENT) as server:
         download(archive_of(server.url), tmp_path / "a")
@@ -104,7 +104,7 @@ def test_a_remnant_that_is_longer_than_the_file_is_dropped(tmp_path):
         (("break", "shifted"), "are expected: not this corpus", CONTENT),
     ],
 )
-def test_what_cannot_be_had_is_one_line_with_the_address(tmp_path, plan, says, kept):
+def test_a_failed_download_is_one_line_with_the_address(tmp_path, plan, says, kept):
     with serve(CONTENT, *plan) as server, pytest.raises(InputError, match=says) as caught:
         download(archive_of(server.url), tmp_path / "a")
     assert str(caught.value).startswith(f"{server.url}/a.tar.gz: ")
@@ -120,18 +120,18 @@ def test_what_cannot_be_had_is_one_line_with_the_address(tmp_path, plan, says, k
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
-def test_without_a_network_it_says_so(tmp_path, url):
+def test_an_unreachable_server_is_named(tmp_path, url):
     with pytest.raises(InputError, match=f"^{url}/a.tar.gz: no connection to the server: "):
         download(archive_of(url), tmp_path / "a")
 
 
 @pytest.mark.parametrize("url", ["ftp://example.org", "example.org", "http://"])
-def test_what_is_no_address_is_refused_at_once(tmp_path, url):
+def test_an_invalid_address_is_refused_at_once(tmp_path, url):
     with pytest.raises(InputError, match="not a valid address"):
         download(archive_of(url), tmp_path / "a")
 
 
-def test_a_full_disk_is_told_before_and_while_it_fills(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_and_during_a_download(tmp_path, monkeypatch):
     (tmp_path / "a.part").symlink_to("/dev/full")
     with serve(CONTENT) as server:
         with pytest.raises(
@@ -147,7 +147,7 @@ def test_a_full_disk_is_told_before_and_while_it_fills(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_download_that_is_killed_goes_on_where_it_was(tmp_path, how):
+def test_a_killed_download_continues(tmp_path, how):
     code = (
         "import sys\nfrom pathlib import Path\n"
         "from ds2edge.train.corpora.archives import Archive, download\n"
@@ -173,7 +173,7 @@ def test_a_download_that_is_killed_goes_on_where_it_was(tmp_path, how):
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
-def test_fetching_unpacks_deletes_the_archive_and_is_done_once(tmp_path):
+def test_fetching_unpacks_once_and_deletes_the_archive(tmp_path):
     content = tar("gz", {"Top/sub/b.txt": b"two", "Top/a.txt": b"one"})
     with serve(content, "break") as server:
         for _ in range(2):
@@ -210,7 +210,8 @@ def test_an_archive_cannot_write_outside_of_its_folder(tmp_path, name):
 def test_links_in_an_archive_are_left_out(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w:gz") as file:
         link = tarfile.TarInfo("Top/link")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        link.type = tarfile.SYMTYPE
+        link.linkname = "/etc"
         file.addfile(link)
         member = tarfile.TarInfo("Top/a")
         file.addfile(member, io.BytesIO())
@@ -218,7 +219,7 @@ def test_links_in_an_archive_are_left_out(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
 
 
-def test_another_archive_is_refused(tmp_path):
+def test_an_archive_of_another_corpus_is_refused(tmp_path):
     (tmp_path / "a.tar").write_bytes(tar("gz", {"Other/a": b"a"}))
     with pytest.raises(InputError, match="has no folder Top in it: not this corpus"):
         unpack(tmp_path / "a.tar", "Top", tmp_path / "out")

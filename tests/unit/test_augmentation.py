@@ -1,4 +1,4 @@
-"""Augmentation: each does what it says, off is off, and the same seed makes the same clip."""
+"""Augmentation: each change does what it should, and the same seed gives the same clip."""
 
 import dataclasses
 import os
@@ -47,7 +47,7 @@ def seeded(seed=0):
 
 
 def decibels(signal, reference):
-    """Power of one above that of the other."""
+    """Power of a signal relative to a reference, in dB."""
     return 10 * np.log10(
         np.mean(np.square(signal, dtype=np.float64))
         / np.mean(np.square(reference, dtype=np.float64))
@@ -61,7 +61,7 @@ def spoken():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Inconvenient noise: another rate, stereo, shorter than a clip, longer than a piece, nested."""
+    """Inconvenient noise: other rates, stereo, shorter than a clip, longer than a piece, nested."""
     noise = 0.1 * seeded(1).standard_normal((30 * RATE, 2))
     soundfile.write(tmp_path / "long.flac", noise[:, 0], RATE)
     soundfile.write(tmp_path / "stereo.wav", noise[:RATE], 44100)
@@ -72,8 +72,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-# What the chain was before it knew rooms and telephones. The figures in docs/results.md were
-# measured with it.
+# The augmentation of an early version, without rooms and telephones. Recipes that use neither
+# must still give the same clips: figures in docs/results.md were measured with it.
 
 
 def augment_before(samples, rate, settings, rng):
@@ -108,13 +108,12 @@ def mask_before(frames, settings, rng):
 
 
 @pytest.mark.parametrize("name", ["mini", "digits"])
-def test_a_recipe_that_uses_nothing_new_draws_and_hears_what_it_always_did(name):
-    settings, frames = (
-        read_recipe(name).augmentation,
-        seeded().standard_normal((150, 64)).astype(np.float32),
-    )
+def test_a_recipe_without_rooms_and_telephones_gives_the_same_clips_as_before(name):
+    settings = read_recipe(name).augmentation
+    frames = seeded().standard_normal((150, 64)).astype(np.float32)
     for seed in range(20):
-        now, then = seeded(seed), seeded(seed)
+        now = seeded(seed)
+        then = seeded(seed)
         clip = babble(0.5 + 0.1 * seed, seed=seed)
         np.testing.assert_array_equal(
             augment_samples(clip, RATE, settings, now), augment_before(clip, RATE, settings, then)
@@ -125,9 +124,9 @@ def test_a_recipe_that_uses_nothing_new_draws_and_hears_what_it_always_did(name)
         assert now.bit_generator.state == then.bit_generator.state
 
 
-@examples(deadline=None)  # the first one imports, or reads a file
+@examples(deadline=None)  # the first example imports modules or reads a file
 @given(st.integers(0, 3000), st.integers(0, 2**32 - 1))
-def test_all_off_leaves_every_bit(size, seed):
+def test_switched_off_it_changes_nothing(size, seed):
     clip = seeded(seed).uniform(-1, 1, size).astype(np.float32)
     np.testing.assert_array_equal(augment_samples(clip, RATE, OFF, seeded(seed)), clip)
     frames = seeded(seed).standard_normal((size // 100, 20)).astype(np.float32)
@@ -156,22 +155,24 @@ def test_the_same_seed_makes_the_same_clip_from_folders(folder, spoken):
 
 
 @pytest.mark.parametrize("name", [name for name in ALONE if name != "silence"])
-def test_each_happens_as_often_as_its_probability_says(name):
+def test_each_change_happens_with_its_probability(name):
     settings = dataclasses.replace(OFF, **{f"{name}_probability": 0.3})
-    clip, rng = babble(0.05), seeded()
+    clip = babble(0.05)
+    rng = seeded()
     changed = sum(
         not np.array_equal(augment_samples(clip, RATE, settings, rng), clip) for _ in range(300)
     )
     assert 60 <= changed <= 120
 
 
-def test_masks_happen_as_often_as_their_probability_says():
-    frames, rng = np.ones((100, 80), np.float32), seeded()
+def test_masks_happen_with_their_probability():
+    frames = np.ones((100, 80), np.float32)
+    rng = seeded()
     settings = Augmentation(mask_probability=0.3, frequency_masks=9, time_masks=9)
     assert 60 <= sum(not mask_frames(frames, settings, rng).all() for _ in range(300)) <= 120
 
 
-@examples(deadline=None)  # the first one imports, or reads a file
+@examples(deadline=None)  # the first example imports modules or reads a file
 @given(st.floats(-5, 40), st.floats(0.001, 0.5), st.integers(0, 999))
 def test_noise_comes_at_the_drawn_level(snr, level, seed):
     settings = dataclasses.replace(OFF, noise_probability=1, noise_snr_db=(snr, snr))
@@ -181,7 +182,7 @@ def test_noise_comes_at_the_drawn_level(snr, level, seed):
         assert decibels(clean, noisy - clean) == pytest.approx(snr, abs=0.1)
 
 
-def test_noise_is_as_far_below_the_reverberant_speech_as_was_drawn(spoken):
+def test_the_level_of_noise_is_relative_to_the_reverberant_speech(spoken):
     room = dataclasses.replace(OFF, room_probability=1)
     both = dataclasses.replace(room, noise_probability=1, noise_snr_db=(10, 10))
     for seed in range(5):
@@ -219,16 +220,15 @@ def test_coloured_noise_falls_with_frequency_from_white_to_brown():
     slopes = []
     for seed in range(40):
         power = np.abs(np.fft.rfft(coloured_noise(RATE, RATE, seeded(seed)))) ** 2
-        slopes.append(
-            10 * np.log10(power[4000:4400].mean() / power[400:440].mean())
-        )  # a decade: -10 k dB
+        # Over a decade the power falls by 10 k dB.
+        slopes.append(10 * np.log10(power[4000:4400].mean() / power[400:440].mean()))
     assert -24 < min(slopes) < -16
     assert -4 < max(slopes) < 4
 
 
 @pytest.fixture(scope="module")
 def counting(tmp_path_factory):
-    """A folder with one file of two and a half pieces at 100 Hz, its samples counted up from 0."""
+    """A folder with one file of two and a half pieces at 100 Hz, with samples 0, 1, 2, ..."""
     folder = tmp_path_factory.mktemp("counting")
     soundfile.write(
         folder / "n.wav", np.arange(250 * PIECE, dtype=np.float32), 100, subtype="FLOAT"
@@ -236,14 +236,14 @@ def counting(tmp_path_factory):
     return str(folder)
 
 
-@examples(deadline=None)  # the first one imports, or reads a file
+@examples(deadline=None)  # the first example imports modules or reads a file
 @given(size=st.integers(1, 600 * PIECE), seed=st.integers(0, 10**6))
-def test_a_stretch_of_noise_goes_on_where_its_file_begins_anew(counting, size, seed):
+def test_a_noise_file_that_is_too_short_is_repeated(counting, size, seed):
     noise = draw_noise(size, 100, counting, seeded(seed))
     np.testing.assert_array_equal(noise, (noise[0] + np.arange(size)) % (250 * PIECE))
 
 
-def test_sounds_are_found_in_every_folder_below_and_whatever_the_case_of_their_names(folder):
+def test_sound_files_are_found_in_subfolders_and_with_upper_case_names(folder):
     assert [path.name for path in sound_files(str(folder))] == [
         "short.WAV",
         "eight.ogg",
@@ -252,7 +252,7 @@ def test_sounds_are_found_in_every_folder_below_and_whatever_the_case_of_their_n
     ]
 
 
-def test_long_noise_is_held_a_piece_at_a_time(folder):
+def test_long_noise_is_read_in_pieces(folder):
     assert read_piece(folder / "long.flac", 0, RATE).nbytes == PIECE * RATE * 4
     assert read_piece(folder / "long.flac", 0, RATE) is read_piece(folder / "long.flac", 0, RATE)
     assert read_piece.cache_info().maxsize * PIECE * RATE * 4 <= 256e6
@@ -275,7 +275,7 @@ def test_a_sound_file_that_cannot_be_read_is_named(tmp_path):
         draw_response(RATE, str(tmp_path), (0.2, 0.5), seeded())
 
 
-def test_a_room_leaves_length_level_and_place_of_the_speech(spoken):
+def test_a_room_keeps_length_level_and_position_of_the_speech(spoken):
     click = np.zeros(RATE, np.float32)
     click[3200] = 0.5
     for number in range(30):
@@ -287,7 +287,7 @@ def test_a_room_leaves_length_level_and_place_of_the_speech(spoken):
         assert np.argmax(clicks >= clicks.max() / 2) == 3200
 
 
-def test_a_room_follows_the_direct_sound_with_a_decay_of_the_time_asked_for():
+def test_a_simulated_room_has_the_given_reverberation_time():
     click = np.zeros(RATE, np.float32)
     click[3200] = 0.5
     for seconds in (0.2, 0.5):
@@ -305,14 +305,14 @@ def test_a_room_follows_the_direct_sound_with_a_decay_of_the_time_asked_for():
         assert np.mean(decays) == pytest.approx(seconds, rel=0.2)
 
 
-def test_a_room_is_simulated_alike_by_every_process():
+def test_a_room_of_the_same_number_is_the_same():
     first = simulated_response(3, (0.2, 0.5), RATE)
     simulated_response.cache_clear()
     np.testing.assert_array_equal(simulated_response(3, (0.2, 0.5), RATE), first)
     assert not np.array_equal(simulated_response(4, (0.2, 0.5), RATE)[:2000], first[:2000])
 
 
-def test_a_room_of_nothing_but_direct_sound_changes_nothing(spoken):
+def test_a_response_of_direct_sound_only_changes_nothing(spoken):
     response = np.zeros(500, np.float32)
     response[123] = 0.2
     np.testing.assert_allclose(reverberate(spoken, response), spoken, atol=1e-6)
@@ -330,7 +330,7 @@ def test_a_room_of_nothing_but_direct_sound_changes_nothing(spoken):
 
 def test_responses_come_from_the_folder(tmp_path):
     stereo = np.zeros((600, 2), np.float32)
-    stereo[10] = 0.5, -0.5  # the mean of both would be silence
+    stereo[10] = 0.5, -0.5  # the mean of both channels would be silence
     soundfile.write(tmp_path / "hall.wav", stereo, RATE, subtype="FLOAT")
     response = draw_response(RATE, str(tmp_path), (0.2, 0.5), seeded())
     np.testing.assert_array_equal(response, stereo[:, 0])
@@ -347,26 +347,28 @@ def test_a_telephone_passes_its_band_and_nothing_else(codec):
         return 10 * np.log10(power[4 * low : 4 * high].mean())
 
     assert gain(4200, 8000) < -50
-    assert gain(0, 100) < -12  # GSM's own noise; the others: -37
+    assert gain(0, 100) < -12  # the noise of GSM; the others have -37
     assert gain(500, 3000) == pytest.approx(0, abs=3)
     assert (gain(0, 100) < -30) == (codec != "GSM610")
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_telephone_does_not_delay(codec, spoken):
+def test_a_telephone_does_not_delay_speech(codec, spoken):
     heard = telephone(spoken, RATE, codec)
     lag = np.argmax(np.correlate(heard, spoken, "full")) - (len(spoken) - 1)
-    assert abs(lag) <= 2 * RATE // 1000  # the filter's own: a fifth of a frame
+    assert abs(lag) <= 2 * RATE // 1000  # of the filter itself: a fifth of a frame
     assert np.isfinite(telephone(10 * spoken, RATE, codec)).all()
 
 
 @pytest.mark.parametrize("law", ["ULAW", "ALAW"])
-def test_a_law_codes_8_bits(law):
+def test_g711_has_the_noise_of_8_bits(law):
     tone = (0.3 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)).astype(np.float32)
     heard = telephone(tone, RATE, law)[RATE // 2 :].astype(np.float64)
     spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) ** 2
     tone_power = spectrum[490:511].sum()
-    assert 30 < 10 * np.log10(tone_power / (spectrum.sum() - tone_power)) < 45  # G.711: some 38 dB
+    assert (
+        30 < 10 * np.log10(tone_power / (spectrum.sum() - tone_power)) < 45
+    )  # G.711 has about 38 dB
 
 
 def test_speed_changes_length_and_pitch():
@@ -426,7 +428,7 @@ def test_adaptive_time_masks_grow_with_the_clip_in_number_and_size(length, masks
     assert int((masked.sum(1) == 0).sum()) == masks * width
 
 
-@examples(deadline=None)  # the first one imports, or reads a file
+@examples(deadline=None)  # the first example imports modules or reads a file
 @given(st.integers(0, 700), st.integers(0, 999))
 def test_no_clip_is_too_short(size, seed):
     heard = augment_samples(babble(size / RATE), RATE, EVERYTHING, seeded(seed))
@@ -459,7 +461,7 @@ def test_a_setting_out_of_its_range_is_named(change, says):
         Augmentation(**change)
 
 
-def test_what_a_recipe_does_not_use_is_not_imported():
+def test_libraries_that_a_recipe_does_not_use_are_not_imported():
     code = """
 import sys
 import numpy as np
@@ -476,7 +478,7 @@ assert not {"scipy", "pyroomacoustics"} & (set(sys.modules) - before)
     "DS2EDGE_NOISE" not in os.environ,
     reason="DS2EDGE_NOISE names no folder with background/ and rooms/",
 )
-def test_recorded_noise_and_rooms_do_what_the_synthesised_do(spoken):
+def test_recorded_noise_and_rooms_keep_the_same_levels(spoken):
     folder = Path(os.environ["DS2EDGE_NOISE"])
     for seed in range(40):
         response = draw_response(RATE, str(folder / "rooms"), (0.2, 0.5), seeded(seed))

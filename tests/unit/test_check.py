@@ -1,4 +1,4 @@
-"""`ds2edge data check`: each fault is found, and nothing is found in clips without one."""
+"""`ds2edge data check`: it finds each problem, and none in clips without one."""
 
 import json
 import subprocess
@@ -49,13 +49,13 @@ def corpus(tmp_path):
     return write
 
 
-def faults(result) -> dict[Finding, int]:
+def problems(result) -> dict[Finding, int]:
     return {kind: len(clips) for kind, clips in result.findings.items() if clips}
 
 
-def test_nothing_is_found_where_nothing_is_wrong(corpus):
+def test_faultless_clips_have_no_findings(corpus):
     result = check([corpus()])
-    assert faults(result) == {}
+    assert problems(result) == {}
     assert result.errors == 0
     assert list(lines(result))[-1] == "no problems found"
 
@@ -86,20 +86,20 @@ def test_nothing_is_found_where_nothing_is_wrong(corpus):
         ({"text": "CLIP number 7!", "split": "test"}, Finding.SHARED_TEXT, "x.wav (test)"),
     ],
 )
-def test_a_fault_is_found_once_and_named(corpus, row, kind, says):
+def test_a_problem_is_found_once_and_named(corpus, row, kind, says):
     result = check([corpus({"audio": "x.wav"} | row)])
-    assert faults(result) == {kind: 1}
+    assert problems(result) == {kind: 1}
     assert says in result.findings[kind][0]
     assert "x.wav" in result.findings[kind][0]
     assert result.errors == kind.is_error
 
 
-def test_a_sound_file_that_is_cut_short_is_found_and_not_also_printed(corpus, tmp_path, capfd):
+def test_a_truncated_sound_file_is_found_without_a_warning(corpus, tmp_path, capfd):
     manifest = corpus({"audio": "x.wav"}, {"audio": "y.wav"})
     (tmp_path / "x.wav").write_bytes((tmp_path / "x.wav").read_bytes()[:16000])
     (tmp_path / "y.wav").write_bytes(b"these are words")
     result = check([manifest])
-    assert faults(result) == {Finding.UNREADABLE: 1, Finding.CUT_SHORT: 1}
+    assert problems(result) == {Finding.UNREADABLE: 1, Finding.CUT_SHORT: 1}
     assert "x.wav: the file is cut short" in result.findings[Finding.CUT_SHORT][0]
     assert not capfd.readouterr().err
 
@@ -127,7 +127,7 @@ def test_rates_channels_and_dropped_characters_are_counted_with_an_example(corpu
     assert result.dropped == {
         "\u00a7": 2,
         "\U0001f600": 1,
-    }  # an accent leaves its letter, a digit becomes a word
+    }  # letters lose accents, digits become words
     report = list(lines(result))
     assert "audio   16000 Hz mono (30), 8000 Hz mono (1), 48000 Hz stereo (1)" in report
     assert [line for line in report if "\u00a7 U+00A7" in line and "for \u00a73" in line]
@@ -137,10 +137,10 @@ def test_several_manifests_are_checked_as_one(corpus, tmp_path):
     first = corpus()
     again = tmp_path / "again.jsonl"
     again.write_text(first.read_text().replace("train", "dev"))
-    assert faults(check([first, again])) == {Finding.LEAKED: 30, Finding.SHARED_TEXT: 30}
+    assert problems(check([first, again])) == {Finding.LEAKED: 30, Finding.SHARED_TEXT: 30}
 
 
-def test_the_command_reports_draws_and_ends_with_1_where_clips_are_unfit(ds2edge, corpus, tmp_path):
+def test_the_command_prints_plots_and_exits_with_1_for_unusable_clips(ds2edge, corpus, tmp_path):
     good = corpus()
     done = ds2edge("data", "check", good, "--plot", tmp_path / "p.png")
     assert (done.returncode, done.stderr) == (0, "")
@@ -169,19 +169,19 @@ def test_the_command_reports_draws_and_ends_with_1_where_clips_are_unfit(ds2edge
     )
 
 
-def test_nothing_is_drawn_of_clips_that_are_not_there(tmp_path, corpus):
+def test_a_plot_without_readable_clips_is_empty(tmp_path, corpus):
     (tmp_path / "m.jsonl").write_text(
         '{"audio": "a.wav", "text": "a", "duration": 1, "split": "dev"}\n'
     )
     result = check([tmp_path / "m.jsonl"])
-    assert faults(result) == {Finding.UNREADABLE: 1}
+    assert problems(result) == {Finding.UNREADABLE: 1}
     plot(result, tmp_path / "p.svg")
     assert "audio   none" in list(lines(result))
 
 
 def test_the_embedded_corpus_is_fit_to_train_on():
     result = check([MINI])
-    assert set(faults(result)) <= {Finding.SHARED_TEXT}  # few phrases, many voices
+    assert set(problems(result)) <= {Finding.SHARED_TEXT}  # few phrases, many voices
     assert sum(map(len, result.durations.values())) == 793
     assert list(result.findings) == list(Finding)
 

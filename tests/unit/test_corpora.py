@@ -1,7 +1,7 @@
 """Importers, on miniature copies of each layout and on real speech.
 
-That folder holds corpora in folders of manifests, as this kit writes them: ljspeech_part,
-librispeech_heldout4 and commonvoice_6_1_sample_en are used.
+DS2EDGE_SPEECH names a folder of real speech. It holds one folder with a manifest for each corpus;
+ljspeech_part, librispeech_heldout4 and commonvoice_6_1_sample_en are used.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ LJ = [
 ]
 
 
-def test_ljspeech_is_taken_from_the_column_as_read(tmp_path, caplog):
+def test_ljspeech_uses_the_text_as_read(tmp_path, caplog):
     root = make_ljspeech(tmp_path / "LJSpeech-1.1", LJ)
     clips = read_manifest(import_ljspeech(tmp_path / "out", tmp_path))
     assert [clip.text for clip in clips] == [
@@ -90,7 +90,7 @@ def test_ljspeech_is_taken_from_the_column_as_read(tmp_path, caplog):
     assert "lists 4 clips; the whole corpus has 13100" in caplog.text
 
 
-def test_no_chapter_of_ljspeech_is_in_two_splits_and_both_held_out_splits_have_more_than_one():
+def test_chapters_of_ljspeech_have_one_split_and_held_out_splits_several_chapters():
     splits = {
         chapter: {split_of(f"LJ{chapter:03}-{clip:04}") for clip in (1, 99, 250)}
         for chapter in range(1, 51)
@@ -103,7 +103,7 @@ def test_no_chapter_of_ljspeech_is_in_two_splits_and_both_held_out_splits_have_m
     assert chosen == {"dev": [10, 40], "test": [20, 30, 50]}
 
 
-def test_ljspeech_is_downloaded_unpacked_and_written_in_one_call(tmp_path, monkeypatch):
+def test_ljspeech_is_downloaded_unpacked_and_listed_in_one_call(tmp_path, monkeypatch):
     content = packed("LJSpeech-1.1", make_ljspeech(tmp_path / "published", LJ), "bz2")
     monkeypatch.setattr(ljspeech, "SIZE", len(content))
     monkeypatch.setattr(ljspeech, "CHECKSUM", f"sha256:{hashlib.sha256(content).hexdigest()}")
@@ -156,7 +156,7 @@ def test_an_incomplete_copy_is_named(tmp_path, caplog):
 
 
 def own_voice(root: Path, table: str, suffix: str = "wav") -> Path:
-    """Four clips in LJSpeech's form, with other names, and a table of them."""
+    """Four clips in the layout of LJSpeech, with other names, and a table of them."""
     for number in range(4):
         sound(root / "wavs" / f"me_{number}.{suffix}", rate=22050)
     (root / "metadata.csv").write_text(table, "utf-8")
@@ -167,7 +167,7 @@ def own_voice(root: Path, table: str, suffix: str = "wav") -> Path:
     "line",
     ["me_{n}|{n} dogs", "me_{n}|{n}|{n} dogs", "me_{n}.wav|{n} dogs|", "wavs/me_{n}|{n} dogs"],
 )
-def test_a_voice_of_ones_own_in_the_form_of_ljspeech(tmp_path, line):
+def test_own_recordings_in_the_layout_of_ljspeech(tmp_path, line):
     root = own_voice(
         tmp_path / "me", "\ufeff" + "".join(line.format(n=n) + "\r\n" for n in range(4)), "WAV"
     )
@@ -182,13 +182,13 @@ def test_a_voice_of_ones_own_in_the_form_of_ljspeech(tmp_path, line):
         ]
 
 
-def test_a_bad_line_of_ones_own_voice_is_named(tmp_path):
+def test_a_bad_line_of_own_recordings_is_named(tmp_path):
     root = own_voice(tmp_path / "me", "me_0|one\nme_1|a|b|c\n")
     with pytest.raises(InputError, match=r"metadata\.csv:2: 4 fields between"):
         import_folder(root, tmp_path / "out", 0, 0, True, False)
 
 
-def test_of_a_small_set_every_bad_clip_is_named_with_its_line_and_the_others_kept(tmp_path, caplog):
+def test_in_a_small_corpus_every_bad_clip_is_named_with_its_line(tmp_path, caplog):
     rows = [f"{n}.wav,clip {n}" for n in range(20)]
     for number in range(20):
         sound(tmp_path / f"{number}.wav", 0.1)
@@ -205,7 +205,7 @@ def test_of_a_small_set_every_bad_clip_is_named_with_its_line_and_the_others_kep
     assert "skipped 9 of 29 clips" in caplog.text
 
 
-def test_of_a_large_set_more_than_one_percent_is_refused_unless_asked_for(tmp_path):
+def test_more_than_1_percent_of_bad_clips_are_refused_without_skip_bad(tmp_path):
     sound(tmp_path / "a.wav", 0.05)
     rows = ["a.wav,x"] * 200 + ["gone.wav,x"] * 3
     (tmp_path / "t.csv").write_text("audio,text\n" + "\n".join(rows) + "\n")
@@ -221,7 +221,7 @@ def test_of_a_large_set_more_than_one_percent_is_refused_unless_asked_for(tmp_pa
     )
 
 
-def test_suffixes_in_capitals_and_what_a_mac_adds(tmp_path, caplog):
+def test_upper_case_suffixes_and_files_that_a_mac_adds(tmp_path, caplog):
     for name in ("01.WAV", "sub/02.Wav"):
         sound(tmp_path / name)
         (tmp_path / name).with_suffix(".TXT").write_text("words")
@@ -250,7 +250,7 @@ def test_a_recording_of_a_phone_is_imported(tmp_path):
     assert clip.duration == pytest.approx(1.0, abs=0.1)
 
 
-def test_less_than_one_percent_of_useless_clips_is_skipped_and_named(tmp_path, caplog):
+def test_less_than_1_percent_of_bad_clips_are_skipped_and_named(tmp_path, caplog):
     for number in range(200):
         sound(tmp_path / f"{number}.wav", 0.05)
         (tmp_path / f"{number}.txt").write_text("yes")
@@ -289,7 +289,7 @@ def test_librispeech_is_downloaded_and_a_second_subset_added(tmp_path, monkeypat
             manifest = import_librispeech(subsets, tmp_path / "out", mirror=server.url)
         assert len(server.ranges) == 1
     assert [clip.split for clip in read_manifest(manifest)] == ["dev", "test"]
-    # The same from archives that are there already.
+    # The same from local archives.
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "test-clean.tar.gz").write_bytes(content)
     clips = read_manifest(import_librispeech(["test-clean"], tmp_path / "again", tmp_path / "here"))
@@ -339,7 +339,7 @@ def test_common_voice_keeps_its_splits_speakers_and_quotation_marks(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["above", "two above", "tar.gz", "tar"])
-def test_common_voice_is_found_above_its_folder_and_in_its_archive(tmp_path, form):
+def test_common_voice_is_found_in_folders_above_and_in_its_archive(tmp_path, form):
     root = make_commonvoice(tmp_path / "site" / "cv-corpus-22.0" / "en", COMMON)
     source = {"above": root.parent, "two above": root.parent.parent}.get(
         form, tmp_path / f"cv-corpus.{form}"
@@ -466,8 +466,8 @@ def test_neither_folder_nor_table_and_impossible_shares_are_refused(tmp_path):
         import_folder(tmp_path, tmp_path, 0.5, 0.5, True, False)
 
 
-def test_the_draw_of_splits_is_fixed_and_keeps_the_shares():
-    """The first lines are a promise to those who have manifests already."""
+def test_splits_by_hash_never_change_and_keep_their_shares():
+    """The first lines hold for users who have manifests already."""
     promised = {"train": (0, 3, 4, 5, 6, 7, 10), "dev": (2, 8, 9), "test": (1, 11)}
     for split, numbers in promised.items():
         assert {choose_split(f"speaker {n}", 0.1, 0.2) for n in numbers} == {split}
@@ -476,7 +476,7 @@ def test_the_draw_of_splits_is_fixed_and_keeps_the_shares():
     assert abs(drawn.count("test") / 10000 - 0.2) < 0.015
 
 
-def test_more_clips_do_not_move_those_that_are_there(tmp_path, caplog):
+def test_clips_keep_their_split_when_others_are_added(tmp_path, caplog):
     def splits(count: int) -> dict[str, str]:
         for number in range(count):
             sound(tmp_path / "me" / f"{number}.wav", 0.05)
@@ -490,7 +490,7 @@ def test_more_clips_do_not_move_those_that_are_there(tmp_path, caplog):
     assert few.items() <= splits(30).items()
     assert set(few.values()) == {"train", "dev", "test"}
     import_folder(tmp_path, tmp_path, 0.3, 0.3, by_speaker=True, folder_is_speaker=True)
-    assert "--split-by file" in caplog.text  # one speaker is in one split
+    assert "--split-by file" in caplog.text  # a single speaker cannot be in several splits
 
 
 @pytest.mark.parametrize(
@@ -546,7 +546,7 @@ def copy(row: dict, path: Path, rate: int) -> None:
 
 
 def assert_sound(manifest: Path, rows: list[dict]) -> None:
-    """Every clip is there with its length, and `data check` has nothing against it."""
+    """Every clip is there with its duration, and `data check` finds no problem."""
     clips = read_manifest(manifest)
     assert sorted(round(clip.duration, 1) for clip in clips) == pytest.approx(
         sorted(round(row["duration"], 1) for row in rows), abs=0.15

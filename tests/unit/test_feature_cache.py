@@ -24,8 +24,9 @@ from ds2edge.train.recipe import Augmentation, read_recipe
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Counts the sound files that are read."""
-    read, paths = feature_cache.read_audio, []
+    """Lists the sound files that are read."""
+    read = feature_cache.read_audio
+    paths = []
 
     def counting(path, rate):
         paths.append(str(path))
@@ -35,7 +36,7 @@ def reads(monkeypatch):
     return paths
 
 
-def test_levels_are_those_of_the_front_end_to_a_sixteenth_of_a_decibel(tiny_recipe, wav, tmp_path):
+def test_levels_are_those_of_the_features_to_a_sixteenth_of_a_decibel(tiny_recipe, wav, tmp_path):
     cache = FeatureCache(tmp_path / "cache", tiny_recipe)
     padding = padding_of(tiny_recipe.model)
     expected = Features(tiny_recipe.features).padded(babble(1.0), padding)
@@ -60,26 +61,24 @@ def test_a_second_run_reads_nothing(tiny_recipe, wav, tmp_path, reads):
 
 
 def workers() -> list[str]:
-    """joblib's worker processes that this one has."""
+    """Command lines of joblib's worker processes of this process."""
     listed = subprocess.run(
         ["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True
     )
     return [line for line in listed.stdout.splitlines() if "popen_loky" in line]
 
 
-def test_workers_do_not_stay_for_the_training(tiny_recipe, wav, tmp_path):
+def test_workers_end_before_the_training(tiny_recipe, wav, tmp_path):
     cache = FeatureCache(tmp_path / "cache", tiny_recipe)
     clips = [Clip(wav(f"{split}.wav"), "yes", 1.0, split) for split in ("train", "dev")]
     found = scan_dataset(clips, tiny_recipe, cache)
     assert workers() or joblib.cpu_count() == 1
     compute_features(found, tiny_recipe, cache)
     assert not workers()
-    compute_features(found, tiny_recipe, cache)  # a second training in the process starts its own
+    compute_features(found, tiny_recipe, cache)  # a second training starts workers again
 
 
-def test_other_settings_another_file_or_another_draw_are_computed_anew(
-    tiny_recipe, wav, tmp_path, reads
-):
+def test_other_settings_files_and_seeds_are_computed_anew(tiny_recipe, wav, tmp_path, reads):
     path = wav("a.wav")
     FeatureCache(tmp_path / "cache", tiny_recipe).levels(path)
     mel = dataclasses.replace(
@@ -97,14 +96,14 @@ def test_other_settings_another_file_or_another_draw_are_computed_anew(
     assert len(reads) == 6
 
 
-def test_without_a_folder_nothing_is_kept(tiny_recipe, wav, reads):
+def test_without_a_folder_nothing_is_cached(tiny_recipe, wav, reads):
     cache = FeatureCache(None, tiny_recipe)
     cache.levels(wav("a.wav"))
     cache.levels(wav("a.wav"))
     assert len(reads) == 2
 
 
-def test_a_draw_repeats_itself_and_differs_from_others(tiny_recipe, wav):
+def test_the_same_seed_gives_the_same_levels_and_another_seed_others(tiny_recipe, wav):
     cache = FeatureCache(None, tiny_recipe)
     one, again, other = (
         cache.levels(wav("a.wav"), AugmentedVersion(Augmentation(), (seed,))) for seed in (1, 1, 2)
@@ -113,9 +112,10 @@ def test_a_draw_repeats_itself_and_differs_from_others(tiny_recipe, wav):
     assert one.shape != other.shape or not np.array_equal(one, other)
 
 
-def test_what_was_cut_short_is_computed_anew(tiny_recipe, wav, tmp_path, reads, caplog):
-    """As a run that was killed, or a full disk, may leave it."""
-    path, cache = wav("a.wav"), FeatureCache(tmp_path / "cache", tiny_recipe)
+def test_truncated_entries_are_computed_anew(tiny_recipe, wav, tmp_path, reads, caplog):
+    """A killed run or a full disk may leave such entries."""
+    path = wav("a.wav")
+    cache = FeatureCache(tmp_path / "cache", tiny_recipe)
     expected = cache.levels(path)
     for size in (0, 50, 1000):
         for file in (tmp_path / "cache").rglob("*.npy"):
@@ -126,8 +126,11 @@ def test_what_was_cut_short_is_computed_anew(tiny_recipe, wav, tmp_path, reads, 
     assert not list((tmp_path / "cache").rglob("*.part"))
 
 
-def test_a_full_disk_costs_time_alone(tiny_recipe, wav, tmp_path, reads, caplog, monkeypatch):
-    path, cache = wav("a.wav"), FeatureCache(tmp_path / "cache", tiny_recipe)
+def test_on_a_full_disk_features_are_computed_each_time(
+    tiny_recipe, wav, tmp_path, reads, caplog, monkeypatch
+):
+    path = wav("a.wav")
+    cache = FeatureCache(tmp_path / "cache", tiny_recipe)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -153,7 +156,7 @@ EVERYTHING = Augmentation(
     codec_probability=1,
     gain_probability=1,
 )
-# Of version 1 of the features: see `test_the_features_of_this_version_are_the_recorded_ones`.
+# Fingerprints of version 1 of the features, for the test below.
 RECORDED = {
     "linear": [-31.662, -11.352, 120.788, -24.712, 5.512, -50.025, -4.388, -40.147],
     "mel and level": [-6.32, -72.539, -4.012, -20.973, -4.352, 43.253, -50.856, -102.045],
@@ -162,7 +165,7 @@ RECORDED = {
 
 
 def fingerprint(frames: np.ndarray) -> list[float]:
-    """Eight numbers in dB that change with the frames, but not with rounding of a platform."""
+    """Eight numbers in dB that depend on all frames, but hardly on the rounding of a platform."""
     directions = np.random.default_rng(0).standard_normal((8, *frames.shape))
     return ((directions * frames).sum((1, 2)) / np.sqrt(frames.size)).round(3).tolist()
 
@@ -176,13 +179,14 @@ def fingerprint(frames: np.ndarray) -> list[float]:
     ],
 )
 def test_the_features_of_this_version_are_the_recorded_ones(tmp_path, name, changes, version):
-    """If this fails, users' caches hold other features than this code computes.
+    """If this fails, the caches of users hold other features than this code computes.
 
     Raise VERSION in train/pipeline/feature_cache.py and record the new numbers here, as those of
     that version.
     """
     assert feature_cache.VERSION == 1
-    left, right = babble(1.5, 44100), babble(1.5, 44100, seed=1)
+    left = babble(1.5, 44100)
+    right = babble(1.5, 44100, seed=1)
     soundfile.write(tmp_path / "a.wav", np.stack([left, 0.5 * right], 1), 44100)
     recipe = dataclasses.replace(read_recipe("mini"), features=FeatureSettings(**changes))
     levels = FeatureCache(None, recipe).levels(tmp_path / "a.wav", version)

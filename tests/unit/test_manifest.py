@@ -1,4 +1,4 @@
-"""Manifests: what is read is what was written, and a bad line is named."""
+"""Manifests: reading returns what was written, and bad lines are named."""
 
 import json
 import os
@@ -64,15 +64,15 @@ def test_a_bad_line_is_named_with_file_and_line(tmp_path, line, says):
     assert "\n" not in str(caught.value)
 
 
-def test_a_line_ends_where_json_lines_end(tmp_path):
-    """U+0085 and U+2028 may stand inside a text; str.splitlines would cut there."""
+def test_lines_are_split_at_newlines_only(tmp_path):
+    """str.splitlines would also split at U+0085 and U+2028, inside a text."""
     (tmp_path / "m.jsonl").write_text(
         json.dumps(GOOD | {"text": "a\x85b\u2028c"}, ensure_ascii=False) + "\n", "utf-8"
     )
     assert [clip.text for clip in read_manifest(tmp_path / "m.jsonl")] == ["a\x85b\u2028c"]
 
 
-def test_no_file_no_clip_no_text(tmp_path):
+def test_a_missing_file_a_missing_split_and_binary_data_are_named(tmp_path):
     path = tmp_path / "m.jsonl"
     with pytest.raises(InputError, match="cannot read"):
         read_manifest(path)
@@ -84,7 +84,7 @@ def test_no_file_no_clip_no_text(tmp_path):
         read_manifest(path)
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+def test_a_manifest_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "taken").write_text("a file, where a folder would have to be")
     with pytest.raises(
         InputError, match=r"taken/m\.jsonl: cannot be written \(.*\): make room, or choose another"
@@ -107,7 +107,7 @@ def test_hostile_rows_are_one_line(tmp_path, row, says):
     assert "\n" not in str(caught.value)
 
 
-def test_what_the_kit_writes_it_reads_whatever_the_names_and_lengths(tmp_path):
+def test_odd_file_names_and_durations_are_read_as_written(tmp_path):
     odd = tmp_path / os.fsdecode(b"caf\xe9 \n.wav")
     clips = [
         Clip(odd, "x", 1 / 16000, "train"),

@@ -1,4 +1,4 @@
-"""The manifest that the pretrained model is trained on: which clips, texts and weights."""
+"""The training data of the pretrained model: which clips, texts and weights it has."""
 
 import io
 import json
@@ -21,7 +21,7 @@ synthesise = pretrained_script("synthesise")
 
 
 def add(folder, name, text, split="train", seconds=0.5, **more):
-    """A clip, and its line in the manifest of its corpus."""
+    """Writes a clip and adds it to the manifest of its corpus."""
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     soundfile.write(folder / "audio" / name, babble(seconds), RATE)
     row = {"audio": f"audio/{name}", "duration": seconds, "text": text, "split": split} | more
@@ -31,8 +31,9 @@ def add(folder, name, text, split="train", seconds=0.5, **more):
 
 @pytest.fixture
 def corpora(tmp_path):
-    """DATA and MORE with a train clip in every corpus, and dev clips where they are."""
-    data, more = tmp_path / "data", tmp_path / "more"
+    """DATA and MORE with a train clip in every corpus, and a dev clip in those that have dev."""
+    data = tmp_path / "data"
+    more = tmp_path / "more"
     for corpus in speech.CORPORA:
         folder = (more if corpus.more else data) / corpus.name
         heard = {"heard": True} if corpus.heard else {}
@@ -54,7 +55,7 @@ def collect(corpora, labels=LABELS):
     return {(clip["corpus"], clip["audio"].rsplit("/")[-1]): clip for clip in clips}, left
 
 
-def test_every_corpus_is_taken_with_its_weight(corpora):
+def test_every_corpus_is_used_with_its_weight(corpora):
     clips, left = collect(corpora)
     assert {corpus for corpus, _ in clips} == {corpus.name for corpus in speech.CORPORA}
     assert not left
@@ -71,7 +72,7 @@ def test_every_corpus_is_taken_with_its_weight(corpora):
     assert clips["commonvoice_13delta", "clip.wav"]["weight"] == 1
 
 
-def test_what_judges_is_never_trained_on(corpora):
+def test_test_corpora_are_never_trained_on(corpora):
     data, _ = corpora
     for name in speech.TEST_CORPORA:
         add(data / name, "a.wav", "one of these words")
@@ -83,7 +84,7 @@ def test_what_judges_is_never_trained_on(corpora):
     assert left == {("kathleen", "a dev or test sentence"): 1}
 
 
-def test_half_of_common_voice_chooses(corpora):
+def test_half_of_common_voice_is_dev(corpora):
     for i in range(8):
         name = f"{i * 37 % 11}{i}.wav"
         add(corpora[0] / speech.HALVED, name, f"number {i}", "dev")
@@ -95,7 +96,7 @@ def test_half_of_common_voice_chooses(corpora):
 
 
 @pytest.mark.parametrize("labels", [{}, dict.fromkeys(LABELS, ("judged in ljspeech part", 1.0))])
-def test_a_heard_clip_needs_a_label_that_is_no_dev_sentence(corpora, labels):
+def test_a_clip_without_transcript_needs_a_text_that_is_no_dev_sentence(corpora, labels):
     add(
         corpora[0] / "ljspeech_part",
         "b.wav",
@@ -108,7 +109,7 @@ def test_a_heard_clip_needs_a_label_that_is_no_dev_sentence(corpora, labels):
     assert sum(left.values()) == 2
 
 
-def test_of_two_opinions_none_may_be_a_dev_sentence(corpora):
+def test_neither_of_two_recognised_texts_may_be_a_dev_sentence(corpora):
     add(corpora[1] / "librispeech_resemblyzer", "second.wav", "Judged in ljspeech_part", heard=True)
     label = {"librispeech_resemblyzer/second": ("judge in l j speech", 1.0)}
     clips, _ = collect(corpora, LABELS | label)
@@ -153,7 +154,7 @@ def test_a_missing_corpus_or_missing_sound_is_one_line(corpora, tmp_path):
     assert "kathleen/manifest.jsonl: no such manifest: DATA must hold it" in done.output
 
 
-def test_the_heard_texts_are_sorted_normalised_and_weigh_something():
+def test_recognised_texts_are_sorted_and_normalised_and_have_weights():
     labels = speech.read_heard()
     assert list(labels) == sorted(labels)
     assert {weight for _, weight in labels.values()} == {1.0, 0.8, 0.4, 0.15}
@@ -171,7 +172,7 @@ def test_every_sentence_is_said_once_before_any_is_said_again():
     assert list(islice(synthesise.tasks(texts, 3, 9), 12)) == whole[9:]
 
 
-def test_a_synthetic_clip_follows_from_its_number(monkeypatch):
+def test_a_synthetic_clip_depends_on_its_number_only(monkeypatch):
     def say(text, draw, number):
         samples = np.pad(babble(1.0), RATE) * draw.uniform(0.01, 2)
         return samples, "hibari-0.9"
@@ -183,17 +184,17 @@ def test_a_synthetic_clip_follows_from_its_number(monkeypatch):
     samples, rate = soundfile.read(io.BytesIO(sound))
     assert rate == RATE
     assert len(samples) / RATE == pytest.approx(row["duration"], abs=1e-3)
-    assert 0.8 < row["duration"] < 1.4  # the silence has gone
+    assert 0.8 < row["duration"] < 1.4  # silence is trimmed
     assert 0.15 < np.abs(samples).max() < 1
     assert synthesise.make_clip(1, 0.0, (12, "a sentence"))[0] == row
 
 
-def test_what_cannot_be_said_is_named(monkeypatch):
+def test_a_sentence_that_cannot_be_said_is_named(monkeypatch):
     monkeypatch.setattr(synthesise, "say_flite", lambda *_: (np.zeros(9), "flite"))
     assert synthesise.make_clip(1, 1.0, (3, "hm")) == "clip 3: 'hm' cannot be said (no sound)"
 
 
-def test_synthesis_goes_on_after_the_last_whole_line(tmp_path):
+def test_synthesis_continues_after_the_last_complete_line(tmp_path):
     manifest = tmp_path / "manifest.jsonl"
     assert synthesise.finished_clips(manifest) == (0, 0.0)
     rows = [{"audio": f"audio/{n:07d}.opus", "duration": 1.5} for n in (0, 1, 3)]
@@ -203,7 +204,7 @@ def test_synthesis_goes_on_after_the_last_whole_line(tmp_path):
     assert manifest.read_text() == whole
 
 
-def test_synthesis_says_so_many_hours_and_no_more(tmp_path, monkeypatch):
+def test_synthesis_stops_at_the_given_hours(tmp_path, monkeypatch):
     class Pool:
         def __init__(self, **_):
             pass

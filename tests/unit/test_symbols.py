@@ -1,4 +1,4 @@
-"""Letters and pieces: learning them, spelling with them, and what a run keeps of them."""
+"""Symbols: learning pieces, spelling texts, and saving them in a run."""
 
 import dataclasses
 
@@ -36,7 +36,7 @@ def test_symbols_spell_any_normalised_text(pieces, text):
         assert "".join(symbols.alphabet[index] for index in spelled).strip() == normalised
 
 
-def test_pieces_begin_with_the_blank_hold_every_letter_and_shorten_what_is_frequent(pieces):
+def test_pieces_start_with_the_blank_include_all_letters_and_shorten_frequent_texts(pieces):
     assert len(pieces.alphabet) == 50
     assert pieces.alphabet[0] == ""
     assert set(LETTERS) < set(pieces.alphabet)
@@ -49,7 +49,7 @@ def test_the_same_texts_make_the_same_pieces(pieces, texts):
     assert Symbols(pieces.pieces).encode("turn it on") == pieces.encode("turn it on")
 
 
-def test_more_pieces_than_the_texts_have_are_answered_with_the_most(texts):
+def test_too_many_pieces_are_refused_with_the_largest_possible_number(texts):
     with pytest.raises(
         InputError, match=r"^\[text\] pieces = 999: these texts allow at most (\d+)$"
     ) as refused:
@@ -58,7 +58,7 @@ def test_more_pieces_than_the_texts_have_are_answered_with_the_most(texts):
     assert len(Symbols.learn(texts, most).alphabet) == most
 
 
-def test_without_texts_there_are_no_pieces():
+def test_learning_pieces_needs_texts():
     with pytest.raises(InputError, match="no text of split 'train'"):
         Symbols.learn([""], 40)
 
@@ -94,7 +94,7 @@ def test_a_run_keeps_its_pieces(pieces, texts, tiny_run, tmp_path):
         Run.open(tmp_path).symbols()
 
 
-def test_a_run_of_before_there_were_pieces_says_letters(tiny_run, tmp_path):
+def test_a_run_from_before_pieces_spells_letters(tiny_run, tmp_path):
     Run.create(tmp_path, tiny_run.recipe, tiny_run.specification)
     old = (tmp_path / "recipe.json").read_text().replace('"text": {\n  "pieces": 0\n },\n ', "")
     assert "pieces" not in old

@@ -63,19 +63,19 @@ def test_normalise(text, expected):
         ),
     ],
 )
-def test_numbers_and_letters_are_what_a_person_says(written, said):
+def test_numbers_are_spelled_as_spoken_and_letters_lose_accents(written, said):
     normalised = normalise(written)
     assert normalised.text == said
     assert set(normalised.dropped) <= {","}
 
 
-def test_it_tells_what_it_dropped():
+def test_dropped_characters_are_counted():
     assert normalise("a & b & c \u65e5!").dropped == {"&": 2, "\u65e5": 1, "!": 1}
     assert not normalise("plain words").dropped
 
 
 @given(st.text())
-def test_only_the_alphabet_is_left_and_a_second_time_changes_nothing(text):
+def test_the_result_has_only_the_alphabet_and_normalising_it_again_changes_nothing(text):
     once = normalise(text).text
     assert set(once) <= set(LETTERS)
     assert once == " ".join(once.split())

@@ -28,7 +28,7 @@ from ds2edge.train.resuming import require_same
 
 @pytest.fixture
 def clips(tmp_path):
-    """Twelve clips of babble: ten to train on, of different lengths, and two to judge by."""
+    """Twelve clips of babble of different lengths: ten of split train and two of split dev."""
     made = []
     for i in range(12):
         path = tmp_path / f"{i}.wav"
@@ -42,8 +42,8 @@ def clips(tmp_path):
 
 
 def test_scanning_measures_the_training_split(clips, tiny_recipe):
-    found = scan_dataset(clips, tiny_recipe, FeatureCache(None, tiny_recipe))
-    assert {split: len(examples) for split, examples in found.examples.items()} == {
+    dataset = scan_dataset(clips, tiny_recipe, FeatureCache(None, tiny_recipe))
+    assert {split: len(examples) for split, examples in dataset.examples.items()} == {
         "train": 10,
         "dev": 2,
         "test": 0,
@@ -52,21 +52,21 @@ def test_scanning_measures_the_training_split(clips, tiny_recipe):
     levels = np.concatenate(
         [features(soundfile.read(c.audio, dtype="float32")[0]) for c in clips[:10]]
     )
-    np.testing.assert_allclose(found.mean, levels.mean(0), atol=0.01)
-    np.testing.assert_allclose(found.std, np.maximum(levels.std(0), 8), atol=0.01)
+    np.testing.assert_allclose(dataset.mean, levels.mean(0), atol=0.01)
+    np.testing.assert_allclose(dataset.std, np.maximum(levels.std(0), 8), atol=0.01)
 
 
-def test_a_clip_that_cannot_be_used_is_named_and_counted(clips, tiny_recipe, caplog, tmp_path):
+def test_an_unusable_clip_is_named_and_counted(clips, tiny_recipe, caplog, tmp_path):
     bad = tmp_path / "bad.wav"
     bad.write_text("no sound")
     many = clips[:10] * 20 + clips[10:]
     with caplog.at_level(logging.WARNING, "ds2edge"):
-        found = scan_dataset(
+        dataset = scan_dataset(
             [*many, dataclasses.replace(clips[0], audio=bad)],
             tiny_recipe,
             FeatureCache(None, tiny_recipe),
         )
-    assert len(found.examples["train"]) == 200
+    assert len(dataset.examples["train"]) == 200
     assert str(bad) in caplog.text
     assert "skipped 1 of 203 clips" in caplog.text
 
@@ -86,20 +86,18 @@ def test_more_than_one_unusable_clip_in_a_hundred_is_refused(clips, tiny_recipe,
         )
 
 
-def test_of_a_small_set_every_bad_clip_is_named_and_the_others_learned_from(
-    clips, tiny_recipe, caplog
-):
+def test_in_a_small_set_every_bad_clip_is_named_and_skipped(clips, tiny_recipe, caplog):
     bad = [
         dataclasses.replace(clips[0], text="...", audio=clips[0].audio.with_name(f"bad{n}.wav"))
         for n in range(7)
     ]
     with caplog.at_level(logging.WARNING, "ds2edge"):
-        found = scan_dataset([*bad, *clips], tiny_recipe, FeatureCache(None, tiny_recipe))
-    assert len(found.examples["train"]) == 10
+        dataset = scan_dataset([*bad, *clips], tiny_recipe, FeatureCache(None, tiny_recipe))
+    assert len(dataset.examples["train"]) == 10
     assert all(f"bad{n}.wav" in caplog.text for n in range(7))
 
 
-def test_a_clip_of_minutes_among_short_ones_is_named_and_left_out(clips, caplog):
+def test_a_clip_that_is_too_long_is_named_and_left_out(clips, caplog):
     long = dataclasses.replace(clips[0], duration=600.0)
     with caplog.at_level(logging.WARNING, "ds2edge"):
         assert without_long([*clips, long], 30.0) == clips
@@ -110,7 +108,7 @@ def test_a_clip_of_minutes_among_short_ones_is_named_and_left_out(clips, caplog)
     )
 
 
-def test_one_training_at_a_time_in_a_folder(tmp_path):
+def test_a_folder_has_one_training_at_a_time(tmp_path):
     with (
         alone_in(tmp_path / "run"),
         alone_in(tmp_path / "other"),
@@ -122,7 +120,7 @@ def test_one_training_at_a_time_in_a_folder(tmp_path):
         assert not list(tmp_path.iterdir())
 
 
-def test_what_differs_from_the_recipe_of_a_run_is_named_with_the_way_to_train_on(tiny_recipe):
+def test_a_setting_that_differs_from_the_run_is_named_with_a_remedy(tiny_recipe):
     require_same(Path("run"), tiny_recipe, tiny_recipe)
     with pytest.raises(
         InputError, match=r"epochs is 2 there and 5 here.* -o NEW --init-from run --epochs 3"
@@ -130,20 +128,20 @@ def test_what_differs_from_the_recipe_of_a_run_is_named_with_the_way_to_train_on
         require_same(Path("run"), tiny_recipe, tiny_recipe.with_training(epochs=5))
 
 
-def test_a_cache_that_cannot_be_written_is_no_reason_not_to_train(tiny_recipe, caplog):
+def test_a_cache_that_cannot_be_written_is_only_a_warning(tiny_recipe, caplog):
     FeatureCache(Path("/proc/none"), tiny_recipe)
     assert "/proc/none: cannot be written" in caplog.text
 
 
-def test_clips_too_short_for_their_text_are_named_and_left_out_however_many(
-    clips, tiny_recipe, caplog
-):
+def test_clips_too_short_for_their_text_are_named_and_skipped(clips, tiny_recipe, caplog):
     long = [dataclasses.replace(clip, text="far too many letters " * 20) for clip in clips]
     with caplog.at_level(logging.WARNING, "ds2edge"):
-        found = scan_dataset([*long[:8], *clips[8:]], tiny_recipe, FeatureCache(None, tiny_recipe))
-    assert len(found.examples["train"]) == 2
+        dataset = scan_dataset(
+            [*long[:8], *clips[8:]], tiny_recipe, FeatureCache(None, tiny_recipe)
+        )
+    assert len(dataset.examples["train"]) == 2
     assert "0.wav: its text needs 4" in caplog.text
-    assert len(caplog.messages) == 9  # eight by name
+    assert len(caplog.messages) == 9  # eight clips and their number
     assert "skipped 8 of 12 clips, 8 of them because their audio is too short" in caplog.text
     with pytest.raises(
         InputError,
@@ -153,7 +151,8 @@ def test_clips_too_short_for_their_text_are_named_and_left_out_however_many(
 
 
 def test_pieces_need_fewer_steps_than_letters(clips, tiny_recipe, mini_clips):
-    pieces, text = Symbols.learn([clip.text for clip in mini_clips], 50), "turn on the light " * 2
+    pieces = Symbols.learn([clip.text for clip in mini_clips], 50)
+    text = "turn on the light " * 2
     short = [dataclasses.replace(clip, text=text) for clip in clips]
     cache = FeatureCache(None, tiny_recipe)
     spelled = scan_dataset(short, tiny_recipe, cache, Symbols()).examples
@@ -162,7 +161,7 @@ def test_pieces_need_fewer_steps_than_letters(clips, tiny_recipe, mini_clips):
     assert whole["dev"][0].labels == pieces.encode(text.strip())
 
 
-def test_there_must_be_something_to_learn_from_and_to_judge_by(clips, tiny_recipe):
+def test_splits_train_and_dev_must_have_clips(clips, tiny_recipe):
     with pytest.raises(InputError, match="'dev' to choose the best epoch by"):
         scan_dataset(clips[:10], tiny_recipe, FeatureCache(None, tiny_recipe))
     with pytest.raises(InputError, match="'train' to train on"):
@@ -171,11 +170,11 @@ def test_there_must_be_something_to_learn_from_and_to_judge_by(clips, tiny_recip
 
 def make_batches(clips, recipe, **options):
     cache = FeatureCache(None, recipe)
-    found = scan_dataset(clips, recipe, cache)
+    dataset = scan_dataset(clips, recipe, cache)
     return Batches(
-        found.examples["train"],
+        dataset.examples["train"],
         recipe,
-        Features(recipe.features, found.mean, found.std),
+        Features(recipe.features, dataset.mean, dataset.std),
         cache,
         **options,
     )
@@ -183,11 +182,11 @@ def make_batches(clips, recipe, **options):
 
 def test_clips_of_weight_0_are_left_out(clips, tiny_recipe):
     light = [dataclasses.replace(clips[0], weight=0.0), dataclasses.replace(clips[1], weight=0.5)]
-    found = scan_dataset([*light, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe))
-    assert [example.clip.weight for example in found.examples["train"]] == [0.5, *[1.0] * 8]
+    dataset = scan_dataset([*light, *clips[2:]], tiny_recipe, FeatureCache(None, tiny_recipe))
+    assert [example.clip.weight for example in dataset.examples["train"]] == [0.5, *[1.0] * 8]
 
 
-def test_weights_of_clips_are_weights_of_rows(clips, tiny_recipe):
+def test_rows_of_a_batch_have_the_weights_of_their_clips(clips, tiny_recipe):
     assert {len(batch) for batch in make_batches(clips, tiny_recipe, augment=True)} == {2}
     heard = [dataclasses.replace(clip, weight=0.1 * (i + 1)) for i, clip in enumerate(clips)]
     batches = make_batches(heard, tiny_recipe, augment=True)
@@ -200,7 +199,7 @@ def test_weights_of_clips_are_weights_of_rows(clips, tiny_recipe):
     assert {len(batch) for batch in make_batches(heard, tiny_recipe, augment=False)} == {2}
 
 
-def test_a_clip_of_half_the_weight_has_half_the_loss(clips, tiny_recipe):
+def test_half_the_weight_gives_half_the_loss(clips, tiny_recipe):
     from ds2edge.train.data.text import LETTERS
     from ds2edge.train.model.deepspeech2 import DeepSpeech2
 
@@ -214,7 +213,7 @@ def test_a_clip_of_half_the_weight_has_half_the_loss(clips, tiny_recipe):
     assert half == pytest.approx(whole / 2, rel=1e-5)
 
 
-def test_batches_hold_every_clip_once_sorted_by_length_and_padded_alike(clips, tiny_recipe):
+def test_batches_hold_every_clip_once_in_order_of_length(clips, tiny_recipe):
     recipe = dataclasses.replace(
         tiny_recipe, training=dataclasses.replace(tiny_recipe.training, batch_size=3)
     )
@@ -234,7 +233,7 @@ def test_batches_hold_every_clip_once_sorted_by_length_and_padded_alike(clips, t
     )  # longest first, shortest second
 
 
-def test_an_epoch_is_drawn_from_its_number_and_the_seed(clips, tiny_recipe):
+def test_an_epoch_depends_only_on_its_number_and_the_seed(clips, tiny_recipe):
     recipe = dataclasses.replace(
         tiny_recipe, training=dataclasses.replace(tiny_recipe.training, batch_size=3)
     )
@@ -262,12 +261,11 @@ def test_scores_agree_with_jiwer_over_the_whole_set():
     assert low < result.wer < high
 
 
-def test_the_interval_narrows_with_more_clips_and_is_a_point_where_all_are_alike():
-    errors, words = np.array([0, 1, 0, 2]), np.array([4, 4, 4, 4])
-    few, many = (
-        bootstrap_interval(errors, words),
-        bootstrap_interval(np.tile(errors, 50), np.tile(words, 50)),
-    )
+def test_the_interval_narrows_with_more_clips_and_is_a_point_for_equal_clips():
+    errors = np.array([0, 1, 0, 2])
+    words = np.array([4, 4, 4, 4])
+    few = bootstrap_interval(errors, words)
+    many = bootstrap_interval(np.tile(errors, 50), np.tile(words, 50))
     assert many[1] - many[0] < few[1] - few[0]
     assert bootstrap_interval(np.ones(9, int), np.full(9, 4)) == (25.0, 25.0)
 
@@ -308,7 +306,7 @@ def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
 @pytest.mark.parametrize(
     "name", ["mini", "digits", "edge", "english", "voice", "ljspeech", "deepspeech2-bidirectional"]
 )
-def test_the_kits_recipes_are_whole(name):
+def test_the_shipped_recipes_can_be_read(name):
     assert read_recipe(name).name == name
 
 
@@ -335,7 +333,7 @@ def test_the_kits_recipes_are_whole(name):
         ('name = "x"\n[model]\nwidth = "9"\nconvolutions = []', "width: expected int, got '9'"),
     ],
 )
-def test_a_recipe_with_a_fault_is_refused_by_name(tmp_path, text, says):
+def test_a_faulty_recipe_is_refused_with_its_file(tmp_path, text, says):
     path = tmp_path / "r.toml"
     path.write_text(text)
     with pytest.raises(InputError, match=says) as caught:
@@ -343,14 +341,14 @@ def test_a_recipe_with_a_fault_is_refused_by_name(tmp_path, text, says):
     assert str(path) in str(caught.value)
 
 
-def test_a_recipe_that_is_not_there_is_answered_with_those_that_are():
+def test_an_unknown_recipe_is_refused_with_a_list_of_the_known_ones():
     with pytest.raises(
         InputError, match="deepspeech2-bidirectional, digits, edge, english, ljspeech, mini, voice"
     ):
         read_recipe("nonsense")
 
 
-def test_own_epochs_and_batch_size():
+def test_epochs_and_batch_size_can_be_changed():
     recipe = read_recipe("mini").with_training(3, None)
     assert (recipe.training.epochs, recipe.training.batch_size) == (
         3,
@@ -358,7 +356,7 @@ def test_own_epochs_and_batch_size():
     )
 
 
-def test_rounded_training_goes_on_gently():
+def test_quantization_aware_training_has_a_lower_learning_rate():
     recipe = read_recipe("english")
     rounded = recipe.with_training(qat=True).training
     assert recipe.training.sorted_first_epoch
@@ -367,7 +365,7 @@ def test_rounded_training_goes_on_gently():
     assert recipe.with_training(qat=True, learning_rate=1e-5).training.learning_rate == 1e-5
 
 
-def test_the_embedded_corpus_is_what_its_page_says(mini_clips):
+def test_the_mini_corpus_matches_its_readme(mini_clips):
     speakers = {
         split: {c.speaker for c in mini_clips if c.split == split}
         for split in ("train", "dev", "test")

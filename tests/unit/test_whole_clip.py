@@ -37,8 +37,11 @@ SPEECH = next(iter(SPOKEN.values()))
 FAST = [("gru", "bidirectional", mode) for mode in ("float32", "int8")] + [
     ("qrnn", "forward", "int8")
 ]
+SLOW = pytest.mark.slow
 ALL = [
-    pytest.param(*case, marks=() if case in FAST else pytest.mark.slow)
+    pytest.param(
+        *case, marks=() if case in FAST else SLOW if case[2] == "int8" else pytest.mark.long
+    )
     for case in (
         (cell, direction, mode) for cell in CELLS for direction in DIRECTIONS for mode in MODES
     )

@@ -25,8 +25,10 @@ CURRENCIES = {
 }
 SCALES = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion", "b": "billion"}
 FRACTION_SIGNS = "\u00bc-\u00be\u2150\u2151\u2153-\u215e"  # one half, two thirds and so on
-DETERMINERS = frozenset(
-    "a an the of my your his her its our their this that as past and or to in on is was".split()
+# Words before which "half" or "two thirds" stands alone: "half the cup", but "half a cup".
+FUNCTION_WORDS = frozenset(
+    {"a", "an", "the", "of", "my", "your", "his", "her", "its", "our", "their", "this", "that"}
+    | {"as", "past", "and", "or", "to", "in", "on", "is", "was"}
 )
 
 _CURRENCY = "".join(map(re.escape, CURRENCIES))
@@ -187,7 +189,7 @@ def _fraction(match: Match, numerator: int, denominator: int) -> str:
     if match["whole"]:
         return f"{cardinal(match['whole'])} and {words}"
     noun = (match["noun"] or "").lower()
-    if not noun or noun in DETERMINERS or noun.endswith("s"):
+    if not noun or noun in FUNCTION_WORDS or noun.endswith("s"):
         return words
     article = "an" if noun[0] in "aeiou" or noun in ("hour", "honour", "honor") else "a"
     return f"{words} {article}" if words == "half" else f"{words} of {article}"

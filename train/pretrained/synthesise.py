@@ -112,7 +112,8 @@ def say_all(out: Path, texts: list[str], seconds: float, seed: int, share: float
             write_whole(out / row["audio"], sound)
             lines.write(json.dumps(row) + "\n")
             lines.flush()
-            before, done = done, done + row["duration"]
+            before = done
+            done += row["duration"]
             yield from (None for _ in range(int(done) - int(before)))
 
 

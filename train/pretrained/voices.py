@@ -141,5 +141,6 @@ def trim(samples: Any, keep: float = 0.15, below: float = 0.01) -> Any:
         return samples
     level = np.sqrt((frames.astype(np.float64) ** 2).mean(1))
     loud = np.flatnonzero(level > below * np.percentile(level, 95))
-    first, last = loud[0] / 100 - keep, (loud[-1] + 1) / 100 + keep
+    first = loud[0] / 100 - keep
+    last = (loud[-1] + 1) / 100 + keep
     return samples[max(0, int(first * RATE)) : int(last * RATE)]

@@ -50,7 +50,9 @@ except ImportError as e:
     sys.exit(f"make.py: no module {e.name}: pip install numpy soundfile soxr")
 
 RATE = 16000
-SHORTEST, LONGEST = 0.7, 2.2  # seconds, silence included
+# Seconds of a clip, silence included.
+SHORTEST = 0.7
+LONGEST = 2.2
 LETTER_SECONDS = 0.03, 0.17  # speech per letter; outside of this range synthesis has failed
 LONGEST_GAP = 0.35  # seconds of quiet inside a clip
 OPUS_COMPRESSION = 0.957  # of libsndfile: about 6 + 250 * (1 - compression) kbit/s
@@ -104,7 +106,8 @@ def phrases(rng):
     train, held = (re.split(r"\s*[|\n]\s*", listed.strip()) for listed in (COMMANDS, HELD_OUT))
     pairs = [f"{t} {d}" for t in TENS for d in DIGITS[1:]]
     rng.shuffle(pairs)
-    strings, deck = [], []
+    strings = []
+    deck = []
     for length, count in ((2, 12), (3, 22), (4, 10)):
         for _ in range(count):
             if len(deck) < length:
@@ -112,7 +115,8 @@ def phrases(rng):
             strings.append(" ".join(deck.pop(0) for _ in range(length)))
     strings = sorted(set(strings) - set(train))
     rng.shuffle(strings)
-    train, held = train + pairs[6:] + strings[8:], held + pairs[:6] + strings[:8]
+    train += pairs[6:] + strings[8:]
+    held += pairs[:6] + strings[:8]
     assert len(set(train + held)) == len(train + held), "a phrase is listed twice"
     new = set(" ".join(held).split()) - set(" ".join(train).split())
     assert not new, f"words only in held-out phrases: {new}"
@@ -135,7 +139,8 @@ class Kokoro:
         onnxruntime.set_seed(seed)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        model, cpu = str(folder / "kokoro-int8.onnx"), ["CPUExecutionProvider"]
+        model = str(folder / "kokoro-int8.onnx")
+        cpu = ["CPUExecutionProvider"]
         self.session = onnxruntime.InferenceSession(model, options, providers=cpu)
         vocab = json.loads((folder / "vocab.json").read_text())
         self.vocab = vocab.get("vocab", vocab)
@@ -180,7 +185,8 @@ def finish(x, rate, text, rng):
         return None, "gap"  # or a detached sound after the phrase
     if energy[loud[-1]] > 0.5 * energy.max():
         return None, "cut end"  # the last word does not fade out
-    start, end = loud[0] * frame, (loud[-1] + 1) * frame
+    start = loud[0] * frame
+    end = (loud[-1] + 1) * frame
     speech = (end - start) / RATE / len(text.replace(" ", ""))
     if not LETTER_SECONDS[0] < speech < LETTER_SECONDS[1]:
         return None, "seconds per letter"
