@@ -17,7 +17,7 @@ import tensorflow as tf
 from stock_models import convert_saved_model
 
 from ds2edge.runtime.specification import Specification, attach_specification
-from ds2edge.train.model.convolution import convolve_in_lanes
+from ds2edge.train.model.convolution import convolve_space_to_depth
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.layers import LookaheadLayer, RecurrentLayer, concatenate_steps
 
@@ -93,7 +93,7 @@ def _products(model: DeepSpeech2, steps: int, features: tf.Tensor) -> dict[str, 
     x = tf.expand_dims(features, -1)
     for layer in model.convolutions:
         x = tf.pad(x, ((0, 0), (layer.past, 0), (0, 0), (0, 0)))
-        x = convolve_in_lanes(x, layer.convolution.kernel.value, layer.stride, layer.padding)
+        x = convolve_space_to_depth(x, layer.convolution.kernel.value, layer.stride, layer.padding)
     x = tf.reshape(x, (steps, -1))
     for layer in model.recurrences:
         x = _recurrence(x, layer)

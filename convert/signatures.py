@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from keras import ops
 
@@ -13,9 +12,7 @@ from ds2edge.runtime.whole_clip import BACKWARD, CONVOLUTIONS, OUTPUT
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.layers import RecurrentLayer
 from ds2edge.train.model.quantization import FLOAT, Quantizer
-
-Tensor = Any
-States = dict[str, Tensor]
+from ds2edge.train.model.tensor import States, Tensor
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,9 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     import keras
 
     from ds2edge.runtime.specification import Specification
-    from ds2edge.train.calibration import Observer
     from ds2edge.train.data.text import LETTERS
     from ds2edge.train.model.deepspeech2 import DeepSpeech2
+    from ds2edge.train.model.observer import Observer
     from ds2edge.train.run import Run
 
     keras.utils.set_random_seed(3)

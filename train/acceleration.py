@@ -1,4 +1,4 @@
-"""What makes training fast: the recurrent layers on cuDNN, which is looked for, and memory that is not given back."""
+"""Speed of training: memory that the process keeps, and a report of the devices in use."""
 
 from __future__ import annotations
 
@@ -12,55 +12,58 @@ import numpy as np
 
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.layers import RecurrentLayer
+from ds2edge.train.model.quasi_recurrent import QuasiRecurrentLayer
 from ds2edge.train.recipe import Recipe
 
 log = logging.getLogger("ds2edge")
 
 # Parameters of glibc's allocator: `man mallopt`.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+M_TRIM_THRESHOLD = -1
+M_TOP_PAD = -2
+M_MMAP_MAX = -4
 TOP_PAD = 256 * 2**20  # bytes to ask the system for at once
 
 
 def keep_freed_memory() -> None:
-    """Has the process keep the memory that a step frees for the next one: on a CPU, steps take half the time.
+    """Makes the process keep the memory that a step frees; on a CPU, steps take half the time.
 
-    glibc gives large blocks back at once, so that every tensor begins as pages that the system must clear first. Other
-    allocators are left as they are.
+    glibc returns large blocks to the system at once. Every new tensor then begins as pages that the
+    system must clear. Other allocators are left alone.
     """
-    if platform.libc_ver()[0] == "glibc":
-        mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, TOP_PAD)):
-            mallopt(parameter, value)
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, TOP_PAD)):
+        mallopt(parameter, value)
 
 
 def report_devices(model: DeepSpeech2, recipe: Recipe) -> None:
-    """Says in the log what will do the work; a warning where a GPU is there and its recurrent kernels are not used."""
-    backend, found = keras.backend.backend(), gpus()
+    """Logs the devices of the training; warns if a GPU's recurrent kernels are not used."""
+    backend = keras.backend.backend()
     precision = recipe.training.precision
-    if not found:
+    names = gpus()
+    if not names:
         log.info("%s on the CPU, %s: no GPU is seen", backend, precision)
+        return
+    place = f"{backend} on {', '.join(names)}, {precision}"
+    layer = model.recurrences[0]
+    if isinstance(layer, QuasiRecurrentLayer):
+        log.info("%s", place)  # it has no recurrent product for cuDNN
     elif model.ranges:
-        log.info(
-            "%s on %s, %s: each step is rounded, so the recurrent layers are off cuDNN",
-            backend,
-            ", ".join(found),
-            precision,
-        )
-    elif runs_on_cudnn(model.recurrences[0]):
-        log.info("%s on %s, %s, recurrent layers on cuDNN", backend, ", ".join(found), precision)
+        log.info("%s: each step is rounded, so the recurrent layers do not run on cuDNN", place)
+    elif runs_on_cudnn(layer):
+        log.info("%s, recurrent layers on cuDNN", place)
     else:
         log.warning(
-            "%s on %s, %s: the %s layers are not on cuDNN and will be slow: take 'lstm' under jax, 'gru' or 'lstm' "
-            "under tensorflow and torch",
-            backend,
-            ", ".join(found),
-            precision,
+            "%s: the %s layers do not run on cuDNN and will be slow: take 'lstm' under jax, 'gru' "
+            "or 'lstm' under tensorflow and torch",
+            place,
             recipe.model.cell,
         )
 
 
 def gpus() -> list[str]:
-    """Names of the GPUs that the backend sees."""
+    """The names of the GPUs that the backend sees."""
     if keras.backend.backend() == "torch":  # Keras lists none for it
         import torch
 
@@ -73,26 +76,21 @@ def gpus() -> list[str]:
 
 
 def runs_on_cudnn(layer: RecurrentLayer) -> bool:
-    """Runs the layer on something small and looks at the operations that were executed for a cuDNN recurrence."""
+    """Whether the layer's operations include a cuDNN recurrence. Runs it on a small input."""
     x = np.zeros((2, 8, layer.recurrence.cell.kernel.shape[0]), np.float32)
-    operations = _EXECUTED[keras.backend.backend()](layer.recurrence, x)
+    operations = _OPERATIONS[keras.backend.backend()](layer.recurrence, x)
     return any("cudnn" in name.lower() and "rnn" in name.lower() for name in operations)
 
 
-def _executed_by_tensorflow(layer: Any, x: Any) -> list[str]:
+def _tensorflow_operations(layer: Any, x: Any) -> list[str]:
     import tensorflow as tf
 
-    graph = tf.function(lambda inputs: layer(inputs)).get_concrete_function(tf.constant(x)).graph
-    functions = [graph.get_operations()]
-    functions += [
-        function.graph.get_operations()
-        for function in graph._functions.values()
-        if hasattr(function, "graph")
-    ]
-    return [operation.type for operations in functions for operation in operations]
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec(x.shape)).graph.as_graph_def()
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    return [node.op for node in nodes]
 
 
-def _executed_by_torch(layer: Any, x: Any) -> list[str]:
+def _torch_operations(layer: Any, x: Any) -> list[str]:
     import torch
 
     with torch.profiler.profile() as profile:
@@ -100,15 +98,15 @@ def _executed_by_torch(layer: Any, x: Any) -> list[str]:
     return [event.key for event in profile.key_averages()]
 
 
-def _executed_by_jax(layer: Any, x: Any) -> list[str]:
+def _jax_operations(layer: Any, x: Any) -> list[str]:
     import jax
 
     text = jax.jit(lambda inputs: layer(inputs)).lower(x).as_text()
     return ["cudnn_rnn"] if "cudnn" in text and "rnn" in text else []
 
 
-_EXECUTED = {
-    "tensorflow": _executed_by_tensorflow,
-    "torch": _executed_by_torch,
-    "jax": _executed_by_jax,
+_OPERATIONS = {
+    "tensorflow": _tensorflow_operations,
+    "torch": _torch_operations,
+    "jax": _jax_operations,
 }

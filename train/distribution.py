@@ -1,8 +1,9 @@
-"""Several devices that train together, data parallel, by the backend's own engine: this kit exchanges nothing itself.
+"""Data-parallel training on several devices, by the backend's own engine.
 
-jax: `keras.distribution.DataParallel`, over the devices of one process or of several on one or more machines.
-tensorflow: `tf.distribute.MirroredStrategy`, over those of one process; Keras 3 cannot train over several processes
-there (https://github.com/keras-team/keras/issues/20585). torch: one device.
+jax: `keras.distribution.DataParallel`, over the devices of one or more processes, on one or more
+machines. tensorflow: `tf.distribute.MirroredStrategy`, over the devices of one process; Keras 3
+cannot train over several processes there (https://github.com/keras-team/keras/issues/20585).
+torch: one device.
 """
 
 from __future__ import annotations
@@ -20,74 +21,79 @@ import numpy as np
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
-from ds2edge.train.model.layers import SequenceNorm
 from ds2edge.train.recipe import TrainingSettings
 
 log = logging.getLogger("ds2edge")
 
-# What keras.distribution.initialize reads.
-ADDRESSES, COUNT, NUMBER = (
-    f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
-)
+# Environment variables that keras.distribution.initialize reads.
+ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
+COUNT = "KERAS_DISTRIBUTION_NUM_PROCESSES"
+NUMBER = "KERAS_DISTRIBUTION_PROCESS_ID"
 ONE_PROCESS = (
-    f"Keras joins processes under jax alone: set KERAS_BACKEND=jax, {ADDRESSES}, {COUNT}, {NUMBER}"
+    "Keras trains with several processes under jax only: "
+    f"set KERAS_BACKEND=jax, {ADDRESSES}, {COUNT}, {NUMBER}"
 )
 
 
 @dataclass(frozen=True)
 class Group:
-    """The devices that train together: each takes as many rows of a batch as every other."""
+    """The devices that train together. All take the same number of rows of a batch."""
 
     devices: int = 1  # of all processes
     processes: int = 1
-    process: int = 0  # number of this one
+    process: int = 0  # the number of this process
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the one that writes files and says how far it has come."""
+        """Whether this process writes the files and shows progress: one of the group does."""
         return self.process == 0
 
     def share(self, rows: int) -> range:
-        """Which rows of a batch of so many this process takes.
+        """The numbers of the rows that this process takes of a batch of `rows`.
 
-        The batch is filled up to a multiple of the devices: a number of `rows` or above stands for an empty row, which
-        counts neither in the loss nor in the batch norm.
+        The batch is filled up to a multiple of the devices. Numbers from `rows` on stand for empty
+        rows, which count neither in the loss nor in batch norm.
         """
         size = -(-rows // self.devices) * self.devices // self.processes
         return range(self.process * size, (self.process + 1) * size)
 
     def scope(self) -> AbstractContextManager[Any]:
-        """In which a model must be made or loaded, compiled and fitted."""
+        """The context in which a model must be made or loaded, compiled and fitted."""
         if self.devices == 1:
             return nullcontext()
         names = keras.distribution.list_devices()
+        scope: AbstractContextManager[Any]
         if keras.backend.backend() == "jax":
-            # Batches hands each process its share already.
-            return keras.distribution.DataParallel(devices=names, auto_shard_dataset=False).scope()
-        import tensorflow as tf
+            # `Batches` gives each process its share already: Keras need not.
+            parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+            scope = parallel.scope()
+        else:
+            import tensorflow as tf
 
-        return tf.distribute.MirroredStrategy([name.upper() for name in names]).scope()
+            scope = tf.distribute.MirroredStrategy([name.upper() for name in names]).scope()
+        return scope
 
     def alone(self) -> AbstractContextManager[Any]:
-        """In which a process computes without the others, who do not follow it there."""
+        """The context in which this process computes alone, while the others do not."""
         if self.processes == 1:
             return nullcontext()
-        # Keras has no scope without a distribution.
+        # Keras has no context manager that suspends a distribution.
         stack = ExitStack()
         stack.callback(keras.distribution.set_distribution, keras.distribution.distribution())
         keras.distribution.set_distribution(None)
         return stack
 
     def synchronise(self, model: DeepSpeech2) -> None:
-        """Has batch norm see the whole batch, as on one device. jax computes it so by itself."""
+        """Makes batch norm see the whole batch, as on one device. Under jax it does already."""
         if self.devices > 1 and keras.backend.backend() == "tensorflow":
-            for layer in model._flatten_layers():
-                if isinstance(layer, SequenceNorm):
-                    layer.synchronized = True
+            for norm in model.norms():
+                norm.synchronized = True
 
     def broadcast_from_leader(self, figures: list[float]) -> list[float]:
-        """The leading process's figures, on every process: their own may differ in the last bit, and so may a decision
-        that all must take alike."""
+        """The leading process's `figures`, on every process.
+
+        Their own figures may differ in the last bit, and so might a decision that all must share.
+        """
         if self.processes == 1:
             return figures
         from jax.experimental import multihost_utils
@@ -95,7 +101,10 @@ class Group:
         return [float(x) for x in multihost_utils.broadcast_one_to_all(np.array(figures))]
 
     def require_equal(self, facts: Any, what: str) -> None:
-        """InputError if another process has other `facts`: it would draw other batches, and all would wait for ever."""
+        """InputError if another process has other `facts`.
+
+        It would draw other batches, and the processes would deadlock. `what` names the facts.
+        """
         if self.processes == 1:
             return
         from jax.experimental import multihost_utils
@@ -104,7 +113,8 @@ class Group:
         different = np.flatnonzero(multihost_utils.process_allgather(mine) != mine)
         if len(different):
             raise InputError(
-                f"process {different[0]} has another {what} than process {self.process}: give all the same"
+                f"process {different[0]} has another {what} than process {self.process}: "
+                "give all the same"
             )
 
 
@@ -112,9 +122,10 @@ ALONE = Group()
 
 
 def join_group(settings: TrainingSettings) -> Group:
-    """All devices that the backend sees and, where the environment names other processes, theirs.
+    """The group of all devices that the backend sees, in this process and those it must join.
 
-    To be called before anything is computed. InputError if environment or settings ask for what Keras cannot do.
+    The environment names the other processes. Call this before anything is computed. InputError if
+    the environment or `settings` ask for what Keras cannot do.
     """
     join = {"jax": _join_jax, "tensorflow": _join_tensorflow, "torch": _join_torch}[
         keras.backend.backend()
@@ -136,21 +147,20 @@ def _join_jax(settings: TrainingSettings) -> Group:
             raise InputError(
                 f"{COUNT} is {wanted}, but {missing[0]} is not set: see docs/distribution.md"
             )
-        keras.utils.set_random_seed(
-            settings.seed
-        )  # without one, Keras has the processes agree on a seed
+        # Without a seed, Keras would make the processes agree on one.
+        keras.utils.set_random_seed(settings.seed)
         try:
             keras.distribution.initialize()
         except (ValueError, RuntimeError) as error:
             raise InputError(
-                f"the {wanted} processes cannot meet ({str(error).splitlines()[0]}): look at {ADDRESSES}, "
-                f"{COUNT} and {NUMBER}"
+                f"the {wanted} processes cannot meet ({str(error).splitlines()[0]}): "
+                f"check {ADDRESSES}, {COUNT} and {NUMBER}"
             ) from None
     group = Group(jax.device_count(), jax.process_count(), jax.process_index())
     if jax.local_device_count() * group.processes != group.devices:
         raise InputError(
-            f"process {group.process} sees {jax.local_device_count()} of {group.devices} devices: every "
-            "process must see as many: set CUDA_VISIBLE_DEVICES"
+            f"process {group.process} sees {jax.local_device_count()} of {group.devices} devices, "
+            "but every process must see the same number: set CUDA_VISIBLE_DEVICES"
         )
     return group
 
@@ -158,18 +168,17 @@ def _join_jax(settings: TrainingSettings) -> Group:
 def _join_tensorflow(settings: TrainingSettings) -> Group:
     _refuse_processes()
     try:
-        workers = len(
-            json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}).get("worker", [0])
-        )
+        configuration = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        workers = len(configuration.get("cluster", {}).get("worker", [0]))
     except (ValueError, AttributeError):
-        raise InputError("TF_CONFIG is not the JSON that tensorflow knows: unset it") from None
+        raise InputError("TF_CONFIG is not JSON as tensorflow reads it: unset it") from None
     if workers > 1:
         raise InputError(f"TF_CONFIG names {workers} workers: {ONE_PROCESS}")
     group = Group(len(keras.distribution.list_devices()))
     if group.devices > 1 and settings.gradient_accumulation > 1:
         raise InputError(
-            "Keras does not accumulate gradients under MirroredStrategy: set gradient_accumulation = 1 and a "
-            "larger batch_size, CUDA_VISIBLE_DEVICES to one GPU, or KERAS_BACKEND=jax"
+            "Keras does not accumulate gradients under MirroredStrategy: set gradient_accumulation "
+            "= 1 and a larger batch_size, CUDA_VISIBLE_DEVICES to one GPU, or KERAS_BACKEND=jax"
         )
     return group
 
@@ -180,7 +189,7 @@ def _join_torch(settings: TrainingSettings) -> Group:
     _refuse_processes()
     if torch.cuda.device_count() > 1:
         log.warning(
-            "torch trains on one of the %d GPUs: KERAS_BACKEND=jax or tensorflow takes all",
+            "torch trains on one of the %d GPUs: KERAS_BACKEND=jax or tensorflow uses all",
             torch.cuda.device_count(),
         )
     return ALONE

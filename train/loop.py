@@ -185,9 +185,12 @@ class Training:
         It comes first, so that evaluation and checkpoints see the averages. A checkpoint therefore
         holds the averages as weights, and the weights where the optimizer keeps its averages.
         """
-        swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
-        swap._ema_weights_in_model = bool(self.history)
-        return swap
+        if self.history:
+            # The model comes from a checkpoint: put its weights back.
+            restore = keras.callbacks.SwapEMAWeights()
+            restore.set_model(self.model)
+            restore.on_test_begin()
+        return keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
 
 
 def _symbols(inputs: TrainingInput) -> Symbols:

@@ -1,4 +1,4 @@
-"""The same training under every Keras backend; what it learned is exported under tensorflow and runs on a device."""
+"""The same training under every Keras backend; tensorflow exports the weights of each."""
 
 import importlib.util
 import os
@@ -80,9 +80,8 @@ def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backen
     assert Path(run.folder / "log.csv").exists()
     assert model.count_params() > 1000
     rounded = Run.open(tmp_path / "qat")
-    assert (
-        rounded.last_model()[1][0]["loss"] < losses[0]
-    )  # batch norm's statistics trail so short a training
+    # No lower bound: the statistics of batch norm lag behind in so short a training.
+    assert rounded.last_model()[1][0]["loss"] < losses[0]
     converted = ds2edge("convert", rounded.folder, "-o", tmp_path / "int8.tflite")
     assert converted.returncode == 0, converted.stderr
     assert "ranges as trained" in converted.stderr + converted.stdout

@@ -1,6 +1,6 @@
-"""Several devices, and several processes, train like one: the loss of every epoch is that of a single device.
+"""Several devices or processes train like one: the loss of every epoch is that of one device.
 
-The batches are odd in size, so that each is filled up with an empty row.
+The sizes of the batches are odd, so each is filled up with an empty row.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ epochs = 3
 batch_size = 5
 learning_rate = 1e-2
 """
-# Two devices of tensorflow's on one CPU; jax has an environment variable for that.
+# Gives tensorflow two devices on one CPU. Under jax an environment variable does that.
 TWO_DEVICES = """
 import sys, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -46,7 +46,7 @@ main()
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """Starts the training of a run as a process: name of the run, clips to train on, and the environment."""
+    """Starts a training in a process of its own: name of the run, clips, and environment."""
     folder = tmp_path_factory.mktemp("training")
     rows = [json.loads(line) for line in MINI.read_text().splitlines()]
     for row in rows:
@@ -72,7 +72,8 @@ def start(tmp_path_factory):
             for key, value in os.environ.items()
             if not key.startswith("KERAS_DISTRIBUTION")
         }
-        # One worker of joblib's is this process itself: others would take as long to start as the training.
+        # One worker of joblib is the process itself: others would take as long to start as the
+        # training takes. Without optimizations jax compiles sooner.
         environment = {
             **known,
             "DS2EDGE_CACHE": str(folder / "cache"),
@@ -81,7 +82,7 @@ def start(tmp_path_factory):
             "JAX_PLATFORMS": "cpu",
             "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
             **environment,
-        }  # compiles sooner
+        }
         command = [*program, "train", str(recipe), str(manifest), "-o", str(folder / name)]
         started.append(
             subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -89,7 +90,7 @@ def start(tmp_path_factory):
         return folder / name, started[-1]
 
     yield begin
-    for process in started:  # one whose partner has failed would wait for it
+    for process in started:  # a process whose partner has failed would wait for it
         process.kill()
 
 
@@ -103,7 +104,7 @@ def meeting(process: int, port: int) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Below those that outgoing connections are given: none of them takes it before the processes meet there."""
+    """A port below those of outgoing connections, so that none of these takes it first."""
     for port in random.sample(range(20000, 32000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -112,11 +113,11 @@ def free_port() -> int:
 
 
 def finish(*started: tuple[Path, subprocess.Popen]) -> tuple[list[float], list[str]]:
-    """Loss of every epoch, and what each process said."""
-    said = [process.communicate(timeout=500)[1] for _, process in started]
-    assert [process.returncode for _, process in started] == [0] * len(started), said
+    """The loss of every epoch, and the standard error of each process."""
+    errors = [process.communicate(timeout=500)[1] for _, process in started]
+    assert [process.returncode for _, process in started] == [0] * len(started), errors
     with (started[0][0] / "log.csv").open() as file:
-        return [float(row["loss"]) for row in csv.DictReader(file)], said
+        return [float(row["loss"]) for row in csv.DictReader(file)], errors
 
 
 def test_under_jax_two_processes_or_devices_follow_one(start):
@@ -128,26 +129,27 @@ def test_under_jax_two_processes_or_devices_follow_one(start):
     processes = [start("processes", **meeting(process, port)) for process in (0, 1)]
     expected, _ = finish(one)
     assert expected[-1] < 0.95 * expected[0]
-    of_devices, said = finish(devices)
-    assert "data parallel: 2 devices, 2 of them in this process" in said[0]
+    of_devices, errors = finish(devices)
+    assert "data parallel: 2 devices, 2 of them in this process" in errors[0]
     assert of_devices == pytest.approx(expected, rel=1e-4)
-    of_processes, said = finish(*processes)
-    assert "data parallel: 2 devices, 1 of them in this process" in said[0]
+    of_processes, errors = finish(*processes)
+    assert "data parallel: 2 devices, 1 of them in this process" in errors[0]
     assert of_processes == pytest.approx(expected, rel=1e-4)
-    assert ["epoch 1 of 3" in text for text in said] == [True, False]  # one of them speaks
+    assert ["epoch 1 of 3" in text for text in errors] == [True, False]  # only process 0 logs
 
 
 def test_under_tensorflow_two_devices_follow_one(start):
-    """Without the bound on the gradient, which tensorflow's engine applies on each device before it adds them up.
+    """The gradient is not clipped, because tensorflow clips on each device before it adds them up.
 
-    AdamW takes a full step by a gradient that is nothing but rounding, too, and the devices round otherwise.
+    The losses agree less closely: AdamW takes a full step even along a gradient that is only
+    rounding error, and each device rounds differently.
     """
     environment = {"KERAS_BACKEND": "tensorflow", "clip_norm": 1e6}
     one = start("one-tf", **environment)
     devices = start("devices-tf", program=(sys.executable, "-c", TWO_DEVICES), **environment)
     expected, _ = finish(one)
-    of_devices, said = finish(devices)
-    assert "data parallel: 2 devices, 2 of them in this process" in said[0]
+    of_devices, errors = finish(devices)
+    assert "data parallel: 2 devices, 2 of them in this process" in errors[0]
     assert expected[-1] < 0.95 * expected[0]
     assert of_devices == pytest.approx(expected, rel=3e-3)
 
@@ -158,9 +160,9 @@ def test_processes_with_different_data_do_not_begin(start):
         start("different", clips=9 + process, **meeting(process, port)) for process in (0, 1)
     ]
     for number, (_, process) in enumerate(started):
-        said = process.communicate(timeout=300)[1]
-        assert process.returncode == 2, said
-        last = said.splitlines()[-1]
+        errors = process.communicate(timeout=300)[1]
+        assert process.returncode == 2, errors
+        last = errors.splitlines()[-1]
         assert last.startswith(
             f"error: process {1 - number} has another recipe, or other manifests, than"
         )

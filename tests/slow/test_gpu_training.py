@@ -1,4 +1,4 @@
-"""Training on a GPU, tried on the CPU: two steps make a run that the kit evaluates."""
+"""Training on a GPU, run on the CPU: two steps make a run that the kit can evaluate."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""How a batch is shared among devices; tests/slow/test_distribution.py trains on several."""
+"""How a batch is shared among devices. tests/slow/test_distribution.py trains on several."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from ds2edge.train.recipe import TrainingSettings
 
 @pytest.fixture(scope="module")
 def make_batches(tmp_path_factory, tiny_recipe):
-    """Batches of 3 and 2 of five clips, as one process of a group gets them."""
+    """Makes batches of 3 and 2 clips of five, as one process of a group gets them."""
     folder = tmp_path_factory.mktemp("clips")
     clips = []
     for i in range(6):
@@ -66,7 +66,7 @@ def test_the_shares_of_two_processes_put_together_are_the_batch(make_batches):
         np.testing.assert_array_equal(
             joined["features"][:rows, :longest], inputs["features"][:, :longest]
         )
-        assert not joined["features"][:, longest:].any()  # the shares know an upper bound alone
+        assert not joined["features"][:, longest:].any()  # shares are padded to an upper bound
         assert joined["features"].shape[1] >= frames
         for key in targets:
             np.testing.assert_array_equal(labels[key][:rows], targets[key])
@@ -100,7 +100,7 @@ def test_a_clip_that_is_longer_than_its_manifest_says_is_named(make_batches):
 
 
 @pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="of tensorflow, which the other tests run under"
+    keras.backend.backend() != "tensorflow", reason="refuses what tensorflow cannot do"
 )
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
@@ -108,12 +108,12 @@ def test_a_clip_that_is_longer_than_its_manifest_says_is_named(make_batches):
         (
             "KERAS_DISTRIBUTION_NUM_PROCESSES",
             "2",
-            "PROCESSES is 2: .* under jax alone: set KERAS_BACKEND=jax",
+            "PROCESSES is 2: .* under jax only: set KERAS_BACKEND=jax",
         ),
         (
             "TF_CONFIG",
             json.dumps({"cluster": {"worker": ["a:1", "b:1"]}}),
-            "names 2 workers: .* under jax alone",
+            "names 2 workers: .* under jax only",
         ),
         ("TF_CONFIG", "{", "TF_CONFIG .* unset it"),
     ],

@@ -1,4 +1,4 @@
-"""Training on a GPU: its sound and its features are the kit's."""
+"""Training on a GPU: its samples and its features are those of the kit."""
 
 import sys
 from pathlib import Path
@@ -19,58 +19,62 @@ import kernels  # noqa: E402
 import sound  # noqa: E402
 
 
-def tensors(*columns):
-    return [torch.from_numpy(np.array(column)) for column in columns]
+def place(start, length, offset, speed, gain) -> kernels.Placement:
+    gain = np.array(gain, np.float32)
+    columns = (start, length, offset, speed, gain)
+    return kernels.Placement(*(torch.from_numpy(np.array(column)) for column in columns))
 
 
 @pytest.fixture
 def recorded(tmp_path):
-    made = []
+    manifest = []
     for i in range(3):
         soundfile.write(tmp_path / f"{i}.wav", babble(0.3 + 0.1 * i, seed=i), RATE)
-        made.append(Clip(tmp_path / f"{i}.wav", "One!", 0.3 + 0.1 * i, "train", weight=1.0 - i / 2))
-    return made
+        clip = Clip(tmp_path / f"{i}.wav", "One!", 0.3 + 0.1 * i, "train", weight=1.0 - i / 2)
+        manifest.append(clip)
+    return manifest
 
 
-def test_speech_is_what_the_kit_reads_and_a_cut_at_speed_1_is_exact(recorded):
+def test_samples_are_those_that_the_kit_reads_and_a_cut_at_speed_1_is_exact(recorded):
     speech = clips.read_speech(recorded, RATE, lambda text: [len(text)])
-    assert len(speech.clips) == 2  # the third weighs nothing
+    assert len(speech.clips) == 2  # the third has weight 0
     assert (speech.texts[0], speech.labels[0]) == ("one", [3])
     whole = [read_audio(clip.audio, RATE) for clip in recorded[:2]]
-    start, gain = [[100, 6000]], np.array([[1.0, 0.5]], np.float32)
-    length, offset = ([x.tolist()] for x in (speech.samples, speech.offset))
-    placed = tensors(start, length, offset, [[1.0, 1.0]], gain)
-    row = kernels.cut_plainly(torch.from_numpy(speech.pcm), *placed, 14000)[0].numpy()
+    placement = place(
+        [[100, 6000]], [speech.samples], [speech.offset], speed=[[1.0, 1.0]], gain=[[1.0, 0.5]]
+    )
+    row = kernels.cut_plainly(torch.from_numpy(speech.pcm), placement, 14000)[0].numpy()
     expected = np.zeros(14000, np.float32)
     expected[100 : 100 + len(whole[0])] = whole[0]
     expected[6000 : 6000 + len(whole[1])] += whole[1] / 2
-    np.testing.assert_allclose(row, expected, rtol=0, atol=2**-24)  # 2^-15 is a step
+    np.testing.assert_allclose(row, expected, rtol=0, atol=2**-24)  # a 16-bit step is 2^-15
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU for the Triton kernels")
-def test_kernels_compute_what_their_plain_twins_do():
-    rng, gain = np.random.default_rng(1), np.ones((1, 2), np.float32)
+def test_kernels_compute_what_their_plain_versions_do():
+    rng = np.random.default_rng(1)
     pcm = torch.from_numpy(rng.integers(-20000, 20000, 9000).astype(np.int16))
-    placed = tensors([[100, 3000]], [[2500, 4000]], [[0, 4000]], [[1.1, 0.9]], gain)
-    fast = kernels.cut(pcm.cuda(), *(x.cuda() for x in placed), 8000).cpu()
-    torch.testing.assert_close(fast, kernels.cut(pcm, *placed, 8000), rtol=0, atol=1e-5)
+    placement = place(
+        [[100, 3000]], [[2500, 4000]], [[0, 4000]], speed=[[1.1, 0.9]], gain=[[1.0, 1.0]]
+    )
+    fast = kernels.cut(pcm.cuda(), placement.to("cuda"), 8000).cpu()
+    torch.testing.assert_close(fast, kernels.cut(pcm, placement, 8000), rtol=0, atol=1e-5)
     loudness = torch.from_numpy(rng.normal(-70, 20, (3, 200, 1)).astype(np.float32))
     fast = kernels.follow(loudness.cuda(), 0.2, 0.003, -90.0).cpu()
     torch.testing.assert_close(fast, kernels.follow(loudness, 0.2, 0.003, -90.0))
 
 
-def test_at_another_speed_a_tone_is_another_tone():
+def test_a_tone_at_speed_1_1_is_1_1_times_as_high():
     tone = np.round(20000 * np.sin(2 * np.pi * 500 / RATE * np.arange(8000))).astype(np.int16)
-    gain = np.ones((1, 1), np.float32)
-    placed = tensors([[0]], [[8000]], [[0]], [[1.1]], gain)
-    row = kernels.cut(torch.from_numpy(tone), *placed, 7000)[0].numpy()
+    placement = place([[0]], [[8000]], [[0]], speed=[[1.1]], gain=[[1.0]])
+    row = kernels.cut(torch.from_numpy(tone), placement, 7000)[0].numpy()
     expected = 20000 / 32768 * np.sin(2 * np.pi * 550 / RATE * np.arange(7000))
     np.testing.assert_allclose(row[100:-100], expected[100:-100], atol=5e-3)
 
 
 @pytest.mark.parametrize("rise", [0.0, 0.2])
 @pytest.mark.parametrize("bands", [0, 64])
-def test_the_front_end_is_the_kits(rise, bands):
+def test_the_front_end_is_that_of_the_kit(rise, bands):
     bounds = {"floor_db": -60.0, "ceiling_db": 40.0} if rise else {}
     settings = FeatureSettings(mel_bands=bands, level_rise=rise, **bounds)
     rng = np.random.default_rng(1)
@@ -78,9 +82,9 @@ def test_the_front_end_is_the_kits(rise, bands):
     samples[:, :1600] = 0  # digital silence before the sound
     samples[0, 4000:] /= 30
     front = sound.FrontEnd(settings, torch.device("cpu"))
-    found = front.decibels(front.power(torch.from_numpy(samples))).numpy()
-    for row, heard in zip(samples, found, strict=True):
-        np.testing.assert_allclose(heard, Features(settings)(row), atol=1e-3)
+    levels = front.decibels(front.power(torch.from_numpy(samples))).numpy()
+    for row, row_levels in zip(samples, levels, strict=True):
+        np.testing.assert_allclose(row_levels, Features(settings)(row), atol=1e-3)
 
 
 def test_rows_hold_whole_clips_one_after_the_other(recorded):

@@ -1,4 +1,4 @@
-"""The model: one chunk after another says what the whole sequence says, for every cell, and padding changes nothing."""
+"""The model: chunks give the logits of the whole sequence, and padding changes nothing."""
 
 import dataclasses
 
@@ -9,7 +9,9 @@ import tensorflow as tf
 from keras import ops
 from support import jolt
 
+from ds2edge.train.model.cells import RECURRENT_CELLS
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.layers import SequenceNorm
 from ds2edge.train.model.scan import scan
 from ds2edge.train.recipe import CELLS, Convolution, ModelSettings
 
@@ -22,6 +24,10 @@ SHAPES = {
 }
 
 
+def noise(batch: int, steps: int, width: int = BINS) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((batch, steps, width)).astype(np.float32)
+
+
 def build(cell: str, shape: str, ahead: int = 0) -> DeepSpeech2:
     convolutions, lookahead = SHAPES[shape]
     keras.utils.set_random_seed(0)
@@ -32,11 +38,13 @@ def build(cell: str, shape: str, ahead: int = 0) -> DeepSpeech2:
 
 
 def whole(model: DeepSpeech2, features: np.ndarray) -> np.ndarray:
+    """The logits of clips without padding."""
     lengths = np.full(len(features), features.shape[1], np.int32)
     return np.asarray(model({"features": features, "lengths": lengths}, training=False))
 
 
 def stepped(model: DeepSpeech2, features: np.ndarray, chunk_steps: int) -> np.ndarray:
+    """The logits of one clip, computed chunk by chunk."""
     states = {name: np.zeros(shape, np.float32) for name, shape in model.state_shapes().items()}
     size = chunk_steps * model.settings.time_stride
     logits = []
@@ -46,26 +54,26 @@ def stepped(model: DeepSpeech2, features: np.ndarray, chunk_steps: int) -> np.nd
     return np.concatenate(logits, 1)[:, model.settings.warmup + model.settings.delay :]
 
 
+def test_every_cell_that_a_recipe_may_name_exists():
+    assert {*RECURRENT_CELLS, "qrnn"} == set(CELLS)
+
+
 @pytest.mark.parametrize(
     ("cell", "ahead"), [*((cell, 0) for cell in CELLS), ("qrnn", 1), ("qrnn", 2)]
 )
 @pytest.mark.parametrize("shape", SHAPES)
-def test_steps_say_what_the_whole_sequence_says(cell, ahead, shape):
+def test_chunks_give_the_logits_of_the_whole_sequence(cell, ahead, shape):
     model = build(cell, shape, ahead)
-    features = (
-        np.random.default_rng(1)
-        .standard_normal((1, 36 * model.settings.time_stride, BINS))
-        .astype(np.float32)
-    )
+    features = noise(1, 36 * model.settings.time_stride)
     expected = whole(model, features)
-    assert expected.std() > 0.05  # or agreement would mean nothing
+    assert expected.std() > 0.05  # agreement of constants would prove nothing
     for chunk_steps in (1, 4, 9, 36):
         np.testing.assert_allclose(stepped(model, features, chunk_steps), expected, atol=1e-4)
 
 
 def test_padding_changes_neither_logits_nor_statistics():
     model = build("gru", "two convolutions")
-    features = np.random.default_rng(1).standard_normal((2, 40, BINS)).astype(np.float32)
+    features = noise(2, 40)
     inputs = {"features": features, "lengths": np.array([40, 40], np.int32)}
     padded = {
         "features": np.pad(features, ((0, 0), (0, 24), (0, 0)), constant_values=9.0),
@@ -74,33 +82,48 @@ def test_padding_changes_neither_logits_nor_statistics():
     np.testing.assert_allclose(
         np.asarray(model(padded))[:, :15], np.asarray(model(inputs)), atol=1e-5
     )
-    for given in (inputs, padded):  # in training the batch's own statistics count
-        jolt_free = build("gru", "two convolutions")
-        given["logits"] = np.asarray(jolt_free(given, training=True))[:, :15]
-        given["moving"] = np.asarray(jolt_free.recurrences[0].norm.moving_variance)
-    np.testing.assert_allclose(padded["logits"], inputs["logits"], atol=1e-4)
-    np.testing.assert_allclose(padded["moving"], inputs["moving"], rtol=1e-5)
+    logits = []
+    variances = []
+    for batch in (inputs, padded):  # training uses, and updates, the statistics of the batch
+        trained = build("gru", "two convolutions")
+        logits.append(np.asarray(trained(batch, training=True))[:, :15])
+        variances.append(np.asarray(trained.recurrences[0].norm.moving_variance))
+    np.testing.assert_allclose(logits[1], logits[0], atol=1e-4)
+    np.testing.assert_allclose(variances[1], variances[0], rtol=1e-5)
+
+
+def test_statistics_of_several_devices_are_computed_as_those_of_one():
+    """On one device the synchronised form must give the same outputs and statistics."""
+    x = noise(2, 9) * np.linspace(1, 3, BINS, dtype=np.float32) + 1
+    valid = np.arange(9) < np.array([[9], [5]])
+    results = []
+    for synchronized in (False, True):
+        norm = SequenceNorm()
+        norm.build(x.shape)
+        norm.synchronized = synchronized
+        y = norm(ops.convert_to_tensor(x), valid=valid, training=True)
+        results.append([np.asarray(value) for value in (y, *norm.weights)])
+    for plain, synchronised in zip(*results, strict=True):
+        np.testing.assert_allclose(synchronised, plain, atol=1e-4)
 
 
 @pytest.mark.parametrize(("cell", "ahead"), [("gru", 0), ("qrnn", 0), ("qrnn", 1)])
-def test_nothing_is_heard_before_it_is_said(cell, ahead):
+def test_no_output_depends_on_frames_beyond_the_lookahead(cell, ahead):
     model = build(cell, "two convolutions", ahead)
-    features = np.random.default_rng(1).standard_normal((1, 40, BINS)).astype(np.float32)
+    features = noise(1, 40)
     changed = features.copy()
     changed[:, 20:] += 1
-    first = (
-        20 // model.settings.time_stride - model.settings.delay - model.settings.warmup
-    )  # whose lookahead reaches the change
+    # The first output whose lookahead reaches the change.
+    first = 20 // model.settings.time_stride - model.settings.delay - model.settings.warmup
     np.testing.assert_allclose(
         whole(model, changed)[:, :first], whole(model, features)[:, :first], atol=1e-5
     )
     assert np.abs(whole(model, changed)[:, first] - whole(model, features)[:, first]).max() > 1e-5
 
 
-def test_the_loss_takes_the_true_lengths():
+def test_the_loss_uses_the_real_lengths():
     model = build("gru", "no lookahead")
-    rng = np.random.default_rng(2)
-    features = rng.standard_normal((1, 20, BINS)).astype(np.float32)
+    features = noise(1, 20)
     targets = {"labels": np.array([[2, 3, 0]], np.int32), "label_lengths": np.array([2], np.int32)}
     inputs = {"features": features, "lengths": np.array([20], np.int32)}
     padded = {"features": np.pad(features, ((0, 0), (0, 30), (0, 0))), "lengths": inputs["lengths"]}
@@ -109,13 +132,14 @@ def test_the_loss_takes_the_true_lengths():
     assert losses[0] > 0
 
 
-def test_a_saved_model_comes_back_the_same(tmp_path):
-    model = build("lstm", "two convolutions")
+@pytest.mark.parametrize("cell", ["lstm", "qrnn"])
+def test_a_saved_model_is_loaded_unchanged(tmp_path, cell):
+    model = build(cell, "two convolutions")
     model.save(tmp_path / "m.keras")
-    again = keras.saving.load_model(tmp_path / "m.keras")
-    features = np.random.default_rng(1).standard_normal((1, 20, BINS)).astype(np.float32)
-    np.testing.assert_array_equal(whole(again, features), whole(model, features))
-    assert dataclasses.asdict(again.settings) == dataclasses.asdict(model.settings)
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    features = noise(1, 20)
+    np.testing.assert_array_equal(whole(loaded, features), whole(model, features))
+    assert dataclasses.asdict(loaded.settings) == dataclasses.asdict(model.settings)
 
 
 @pytest.fixture(scope="module", params=["gru", "lstm"])
@@ -127,7 +151,7 @@ def bidirectional(request):
     return model
 
 
-def test_a_bidirectional_model_hears_the_future_and_no_padding(bidirectional):
+def test_a_bidirectional_model_uses_the_future_and_no_padding(bidirectional):
     rng = np.random.default_rng(1)
     features = rng.standard_normal((1, 40, BINS)).astype(np.float32)
     later = features.copy()
@@ -139,17 +163,13 @@ def test_a_bidirectional_model_hears_the_future_and_no_padding(bidirectional):
         "features": np.concatenate([padded, padded[:, ::-1]]),
         "lengths": np.array([40, 64], np.int32),
     }
-    heard = np.asarray(bidirectional(both, training=False))[0, : expected.shape[1]]
-    np.testing.assert_allclose(heard, expected[0], atol=1e-5)
+    logits = np.asarray(bidirectional(both, training=False))[0, : expected.shape[1]]
+    np.testing.assert_allclose(logits, expected[0], atol=1e-5)
 
 
-def test_a_backward_recurrence_is_a_forward_one_of_the_clip_turned_round(bidirectional):
+def test_a_backward_recurrence_is_a_forward_one_of_the_reversed_clip(bidirectional):
     layer = bidirectional.recurrences[0]
-    x = (
-        np.random.default_rng(1)
-        .standard_normal((1, 9, layer.recurrence.cell.kernel.shape[0]))
-        .astype(np.float32)
-    )
+    x = noise(1, 9, layer.recurrence.cell.kernel.shape[0])
     valid = np.ones((1, 9), bool)
     normed = layer.norm(x, valid=valid, training=False)
     backward = np.asarray(layer.backward(normed[:, ::-1]))[:, ::-1]
@@ -174,7 +194,7 @@ def test_settings_that_a_quasi_recurrent_cell_cannot_have_are_refused(wrong):
         ModelSettings(convolutions, **({"cell": "qrnn"} | wrong))
 
 
-def test_what_belongs_to_the_quasi_recurrent_cell_is_refused_for_others():
+def test_settings_of_the_quasi_recurrent_cell_are_refused_for_others():
     convolutions, _ = SHAPES["no lookahead"]
     with pytest.raises(ValueError, match="belong to cell 'qrnn'"):
         ModelSettings(convolutions, "gru", ahead=1)
@@ -187,7 +207,8 @@ def test_the_scan_and_its_gradient_are_those_of_the_loop():
     weights = rng.standard_normal((2, 9, 3)).astype(np.float32)
     with tf.GradientTape(persistent=True) as tape:
         states = scan(tf.identity(forget), tf.identity(taken))
-        state, rows = tf.zeros((2, 3)), []
+        state = tf.zeros((2, 3))
+        rows = []
         for t in range(9):
             state = forget[:, t] * state + taken[:, t]
             rows.append(state)
@@ -195,5 +216,5 @@ def test_the_scan_and_its_gradient_are_those_of_the_loop():
         losses = [tf.reduce_sum(weights * x**2) for x in (states, expected)]
     np.testing.assert_allclose(states, expected, atol=1e-6)
     for variable in (forget, taken):
-        found, wanted = (tape.gradient(loss, variable) for loss in losses)
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+        of_scan, of_loop = (tape.gradient(loss, variable) for loss in losses)
+        np.testing.assert_allclose(of_scan, of_loop, rtol=1e-4, atol=1e-5)

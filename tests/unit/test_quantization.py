@@ -1,4 +1,4 @@
-"""Ranges and rounding: what training computes in int8's stead, what the speech to calibrate on must be."""
+"""Int8 ranges and rounding, and the speech that they are calibrated on."""
 
 import dataclasses
 import logging
@@ -13,23 +13,23 @@ from support import RATE, babble, jolt
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
-from ds2edge.train.calibration import Observer, check_speech, choose_clips
+from ds2edge.train.calibration_clips import check_speech, choose_clips
 from ds2edge.train.data.manifest import Clip
-from ds2edge.train.model.cells import CELLS
+from ds2edge.train.model.cells import RECURRENT_CELLS
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.observer import Observer
 from ds2edge.train.model.quantization import FLOAT, FakeQuantizer, fake_quantize, nudge
 from ds2edge.train.recipe import Convolution, ModelSettings
 
 BINS = 41
 CONVOLUTIONS = (Convolution(4, (5, 11), (2, 4)), Convolution(3, (3, 7), (1, 3)))
-
-
-WAYS = [(cell, way) for cell in CELLS for way in ("forward", "bidirectional")] + [
-    ("qrnn", "forward")
+MODELS = [
+    *((cell, direction) for cell in RECURRENT_CELLS for direction in ("forward", "bidirectional")),
+    ("qrnn", "forward"),
 ]
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
     cell, direction = request.param
     keras.utils.set_random_seed(0)
@@ -47,17 +47,15 @@ def inputs():
     return {"features": features, "lengths": np.array([40, 28], np.int32)}
 
 
-def test_without_rounding_the_folded_model_is_the_model(model, inputs):
-    expected, folded = (np.asarray(y) for y in (model(inputs), model.quantized(inputs, FLOAT)))
-    for row, other, steps in zip(
-        expected, folded, model.output_lengths(inputs["lengths"]), strict=True
-    ):
-        np.testing.assert_allclose(row[:steps], other[:steps], atol=1e-4)
+def test_without_rounding_the_folded_model_gives_the_same_logits(model, inputs):
+    expected = np.asarray(model(inputs))
+    folded = np.asarray(model.quantized(inputs, FLOAT))
+    lengths = model.output_lengths(inputs["lengths"])
+    for row, folded_row, steps in zip(expected, folded, lengths, strict=True):
+        np.testing.assert_allclose(folded_row[:steps], row[:steps], atol=1e-4)
 
 
-def test_with_its_ranges_a_model_rounds_and_stays_close_and_keeps_them_when_saved(
-    model, inputs, tmp_path
-):
+def test_a_model_with_ranges_rounds_a_little_and_saves_them(model, inputs, tmp_path):
     observer = Observer()
     expected = np.asarray(model.quantized(inputs, observer))
     ranges = observer.ranges("minmax")
@@ -69,13 +67,13 @@ def test_with_its_ranges_a_model_rounds_and_stays_close_and_keeps_them_when_save
         model.save(tmp_path / "m.keras")
     finally:
         model.round_to({})
-    again = keras.saving.load_model(tmp_path / "m.keras")
-    assert again.ranges == ranges
-    np.testing.assert_allclose(np.asarray(again(inputs)), rounded, atol=1e-6)
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert loaded.ranges == ranges
+    np.testing.assert_allclose(np.asarray(loaded(inputs)), rounded, atol=1e-6)
 
 
 @given(st.floats(-100, 100), st.floats(-100, 100))
-def test_a_range_holds_zero_on_its_grid_and_moves_less_than_a_step(one, other):
+def test_a_range_has_zero_as_a_level_and_moves_less_than_a_level(one, other):
     low, high = nudge(min(one, other), max(one, other))
     scale = (high - low) / 255
     assert low <= 0 <= high
@@ -84,14 +82,14 @@ def test_a_range_holds_zero_on_its_grid_and_moves_less_than_a_step(one, other):
     assert abs(high - max(one, other, 0)) <= max(scale, 1e-6)
 
 
-def test_values_are_rounded_to_the_grid_and_cut_off_at_its_ends():
+def test_values_are_rounded_to_levels_and_clipped_to_the_range():
     x = np.array([-3.0, -0.5, 0.0, 0.004, 0.7, 3.0], np.float32)
     np.testing.assert_allclose(
         np.asarray(fake_quantize(x, -1.0, 127 / 128)), [-1, -0.5, 0, 1 / 128, 90 / 128, 127 / 128]
     )
 
 
-def test_gradients_pass_rounding_and_not_what_is_cut_off():
+def test_gradients_pass_rounding_but_not_clipping():
     import tensorflow as tf
 
     x = tf.Variable([-3.0, -0.5, 0.3, 3.0])
@@ -103,7 +101,7 @@ def test_gradients_pass_rounding_and_not_what_is_cut_off():
     np.testing.assert_array_equal(tape.gradient(weighed, kernel), [[1, 2], [3, 4]])
 
 
-def test_percentile_and_mse_cut_off_what_is_rare():
+def test_percentile_and_mse_clip_rare_values():
     observer = Observer()
     values = np.random.default_rng(0).standard_normal(400_000).astype(np.float32)
     values[0] = 80.0
@@ -120,7 +118,7 @@ def clip(tmp_path, name: str, samples) -> Clip:
     return Clip(tmp_path / name, "text", len(samples) / RATE, "train")
 
 
-def test_silence_is_refused_and_little_or_distorted_speech_is_warned_of(tmp_path, caplog):
+def test_silence_is_refused_and_short_or_distorted_speech_gives_a_warning(tmp_path, caplog):
     sounds = {
         "silent": np.zeros(RATE, np.float32),
         "good": babble(40.0),
@@ -143,7 +141,7 @@ def test_silence_is_refused_and_little_or_distorted_speech_is_warned_of(tmp_path
     assert "only 2.0 s of speech" in warnings("good")
 
 
-def test_clips_are_drawn_from_the_first_split_that_has_any(tmp_path):
+def test_clips_come_from_the_first_split_that_has_any(tmp_path):
     clips = [Clip(tmp_path, "x", 1.0, split) for split in ("test", "dev", "train", "train")]
     assert {clip.split for clip in choose_clips(clips, ("train", "dev"))} == {"train"}
     assert {clip.split for clip in choose_clips(clips[:2], ("train", "dev"))} == {"dev"}
@@ -152,8 +150,12 @@ def test_clips_are_drawn_from_the_first_split_that_has_any(tmp_path):
         choose_clips([], ("train",))
 
 
-def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, tmp_path):
-    """The rounded model in Keras says what the int8 file says, chunk after chunk."""
+def whole_clip(frames: np.ndarray) -> dict[str, np.ndarray]:
+    return {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
+
+
+def test_a_run_with_ranges_converts_without_speech_as_keras_predicts(tiny_run, tmp_path):
+    """The int8 file gives the logits of the rounded Keras model, chunk after chunk."""
     from ds2edge.convert.conversion import convert_run
     from ds2edge.train.pipeline.padding import padding_of
     from ds2edge.train.run import Run
@@ -166,9 +168,7 @@ def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, 
     measure = specification.front_end()
     frames = measure.padded(babble(6.0), padding_of(model.settings))[None]
     observer = Observer()
-    model.quantized(
-        {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}, observer
-    )
+    model.quantized(whole_clip(frames), observer)
     model.round_to(observer.ranges("minmax"))
     run = Run.create(
         tmp_path / "run", dataclasses.replace(tiny_run.recipe, name="tiny"), specification
@@ -177,19 +177,22 @@ def test_a_run_that_knows_its_ranges_needs_no_speech_and_is_predicted(tiny_run, 
     path = tmp_path / "m.tflite"
     converted = convert_run(run.folder, "int8", [], path, chunk_steps=4, isolated=False)
     assert "ranges as trained" in converted.calibration
-    network = Network(path)
-    states, logits = network.initial_states(), []
-    for first in range(
-        0, frames.shape[1] - network.graph.chunk_frames + 1, network.graph.chunk_frames
-    ):
-        chunk, states = network.step(frames[0, first : first + network.graph.chunk_frames], states)
+    logits = streamed_logits(Network(path), frames[0])
+    of_file = logits[model.settings.warmup + model.settings.lookahead :]
+    rounded = np.asarray(model(whole_clip(frames)))[0][: len(of_file)]
+    unrounded = np.asarray(model.quantized(whole_clip(frames), FLOAT))[0][: len(of_file)]
+    error = ((of_file - rounded) ** 2).sum()
+    assert error < 0.7 * ((of_file - unrounded) ** 2).sum()
+    assert 10 * np.log10((rounded**2).sum() / error) > 28
+    assert (of_file.argmax(-1) == rounded.argmax(-1)).mean() > 0.95
+
+
+def streamed_logits(network: Network, frames: np.ndarray) -> np.ndarray:
+    """Logits [steps, symbols] of the whole chunks of one clip."""
+    states = network.initial_states()
+    size = network.graph.chunk_frames
+    logits = []
+    for first in range(0, len(frames) - size + 1, size):
+        chunk, states = network.step(frames[first : first + size], states)
         logits.append(chunk)
-    heard = np.concatenate(logits)[model.settings.warmup + model.settings.lookahead :]
-    inputs = {"features": frames, "lengths": np.array([frames.shape[1]], np.int32)}
-    rounded, unrounded = (
-        np.asarray(y)[0][: len(heard)] for y in (model(inputs), model.quantized(inputs, FLOAT))
-    )
-    noise = ((heard - rounded) ** 2).sum()
-    assert noise < 0.7 * ((heard - unrounded) ** 2).sum()
-    assert 10 * np.log10((rounded**2).sum() / noise) > 28
-    assert (heard.argmax(-1) == rounded.argmax(-1)).mean() > 0.95
+    return np.concatenate(logits)

@@ -1,4 +1,4 @@
-"""The DeepSpeech2 model in Keras. Saved `.keras` files name its class by this package, so it must be found here."""
+"""The DeepSpeech2 model in Keras. Saved `.keras` files look for its class in this package."""
 
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 

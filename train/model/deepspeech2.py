@@ -16,25 +16,25 @@ from ds2edge.train.model.layers import (
     LookaheadLayer,
     RecurrentLayer,
     SequenceNorm,
-    States,
+    StreamingLayer,
 )
 from ds2edge.train.model.quantization import FLOAT, FakeQuantizer, Quantizer, Range
 from ds2edge.train.model.quasi_recurrent import QuasiRecurrentLayer
+from ds2edge.train.model.tensor import Shapes, States, Tensor
 from ds2edge.train.recipe import ModelSettings
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("ds2edge")
 class DeepSpeech2(keras.Model):
-    """Convolutions over the spectrogram, recurrent layers, a row convolution, a dense layer; trained with CTC.
+    """Convolutions, recurrent layers, a row convolution and a dense layer; trained with CTC.
 
-    `call` takes {"features": float32 [batch, frames, bins], "lengths": int32 [batch]} and returns logits
-    [batch, frames // time_stride - warmup - delay, symbols]; `step` says the same of one chunk of a stream, but its
-    outputs are `delay` steps late and begin with the warm-up.
+    `call` takes {"features": float32 [batch, frames, bins], "lengths": int32 [batch]} and returns
+    logits [batch, frames // time_stride - warmup - delay, symbols]. `step` returns the same for one
+    chunk of a stream, but its outputs are `delay` steps late and include the warm-up.
 
-    The warm-up is silence that every clip begins with and whose outputs are dropped. Without it, states that are still
-    zero mark the first steps, CTC learns to guess the first word there, unheard, and does not unlearn it.
+    The warm-up is silence before every clip, whose outputs are dropped. Without it, the first steps
+    are marked by states that are still zero: CTC would learn to guess the first word there, before
+    it is spoken, and would not unlearn it.
     """
 
     def __init__(
@@ -45,16 +45,21 @@ class DeepSpeech2(keras.Model):
         ranges: dict[str, Range] | None = None,
         **kwargs: Any,
     ) -> None:
-        """`ranges` of all quantization points: the model is trained, and judged, as int8 will round it."""
+        """`bins`: of a feature frame; `symbols`: of the alphabet, with the blank.
+
+        `ranges`: of all quantization points; `call` then rounds as int8 does, in training too.
+        """
         super().__init__(**kwargs)
-        self.settings, self.bins, self.symbols = settings, bins, symbols
+        self.settings = settings
+        self.bins = bins
+        self.symbols = symbols
         self.ranges: dict[str, Range] = {}
         self.convolutions = [
             ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
             for i, c in enumerate(settings.convolutions)
         ]
         self.recurrences = [
-            _recurrence(settings, f"{settings.cell}{i}") for i in range(settings.depth)
+            _recurrent_layer(settings, f"{settings.cell}{i}") for i in range(settings.depth)
         ]
         self.lookaheads = (
             [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
@@ -63,16 +68,16 @@ class DeepSpeech2(keras.Model):
         self.dense = keras.layers.Dense(symbols, name="dense")
         frames = (settings.warmup + settings.delay + 1) * settings.time_stride
         self({"features": ops.zeros((1, frames, bins)), "lengths": ops.full((1,), frames, "int32")})
-        # Last, since only the float model builds its layers.
+        # Set last: only the float model builds its layers.
         self.ranges = {point: (low, high) for point, (low, high) in (ranges or {}).items()}
 
     def round_to(self, ranges: dict[str, Range]) -> None:
-        """From now on `call` rounds as int8 does, to these ranges; none: it no longer does."""
+        """Makes `call` round as int8 does, to these ranges. An empty dict ends the rounding."""
         self.ranges = ranges
-        self.make_predict_function(force=True)  # what was compiled before would go on as before
+        self.make_predict_function(force=True)  # Keras would go on with the compiled one
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs to make this model again."""
+        """The arguments of `from_config`."""
         return {
             "settings": dataclasses.asdict(self.settings),
             "bins": self.bins,
@@ -82,19 +87,23 @@ class DeepSpeech2(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DeepSpeech2:
-        """Keras calls this when it loads a .keras file."""
+        """A model of this shape; Keras calls this when it loads a .keras file."""
         settings = from_dict(ModelSettings, config["settings"], "model configuration")
         return cls(settings, config["bins"], config["symbols"], config.get("ranges"))
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
-        """Whole clips, padded on the right to one length; `lengths` counts the real frames of each."""
+        """Logits of whole clips, padded on the right to one length.
+
+        `lengths` counts the real frames of each.
+        """
         if self.ranges:
             return self.quantized(inputs, FakeQuantizer(self.ranges))
         return self.dense(self.encode(inputs, training))
 
     def encode(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
-        """What the dense layer hears, [batch, steps, units]: all of `call` before it."""
-        x, lengths = ops.expand_dims(inputs["features"], -1), ops.cast(inputs["lengths"], "int32")
+        """The inputs [batch, steps, units] of the dense layer; `inputs` as of `call`."""
+        x = ops.expand_dims(inputs["features"], -1)
+        lengths = ops.cast(inputs["lengths"], "int32")
         for layer in self.convolutions:
             lengths = lengths // layer.stride[0]
             valid = ops.arange(ops.shape(x)[1] // layer.stride[0]) < ops.expand_dims(lengths, 1)
@@ -104,16 +113,19 @@ class DeepSpeech2(keras.Model):
             x = layer(x, valid=valid, training=training)
         for layer in self.lookaheads:
             x = layer(x)
-        early = self._early()
-        valid = valid[:, self.settings.lookahead + early :]
-        return self.norm(x[:, early:], valid=valid, training=training)
+        dropped = self._dropped_steps()
+        valid = valid[:, self.settings.lookahead + dropped :]
+        return self.norm(x[:, dropped:], valid=valid, training=training)
 
-    def _early(self) -> int:
-        """First steps that mean nothing: the warm-up, and those by which blocks that look ahead are late."""
+    def _dropped_steps(self) -> int:
+        """First outputs of whole sequences to drop: warm-up, and the delay of the recurrences."""
         return self.settings.warmup + self.settings.delay - self.settings.lookahead
 
     def quantized(self, inputs: dict[str, Tensor], quantizer: Quantizer) -> Tensor:
-        """As `call` with training=False, computed as the int8 graph computes and rounded by `quantizer`."""
+        """As `call` with training=False, but computed as the int8 graph computes.
+
+        `quantizer` rounds at every quantization point.
+        """
         x = ops.expand_dims(quantizer("features", inputs["features"]), -1)
         for layer in self.convolutions:
             x = layer.quantized(x, quantizer)
@@ -124,7 +136,7 @@ class DeepSpeech2(keras.Model):
             x = layer.quantized(x, valid, quantizer)
         for layer in self.lookaheads:
             x = layer.quantized(x, quantizer)
-        return self.output(x[:, self._early() :], quantizer)
+        return self.output(x[:, self._dropped_steps() :], quantizer)
 
     def output(self, x: Tensor, quantizer: Quantizer) -> Tensor:
         """[..., units] -> logits [..., symbols], with the last batch norm folded in."""
@@ -134,8 +146,14 @@ class DeepSpeech2(keras.Model):
         return quantizer("logits", ops.matmul(x, kernel) + bias)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Steps of logits that count, for so many frames each."""
+        """Real steps of logits for clips of `lengths` frames."""
         return lengths // self.settings.time_stride - self.settings.warmup - self.settings.delay
+
+    def norms(self) -> Iterator[SequenceNorm]:
+        """Every batch norm of the model."""
+        for layer in (*self.convolutions, *self.recurrences):
+            yield layer.norm
+        yield self.norm
 
     def compute_loss(
         self,
@@ -145,83 +163,66 @@ class DeepSpeech2(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        """Mean CTC loss of the batch, with the true lengths: `keras.losses.CTC` would take the padded one for all.
+        """Mean CTC loss of the batch; Keras calls this.
 
-        `sample_weight` [batch]: factor of each clip's loss, 0 for a row without a clip.
+        `sample_weight` [batch]: factor of each clip's loss, 0 for an empty row. `keras.losses.CTC`
+        would take the padded length for every clip; this takes the real ones.
         """
-        steps = ops.maximum(
-            self.output_lengths(ops.cast(x["lengths"], "int32")), 1
-        )  # a row without a clip has none
+        # An empty row has no steps, but the loss needs one.
+        steps = ops.maximum(self.output_lengths(ops.cast(x["lengths"], "int32")), 1)
         loss = ctc_loss(y["labels"], y_pred, y["label_lengths"], steps)
         return _Mean("mean")(loss, loss, sample_weight)
 
-    def _stages(self) -> Iterator[keras.layers.Layer]:
-        yield from (*self.convolutions, *self.recurrences, *self.lookaheads)
-
-    def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of all that a stream carries, in the order of the stages."""
+    def state_shapes(self) -> Shapes:
+        """Names and shapes of a stream's states, in the order of the layers."""
+        layers = (*self.convolutions, *self.recurrences, *self.lookaheads)
         return {
-            _name(layer, key): shape
-            for layer in self._stages()
+            _state_name(layer, key): shape
+            for layer in layers
             for key, shape in layer.state_shapes().items()
         }
 
     def step(
         self, features: Tensor, states: States, quantizer: Quantizer = FLOAT
     ) -> tuple[Tensor, States]:
-        """One chunk: float32 [1, frames, bins] and states -> logits [1, frames // time_stride, symbols], next states.
+        """Logits [1, frames // time_stride, symbols] of one chunk, and the next states.
 
-        Batch norm takes its moving statistics, so this equals `call` with training=False. ValueError for a
-        bidirectional model, which cannot answer before the end of the clip.
+        `features`: float32 [1, frames, bins]. Batch norm takes its moving statistics, so the result
+        is that of `call` with training=False. ValueError for a bidirectional model, which needs the
+        whole clip.
         """
         if self.settings.direction == "bidirectional":
             raise ValueError("a bidirectional model has no step form")
-        x, heard = self.convolve(features, states, quantizer)
-        layers, point = (*self.recurrences, *self.lookaheads), self.convolutions[-1].output_point
-        x, following = self._advance(layers, x, point, states, quantizer)
-        return ops.expand_dims(self.output(x, quantizer), 0), heard | following
+        x, convolution_states = self.convolve(features, states, quantizer)
+        layers = (*self.recurrences, *self.lookaheads)
+        point = self.convolutions[-1].output_point
+        x, next_states = _step_layers(layers, x, point, states, quantizer)
+        logits = ops.expand_dims(self.output(x, quantizer), 0)
+        return logits, convolution_states | next_states
 
     def convolve(
         self, features: Tensor, states: States, quantizer: Quantizer = FLOAT
     ) -> tuple[Tensor, States]:
-        """The first part of a step: [1, frames, bins] -> [frames // time_stride, values], next states."""
+        """The convolutions of a step: [1, frames, bins] -> [steps, values], their next states."""
         x = ops.expand_dims(quantizer("features", features), -1)
-        x, following = self._advance(self.convolutions, x, "features", states, quantizer)
-        return ops.reshape(x, (x.shape[1], x.shape[2] * x.shape[3])), following
-
-    def _advance(
-        self,
-        layers: Iterable[keras.layers.Layer],
-        x: Tensor,
-        point: str,
-        states: States,
-        quantizer: Quantizer,
-    ) -> tuple[Tensor, States]:
-        """One chunk through `layers`; `point`: the quantization point that `x` has passed."""
-        following: States = {}
-        for layer in layers:
-            kept = {
-                key: quantizer(layer.state_point(key, point), states[_name(layer, key)])
-                for key in layer.state_shapes()
-            }
-            x, kept = layer.step(x, kept, quantizer)
-            following |= {_name(layer, key): value for key, value in kept.items()}
-            point = layer.output_point
-        return x, following
+        x, next_states = _step_layers(self.convolutions, x, "features", states, quantizer)
+        return ops.reshape(x, (x.shape[1], x.shape[2] * x.shape[3])), next_states
 
 
 def ctc_loss(labels: Tensor, logits: Tensor, label_lengths: Tensor, steps: Tensor) -> Tensor:
-    """Loss [batch] of logits [batch, time, symbols] that count for `steps`; labels [batch, n] are padded with blanks.
+    """CTC loss [batch] of logits [batch, time, symbols], of which `steps` [batch] are real.
 
-    The one place that knows a backend: what Keras calls under tensorflow goes through all pairs of letters of a text at
-    every step, and so takes most of the time of training on sentences. tensorflow's kernel for sparse labels does not;
-    it runs on the CPU, whatever runs the rest.
+    `labels` [batch, n] are padded with blanks.
+
+    Keras's loss under tensorflow visits every pair of letters of a text at every step, which takes
+    most of the time of training on sentences. tensorflow's kernel for sparse labels does not. It
+    runs on the CPU, even where the rest runs on a GPU.
     """
     if keras.backend.backend() != "tensorflow":
         return ops.ctc_loss(labels, logits, label_lengths, steps, mask_index=BLANK)
     import tensorflow as tf
 
-    # The kernel refuses a text without letters: a row without a clip, whose loss has no weight, gets one.
+    # The kernel refuses a text without letters. An empty row, whose loss has no weight, gets one.
     labels = ops.concatenate([ops.maximum(labels[:, :1], 1), labels[:, 1:]], axis=1)
     sparse = tf.sparse.from_dense(labels)
     return tf.compat.v1.nn.ctc_loss(
@@ -234,17 +235,36 @@ def ctc_loss(labels: Tensor, logits: Tensor, label_lengths: Tensor, steps: Tenso
 
 
 class _Mean(keras.losses.Loss):
-    """Of losses that are known. Keras's own reduction reckons with the devices of MirroredStrategy."""
+    """Weighted mean of given losses. Keras's reduction accounts for MirroredStrategy's devices."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return y_pred
 
 
-def _recurrence(settings: ModelSettings, name: str) -> keras.layers.Layer:
+def _step_layers(
+    layers: Iterable[StreamingLayer], x: Tensor, point: str, states: States, quantizer: Quantizer
+) -> tuple[Tensor, States]:
+    """One chunk through `layers`, and their next states.
+
+    `point`: the quantization point that `x` has passed; `states`: of the whole model.
+    """
+    next_states: States = {}
+    for layer in layers:
+        own = {
+            key: quantizer(layer.state_point(key, point), states[_state_name(layer, key)])
+            for key in layer.state_shapes()
+        }
+        x, own = layer.step(x, own, quantizer)
+        next_states |= {_state_name(layer, key): value for key, value in own.items()}
+        point = layer.output_point
+    return x, next_states
+
+
+def _recurrent_layer(settings: ModelSettings, name: str) -> RecurrentLayer | QuasiRecurrentLayer:
     if settings.cell == "qrnn":
         return QuasiRecurrentLayer(settings.width, settings.ahead, settings.dropout, name=name)
     return RecurrentLayer(settings.cell, settings.width, settings.direction, name=name)
 
 
-def _name(layer: keras.layers.Layer, key: str) -> str:
+def _state_name(layer: StreamingLayer, key: str) -> str:
     return f"{layer.name}_{key}" if key else layer.name

@@ -1,26 +1,25 @@
-"""The linear recurrence c[t] = forget[t] c[t-1] + taken[t] over whole sequences, for each backend."""
+"""The linear recurrence c[t] = forget[t] c[t-1] + taken[t] over whole sequences."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import keras
 from keras import ops
 
 from ds2edge.train.model.fast_gru import scan_steps
-
-Tensor = Any
+from ds2edge.train.model.tensor import Tensor
 
 
 def scan(forget: Tensor, taken: Tensor) -> Tensor:
-    """States c of two float32 tensors [batch, time, units]; c is 0 before the first step.
+    """The states c of two float32 tensors [batch, time, units]; c is 0 before the first step.
 
-    Its gradient is the same recurrence backward in time, so nothing but the states is kept for it.
+    The gradient is the same recurrence backward in time, so training stores nothing but the states.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.custom_gradient(_tensorflow)(forget, taken)
+        return tf.custom_gradient(_scan_tensorflow)(forget, taken)
     if keras.backend.backend() == "torch" and taken.is_cuda:
         from ds2edge.train.model.scan_cuda import Scan
 
@@ -29,15 +28,16 @@ def scan(forget: Tensor, taken: Tensor) -> Tensor:
 
 
 def _compose(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Two steps as one."""
+    """Two steps as one step."""
     return first[0] * second[0], second[0] * first[1] + second[1]
 
 
-def _tensorflow(forget: Tensor, taken: Tensor) -> Any:
-    """States, and the function of the gradient."""
+def _scan_tensorflow(forget: Tensor, taken: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
+    """The states, and the function that computes the gradient."""
     import tensorflow as tf
 
-    forget, taken = (tf.transpose(x, (1, 0, 2)) for x in (forget, taken))
+    forget = tf.transpose(forget, (1, 0, 2))
+    taken = tf.transpose(taken, (1, 0, 2))
     count = tf.shape(taken)[0]
 
     def step(t: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

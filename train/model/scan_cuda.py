@@ -1,4 +1,7 @@
-"""The recurrence of scan.py as one CUDA kernel each way, in Triton: a loop of small operations waits for launches."""
+"""The recurrence of scan.py as two Triton kernels for CUDA: states and gradient.
+
+A loop of small operations would spend most of its time on kernel launches.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import torch
 import triton
 import triton.language as tl
 
-BLOCK = 64  # units of one program
+BLOCK = 64  # units that one program computes
 
 
 @triton.jit
@@ -41,12 +44,13 @@ def _backward(  # type: ignore[no-untyped-def]
 
 
 class Scan(torch.autograd.Function):
-    """States of float32 `forget` and `taken` [batch, time, units] on a GPU."""
+    """`scan` of float32 `forget` and `taken` [batch, time, units] on a GPU."""
 
     @staticmethod
     def forward(context: Any, forget: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
         """Called by `Scan.apply`."""
-        forget, taken = forget.contiguous(), taken.contiguous()
+        forget = forget.contiguous()
+        taken = taken.contiguous()
         states = torch.empty_like(taken)
         batch, time, units = taken.shape
         _forward[(batch, triton.cdiv(units, BLOCK))](forget, taken, states, time, units, BLOCK)
@@ -58,7 +62,8 @@ class Scan(torch.autograd.Function):
         """Called by `loss.backward()`."""
         forget, states = context.saved_tensors
         by_output = by_output.contiguous()
-        by_forget, by_taken = torch.empty_like(forget), torch.empty_like(forget)
+        by_forget = torch.empty_like(forget)
+        by_taken = torch.empty_like(forget)
         batch, time, units = states.shape
         _backward[(batch, triton.cdiv(units, BLOCK))](
             forget, states, by_output, by_forget, by_taken, time, units, BLOCK

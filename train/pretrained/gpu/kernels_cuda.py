@@ -1,13 +1,14 @@
-"""What kernels.py computes, as Triton kernels; its plain twins say what each does."""
+"""The Triton kernels of kernels.py, whose plain versions define their results."""
 
 from __future__ import annotations
 
 import torch
 import triton
 import triton.language as tl
+from kernels import Placement
 from torch import Tensor
 
-BLOCK = 512
+BLOCK = 512  # samples that one program computes
 
 
 @triton.jit
@@ -24,46 +25,50 @@ def _cut(  # type: ignore[no-untyped-def]
     block: tl.constexpr,
 ):
     row = tl.program_id(0)
-    p = tl.program_id(1) * block + tl.arange(0, block)
-    inside = p < samples
+    position = tl.program_id(1) * block + tl.arange(0, block)
+    in_row = position < samples
     total = tl.zeros((block,), tl.float32)
     for part in tl.static_range(parts):
-        place = row * parts + part
-        first, size, step = tl.load(start + place), tl.load(length + place), tl.load(speed + place)
-        source = (p - first).to(tl.float64) * step
-        heard = inside & (p >= first) & (source < size)
+        cell = row * parts + part
+        first = tl.load(start + cell)
+        size = tl.load(length + cell)
+        source = (position - first).to(tl.float64) * tl.load(speed + cell)
+        in_clip = in_row & (position >= first) & (source < size)
         whole = source.to(tl.int64)
-        rest = (source - whole).to(tl.float32)
-        sine = tl.sin(rest * 3.14159265358979)
-        base = pcm + tl.load(offset + place)
+        fraction = (source - whole).to(tl.float32)
+        sine = tl.sin(fraction * 3.14159265358979)
+        base = pcm + tl.load(offset + cell)
         value = tl.zeros((block,), tl.float32)
         for tap in tl.static_range(-3, 5):
-            at = rest - tap
+            distance = fraction - tap
             sign = 1.0 if tap % 2 == 0 else -1.0
-            window = tl.cos(at * (3.14159265358979 / 8.5))
-            sinc = sign * sine / (3.14159265358979 * at)
-            weight = tl.where(tl.abs(at) < 1e-6, 1.0, sinc * window * window)
+            window = tl.cos(distance * (3.14159265358979 / 8.5))
+            sinc = sign * sine / (3.14159265358979 * distance)
+            weight = tl.where(tl.abs(distance) < 1e-6, 1.0, sinc * window * window)
             index = whole + tap
-            sample = tl.load(base + index, heard & (index >= 0) & (index < size), 0)
+            sample = tl.load(base + index, in_clip & (index >= 0) & (index < size), 0)
             value += weight * sample.to(tl.float32)
-        total += tl.where(heard, value * tl.load(gain + place), 0.0)
-    tl.store(out + row.to(tl.int64) * samples + p, total, inside)
+        total += tl.where(in_clip, value * tl.load(gain + cell), 0.0)
+    tl.store(out + row.to(tl.int64) * samples + position, total, in_row)
 
 
-def cut(
-    pcm: Tensor,
-    start: Tensor,
-    length: Tensor,
-    offset: Tensor,
-    speed: Tensor,
-    gain: Tensor,
-    samples: int,
-) -> Tensor:
-    """As kernels.cut; all tensors contiguous and on the GPU."""
-    rows, parts = start.shape
+def cut(pcm: Tensor, placement: Placement, samples: int) -> Tensor:
+    """As kernels.cut. All tensors must be contiguous and on the GPU."""
+    rows, parts = placement.start.shape
     out = torch.empty((rows, samples), device=pcm.device)
     grid = (rows, triton.cdiv(samples, BLOCK))
-    _cut[grid](pcm, out, start, length, offset, speed, gain / 32768, samples, parts, BLOCK)
+    _cut[grid](
+        pcm,
+        out,
+        placement.start,
+        placement.length,
+        placement.offset,
+        placement.speed,
+        placement.gain / 32768,
+        samples,
+        parts,
+        BLOCK,
+    )
     return out
 
 
@@ -85,7 +90,7 @@ def _follow(  # type: ignore[no-untyped-def]
 
 
 def follow(loudness: Tensor, rise: float, fall: float, floor: float) -> Tensor:
-    """As kernels.follow; on the GPU."""
+    """As kernels.follow, on the GPU."""
     loudness = loudness.contiguous()
     level = torch.empty_like(loudness)
     rows, time, bands = loudness.shape

@@ -1,4 +1,4 @@
-"""What is done to rows of speech on the GPU: augmentation, and features as the kit's."""
+"""Augmentation and features of rows of speech on the GPU; the features are the kit's."""
 
 from __future__ import annotations
 
@@ -10,22 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from clips import Rows, Speech, read_int16
-from kernels import BEFORE_SOUND, cut, follow
+from kernels import BEFORE_SOUND, Placement, cut, follow
 from torch import Tensor
 
-from ds2edge.runtime.features import (
-    MIN_POWER,
-    SILENCE_DB,
-    FeatureSettings,
-    Padding,
-    mel_filters,
-)
+from ds2edge.runtime.features import MIN_POWER, SILENCE_DB, FeatureSettings, mel_filters
 from ds2edge.train.augmentation.sound_files import sound_files
+from ds2edge.train.pipeline.padding import padding_of
 from ds2edge.train.recipe import Augmentation, ModelSettings
 
-NOWHERE = 1 << 40  # where a clip starts that is none
-FRAMES_AT_ONCE = 400_000  # of a transform: bounds its memory
-REVERBERATION = 12_000  # samples of a room's response that are heard
+NOWHERE = 1 << 40  # start of a missing clip: beyond the end of every row
+FRAMES_AT_ONCE = 400_000  # that one transform takes: bounds its memory
+REVERBERATION = 12_000  # samples of a room's response
 
 
 class FrontEnd:
@@ -46,27 +41,33 @@ class FrontEnd:
         self._std = torch.ones(settings.bins, device=device)
 
     def set_statistics(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Of the training set, in dB; before, features are plain dB."""
+        """Sets mean and standard deviation [bins] of the training set, in dB.
+
+        Without them, features are plain levels in dB.
+        """
         device = self._window.device
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device)
         self._std = torch.tensor(std, dtype=torch.float32, device=device)
 
     def statistics(self) -> tuple[list[float], list[float]]:
-        """Mean and deviation."""
+        """Mean and standard deviation [bins], in dB."""
         return self._mean.tolist(), self._std.tolist()
 
     def power(self, samples: Tensor) -> Tensor:
-        """[rows, samples] -> [rows, frames, bins]."""
+        """Power of samples: [rows, samples] -> [rows, frames, bins]."""
         frames = samples.unfold(1, self.settings.window, self.settings.hop)
-        found = []
+        parts = []
         for part in frames.split(max(1, FRAMES_AT_ONCE // frames.shape[1])):
             spectrum = torch.fft.rfft(part * self._window)
             power = spectrum.real**2 + spectrum.imag**2
-            found.append(power if self._filters is None else power @ self._filters)
-        return torch.cat(found)
+            parts.append(power if self._filters is None else power @ self._filters)
+        return torch.cat(parts)
 
     def decibels(self, power: Tensor) -> Tensor:
-        """Within the bounds of the settings, relative to full scale or to the level so far."""
+        """Levels of a power, within the settings' bounds.
+
+        They are relative to full scale or to the running level.
+        """
         s = self.settings
         if not s.level_rise:
             return to_decibels(power, 10 ** (s.floor_db / 10)).clamp_max(s.ceiling_db)
@@ -76,33 +77,33 @@ class FrontEnd:
         return torch.where(levels == BEFORE_SOUND, s.floor_db, relative)
 
     def normalise(self, measured: Tensor) -> Tensor:
-        """By the statistics of the training set."""
+        """Levels in dB as features, by the statistics of the training set."""
         return (measured - self._mean) / self._std
 
 
 def to_decibels(power: Tensor, least: float = MIN_POWER) -> Tensor:
-    """Of a power, at least that of `least`."""
+    """Levels in dB of a power, of which less than `least` counts as `least`."""
     return 10 * torch.log10(power.clamp_min(least))
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """What may happen to a row besides what a recipe says; chances, and how strong."""
+    """Augmentation beyond the recipe's: probabilities, and ranges to draw from uniformly."""
 
-    white: float = 0.3
-    white_db: tuple[float, float] = (15.0, 55.0)  # speech to white noise
-    clipped: float = 0.04
-    clipped_peak: tuple[float, float] = (1.5, 4.0)
-    peak_db: tuple[float, float] = (-38.0, 0.0)  # of the others
-    telephone: float = 0.04
-    telephone_hz: tuple[float, float] = (3300.0, 5000.0)
-    tilt: float = 5.0  # dB, deviation of the slope of a microphone's response
-    mask_frames: int = 30
+    white: float = 0.3  # probability of white noise
+    white_db: tuple[float, float] = (15.0, 55.0)  # signal-to-noise ratio
+    clipped: float = 0.04  # probability of clipping
+    clipped_peak: tuple[float, float] = (1.5, 4.0)  # peak before clipping; 1 is full scale
+    peak_db: tuple[float, float] = (-38.0, 0.0)  # peak of the other rows
+    telephone: float = 0.04  # probability of a telephone's bandwidth
+    telephone_hz: tuple[float, float] = (3300.0, 5000.0)  # its upper limit
+    tilt: float = 5.0  # dB, standard deviation of the slope of a microphone's response
+    mask_frames: int = 30  # longest time mask
 
 
 @dataclass
 class Augmenter:
-    """Makes batches of features of rows, as they might sound in a recipe's noise and rooms."""
+    """Turns rows of clips into batches of features, with a recipe's augmentation."""
 
     speech: Speech
     front: FrontEnd
@@ -126,9 +127,10 @@ class Augmenter:
             self._rooms = self._tensor(np.stack(responses))
 
     def features(self, rows: Rows, augment: bool = True, views: int = 1) -> tuple[Tensor, Tensor]:
-        """[views x rows, frames, bins], and how many frames of each row count.
+        """Features [views x rows, frames, bins], and the real frames of each row.
 
-        Views differ in what is masked alone; without `augment` nothing is.
+        The views of a row differ in their masks only. `views` 0: no masks. Without `augment`, rows
+        stay as recorded.
         """
         sound, frames, before = self._cut(rows)
         if augment:
@@ -142,10 +144,10 @@ class Augmenter:
         return measured, self._tensor(frames)
 
     def labels(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Symbols of all rows one after the other, and how many are of each row."""
-        spelled = [[k for i in row if i >= 0 for k in self.speech.labels[i]] for row in rows.clip]
-        flat = np.array([k for row in spelled for k in row], np.int64)
-        return self._tensor(flat), self._tensor(np.array([len(row) for row in spelled]))
+        """The symbols of all rows in one sequence, and the number of symbols of each row."""
+        labels = [[k for i in row if i >= 0 for k in self.speech.labels[i]] for row in rows.clip]
+        flat = np.array([k for row in labels for k in row], np.int64)
+        return self._tensor(flat), self._tensor(np.array([len(row) for row in labels]))
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         if array.dtype == np.float64:
@@ -153,33 +155,35 @@ class Augmenter:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
 
     def _some(self, rows: int, chance: float) -> Tensor:
-        """Numbers of rows that something happens to."""
+        """The numbers of random rows, each drawn with probability `chance`."""
         return self._tensor(np.flatnonzero(self.rng.random(rows) < chance))
 
     def _uniform(self, bounds: tuple[float, float], size: int) -> Tensor:
         return self._tensor(self.rng.uniform(*bounds, size))
 
     def _cut(self, rows: Rows) -> tuple[Tensor, npt.NDArray[np.int64], int]:
-        """Sound [rows, samples], frames of each row, and samples of silence before it."""
-        s, stride = self.front.settings, self.model.time_stride
-        padding = Padding(self.model.warmup, stride, self.model.delay)
+        """Sound [rows, samples], the frames of each row, and the samples of silence before it."""
+        s = self.front.settings
+        padding = padding_of(self.model)
         before = padding.before(s)
         after = [padding.after(int(end), s) for end in rows.ends]
         frames = (before + rows.ends + np.array(after) - s.window) // s.hop + 1
-        quantum = 8 * stride  # so that few shapes occur
+        quantum = 8 * self.model.time_stride  # few different shapes: memory is reused
         longest = -(-int(frames.max()) // quantum) * quantum
         real = rows.clip >= 0
         start = np.where(real, rows.start + before, NOWHERE)
         length = np.where(real, self.speech.samples[rows.clip], 0)
         offset = np.where(real, self.speech.offset[rows.clip], 0)
-        placed = (self._tensor(x) for x in (start, length, offset))
-        speed = torch.from_numpy(rows.speed).to(self.device)  # in float64
+        placement = Placement(
+            *(torch.from_numpy(x) for x in (start, length, offset, rows.speed, rows.gain))
+        )
         samples = (longest - 1) * s.hop + s.window
-        return cut(self._pcm, *placed, speed, self._tensor(rows.gain), samples), frames, before
+        return cut(self._pcm, placement.to(self.device), samples), frames, before
 
     def _distort(self, sound: Tensor, until: Tensor, before: int) -> Tensor:
-        """Rooms, noises and levels, from sample `before` of a row on `until` its end."""
-        rows, position = len(sound), torch.arange(sound.shape[1], device=self.device)
+        """Adds rooms and noise from sample `before` up to `until`, and sets the levels."""
+        rows = len(sound)
+        position = torch.arange(sound.shape[1], device=self.device)
         inside = (position >= before) & (position < until[:, None])
         count = (until - before).clamp_min(1)
         power = (sound**2).sum(1) / count
@@ -202,13 +206,13 @@ class Augmenter:
         return self._set_level(sound)
 
     def _reverberate(self, sound: Tensor) -> Tensor:
-        """As heard in a room each, whose direct sound does not delay it."""
+        """Each row in a random room; the direct sound is not delayed."""
         assert self._rooms is not None
-        drawn = self._tensor(self.rng.integers(len(self._rooms), size=len(sound)))
+        room = self._tensor(self.rng.integers(len(self._rooms), size=len(sound)))
         samples = sound.shape[1]
         size = samples + self._rooms.shape[1]
         size = 1 << (size - 1).bit_length() if size < 1 << 17 else -(-size // 65536) * 65536
-        product = torch.fft.rfft(sound, size) * torch.fft.rfft(self._rooms[drawn], size)
+        product = torch.fft.rfft(sound, size) * torch.fft.rfft(self._rooms[room], size)
         return torch.fft.irfft(product, size)[:, :samples]
 
     def _draw_noise(self, rows: int, position: Tensor) -> Tensor:
@@ -217,17 +221,19 @@ class Augmenter:
         return self._noise[(first[:, None] + position) % len(self._noise)].float() / 32768
 
     def _set_level(self, sound: Tensor) -> Tensor:
-        """At a peak that is drawn, in steps of 16 bits; some are clipped."""
-        d, rows = self.distortion, len(sound)
-        wanted = 10 ** (self._uniform(d.peak_db, rows) / 20)
-        wanted[self._some(rows, d.clipped)] = float(self.rng.uniform(*d.clipped_peak))
-        peak = sound.abs().amax(1).clamp_min(1e-5)
-        sound = sound * (wanted / peak)[:, None]
+        """Scales each row to a random peak, clips some, and rounds to 16 bits."""
+        d = self.distortion
+        rows = len(sound)
+        peak = 10 ** (self._uniform(d.peak_db, rows) / 20)
+        peak[self._some(rows, d.clipped)] = float(self.rng.uniform(*d.clipped_peak))
+        peak_before = sound.abs().amax(1).clamp_min(1e-5)
+        sound = sound * (peak / peak_before)[:, None]
         return torch.round(sound.clamp(-1, 1) * 32767) / 32768
 
     def _response(self, rows: int) -> Tensor:
-        """Factors of power [rows, bins]: a microphone's frequency response, or a telephone's."""
-        d, rng = self.distortion, self.rng
+        """Factors of power [rows, bins]: the frequency response of a microphone or telephone."""
+        d = self.distortion
+        rng = self.rng
         grid = np.linspace(0, 1, self.front.settings.bins)
         curve = rng.normal(0, d.tilt, (rows, 1)) * (2 * grid - 1)
         for k in (2, 3, 4):
@@ -240,31 +246,32 @@ class Augmenter:
         return factor
 
     def _mask(self, features: Tensor, frames: npt.NDArray[np.int64]) -> Tensor:
-        """Stretches of bins and of frames set to the mean (SpecAugment)."""
+        """SpecAugment: sets stretches of bins and of frames to the mean."""
         rows, time, bins = features.shape
-        hidden = torch.zeros((rows, time, bins), dtype=torch.bool, device=self.device)
+        masked = torch.zeros((rows, time, bins), dtype=torch.bool, device=self.device)
         for _ in range(self.recipe.frequency_masks):
             width = self.rng.integers(0, self.recipe.frequency_mask_bins + 1, rows)
-            hidden |= self._stretch(np.full(rows, bins), width, bins)[:, None, :]
+            masked |= self._stretch(np.full(rows, bins), width, bins)[:, None, :]
         masks = np.maximum(1, (frames * self.recipe.time_masks_per_frame).astype(np.int64))
         for k in range(int(masks.max())):
             width = self.rng.integers(0, self.distortion.mask_frames + 1, rows) * (k < masks)
-            hidden |= self._stretch(frames, width, time)[:, :, None]
-        return features.masked_fill(hidden, 0.0)
+            masked |= self._stretch(frames, width, time)[:, :, None]
+        return features.masked_fill(masked, 0.0)
 
     def _stretch(self, within: Any, width: Any, size: int) -> Tensor:
-        """[rows, size]: true in a stretch of some width, anywhere from 0 to `within`."""
+        """Bool [rows, size]: true in a random stretch of `width` below `within`."""
         room = np.maximum(1, within - width)
         first = (self.rng.random(len(width)) * room).astype(np.int64)
-        begin, end = self._tensor(first)[:, None], self._tensor(first + width)[:, None]
+        begin = self._tensor(first)[:, None]
+        end = self._tensor(first + width)[:, None]
         position = torch.arange(size, device=self.device)
         return (position >= begin) & (position < end)
 
 
 def room_response(recorded: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
-    """A room's response from its direct sound on, of energy 1."""
+    """A room's impulse response from its direct sound on, scaled to energy 1."""
     samples = recorded.astype(np.float32)
     direct = int(np.argmax(np.abs(samples) >= np.abs(samples).max() / 2))
-    heard = samples[direct : direct + REVERBERATION]
-    heard = np.pad(heard, (0, REVERBERATION - len(heard)))
-    return heard / np.sqrt(max(float((heard**2).sum()), 1.0))
+    response = samples[direct : direct + REVERBERATION]
+    response = np.pad(response, (0, REVERBERATION - len(response)))
+    return response / np.sqrt(max(float((response**2).sum()), 1.0))
