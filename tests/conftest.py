@@ -1,4 +1,4 @@
-"""What the tests share: sound files, a small model with weights that are not trained, and the kit's command line."""
+"""Fixtures: sound files, a small model with untrained weights, and the command line."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tiny_recipe(tiny_toml):
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny_recipe, tmp_path_factory):
-    """A run whose model is built, jolted out of its initial state, and saved as if one epoch had been trained."""
+    """A run with random weights, saved as if one epoch had been trained."""
     return jolted_run(tiny_recipe, tmp_path_factory.mktemp("run"))
 
 

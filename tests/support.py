@@ -26,7 +26,10 @@ name = "tiny"
 width = 24
 depth = 2
 lookahead = 3
-convolutions = [{ channels = 4, kernel = [5, 11], stride = [2, 4] }, { channels = 4, kernel = [3, 7], stride = [1, 3] }]
+convolutions = [
+    { channels = 4, kernel = [5, 11], stride = [2, 4] },
+    { channels = 4, kernel = [3, 7], stride = [1, 3] },
+]
 
 [training]
 epochs = 2
@@ -35,7 +38,7 @@ batch_size = 8
 
 
 def pretrained_script(name: str):
-    """A script of train/pretrained, as a module: the folder is no package. It finds its neighbours."""
+    """Loads a script of train/pretrained, which is no package, as a module."""
     import importlib.util
 
     path = Path(__file__).parent.parent / "train" / "pretrained" / f"{name}.py"
@@ -92,7 +95,10 @@ def film(path: Path, codec: str, samples: np.ndarray, rate: int = RATE) -> None:
 
 
 def jolt(model) -> None:
-    """Moves every weight and every batch norm statistic: at their initial values a fold that is wrong goes unseen."""
+    """Moves every weight and every statistic of the batch norms away from its initial value.
+
+    With initial values, a wrong fold of a batch norm would go unseen.
+    """
     rng = np.random.default_rng(7)
     for weight in model.weights:
         value = rng.standard_normal(weight.shape)
@@ -100,8 +106,10 @@ def jolt(model) -> None:
 
 
 def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
-    """A run whose model is built and jolted, as if one epoch had been trained; `ranges_of`: samples that its training
-    knew the ranges of int8 of."""
+    """A run with random weights, saved as if one epoch had been trained.
+
+    `ranges_of`: samples from which the int8 ranges are taken, as quantization-aware training does.
+    """
     import keras
 
     from ds2edge.runtime.specification import Specification
@@ -114,9 +122,9 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     bins = recipe.features.bins
     model = DeepSpeech2(recipe.model, bins, len(LETTERS))
     jolt(model)
-    # About the level of speech, so that the quantizer meets values of the usual size.
+    # About the level of speech, so that the quantizer gets values of the usual size.
     specification = Specification("tiny", LETTERS, recipe.features, (-55.0,) * bins, (15.0,) * bins)
-    # Talkative: what it says must depend on what it hears, or equal texts would mean nothing.
+    # Scaled until the text depends on the input: else equal texts would mean nothing.
     measure = specification.front_end()
 
     def inputs(samples):

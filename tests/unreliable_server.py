@@ -1,4 +1,4 @@
-"""A server of one file that does what servers and networks do."""
+"""A web server of one file that fails as servers and networks do."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ class Server:
 
 @contextmanager
 def serve(content: bytes, *plan: str):
-    """A Server on 127.0.0.1. Steps of a plan: break (after half of what is left), slow, whole (whatever the range),
-    wrong (bytes), page (another file), unlimited (no length, and breaks), shifted (another range), or a status."""
+    """Starts a Server on 127.0.0.1.
+
+    Each step of the plan answers one request: an HTTP status, or break (stops after half of the
+    rest), slow, whole (ignores the range), wrong (other bytes), page (another file), unlimited
+    (no length, and stops), shifted (another range).
+    """
     server = Server(content, list(plan))
 
     class Handler(BaseHTTPRequestHandler):
