@@ -27,9 +27,10 @@ from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.listener import Listener
+from ds2edge.runtime.live.block import Block
 from ds2edge.runtime.live.devices import list_devices
 from ds2edge.runtime.live.microphone import Microphone
-from ds2edge.runtime.live.sources import SAMPLE_FORMATS, Block, play_file, read_pipe
+from ds2edge.runtime.live.sources import SAMPLE_FORMATS, play_file, read_pipe
 from ds2edge.runtime.recognizer import Recognizer
 
 log = logging.getLogger("ds2edge")
