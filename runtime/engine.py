@@ -61,7 +61,10 @@ def load_engine(path: str | os.PathLike[str], threads: int, share_weights: bool)
             return _InterpreterEngine(Path(path), threads, interpreter_class)
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: {name} cannot load this model ({reason})") from None
+        raise InputError(
+            f"{path}: {name} cannot load this model ({reason}): "
+            "convert it again, or install a newer interpreter"
+        ) from None
 
 
 def find_interpreter() -> tuple[type[Any], str]:
