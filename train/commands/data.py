@@ -90,7 +90,9 @@ def ljspeech(folder: Path, source: Path | None, url: str | None) -> None:
     type=PATH,
     help="Use the archives or unpacked subsets in this folder instead of downloading.",
 )
-@click.option("--mirror", help="Download from here instead of https://www.openslr.org/resources.")
+@click.option(
+    "--mirror", help="Download from this address instead of https://www.openslr.org/resources."
+)
 def librispeech(
     subsets: tuple[str, ...], folder: Path, source: Path | None, mirror: str | None
 ) -> None:

@@ -62,7 +62,7 @@ def import_ljspeech(folder: Path, source: Path | None = None, url: str = URL) ->
         raise InputError(f"{source}: no such file or folder")
     metadata = root / METADATA
     if not _is_ljspeech(metadata):
-        log.info("%s: not LJSpeech itself, so splits are drawn clip by clip", metadata)
+        log.info("%s: not LJSpeech itself: each clip's split is chosen by its hash", metadata)
         return import_folder(metadata, folder, OWN_SHARE, OWN_SHARE, False, False)
     clips = read_lines(metadata, partial(_parse, root))
     if len(clips) != CLIPS:
