@@ -1,0 +1,265 @@
+"""Finds the phrase that a stream of logits says, by token passing (Young et al. 1989) over CTC steps.
+
+A token is a way to have come to a node of the graph: its score, and where it came from. There are
+two kinds: those whose last step said the node's symbol, and those whose last step was blank.
+
+A network that was trained with CTC prefers the blank, so that it leaves out what it does not hear
+clearly. Its outputs are therefore divided by how frequent a blank is among all symbols (their prior,
+as in hybrid systems: Bourlard and Morgan 1994). The score of a step is relative to its best symbol,
+so that the best free text scores 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ds2edge.runtime.decoding.ctc import BLANK, Said, Word, WordDecoder, split_words
+from ds2edge.runtime.phrases.graph import Graph
+
+BEAM = 25.0  # nats below the best token at which a token is dropped
+MOST_TOKENS = 3000
+MOST_TRACES = 100_000  # after which those that no token needs are forgotten
+REJECT = 2.3  # nats a symbol
+BLANKS = (
+    0.6  # share of blanks among the steps of speech; other symbols are taken to be equally frequent
+)
+
+Scores = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+
+
+class Tokens(NamedTuple):
+    """Tokens by place: a node, or a state. Places are sorted and differ."""
+
+    places: Ids
+    scores: Scores
+    traces: Ids  # the last entry of each in the record; -1: nothing was said yet
+
+    @classmethod
+    def none(cls) -> Tokens:
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+
+class _Record:
+    """What tokens have said: each entry names the one before it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.parent, self.node, self.step = (np.zeros(1024, np.int64) for _ in range(3))
+        self.score = np.zeros(1024, np.float32)
+
+    def add(self, parents: Ids, nodes: Ids, step: int, scores: Scores) -> Ids:
+        while self.size + len(parents) > len(self.parent):
+            for name in ("parent", "node", "step", "score"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        new = np.arange(self.size, self.size + len(parents))
+        self.parent[new], self.node[new] = parents, nodes
+        self.step[new], self.score[new] = step, scores
+        self.size += len(parents)
+        return new
+
+    def path(self, trace: int) -> list[int]:
+        """Entries from the first to this one."""
+        entries = []
+        while trace >= 0:
+            entries.append(trace)
+            trace = int(self.parent[trace])
+        return entries[::-1]
+
+    def forget(self, needed: Ids) -> Ids:
+        """Drops the entries that lead to none of `needed`; new numbers of all old ones, -1 for -1."""
+        alive = np.zeros(self.size + 1, np.bool_)
+        reached = np.unique(needed[needed >= 0])
+        while len(reached):
+            alive[reached] = True
+            reached = np.unique(self.parent[reached])
+            reached = reached[(reached >= 0) & ~alive[reached]]
+        numbers = np.where(alive, np.cumsum(alive) - 1, -1)
+        kept = np.flatnonzero(alive[:-1])
+        for name in ("node", "step", "score"):
+            getattr(self, name)[: len(kept)] = getattr(self, name)[kept]
+        self.parent[: len(kept)] = numbers[self.parent[kept]]
+        self.size = len(kept)
+        return numbers
+
+
+class PhraseDecoder(WordDecoder):
+    """The words of the phrase that was said, or none, however the stream is chunked."""
+
+    def __init__(
+        self, graph: Graph, alphabet: Sequence[str], step_seconds: float, reject: float = REJECT
+    ) -> None:
+        """`reject`: nats a symbol by which the phrase may be worse than the best free text."""
+        super().__init__(alphabet, step_seconds)
+        self._graph = graph
+        self._reject = reject
+        self._arc_symbol = graph.node_symbol[graph.arc_node]
+        self._prior = np.float32(np.log(BLANKS / (1 - BLANKS) * (len(alphabet) - 1)))
+        self._begin()
+
+    @property
+    def description(self) -> str:
+        """For reports."""
+        return f"phrases ({len(self._graph.node_state)} nodes)"
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was said."""
+        return not self._free_symbols
+
+    def accept(self, logits: npt.NDArray[np.float32]) -> None:
+        """Next logits, float [steps, symbols]."""
+        scores = logits.astype(np.float32)
+        scores[:, BLANK] -= self._prior
+        scores -= scores.max(-1, keepdims=True)
+        for row in scores:
+            self._step(row)
+
+    def words(self) -> list[Word]:
+        """Words of the phrase so far; the best guess, which may be rejected."""
+        best = self._best(final=False)
+        return self._spell(best[1]) if best else []
+
+    def take(self, open_word: bool = True) -> list[Word]:
+        """Words of the phrase that was said, none if none was; the decoder begins anew."""
+        best = self._best(final=True)
+        words = self._spell(best[1]) if best and self.loss(best) <= self._reject else []
+        self._begin()
+        return words
+
+    def loss(self, best: tuple[float, int]) -> float:
+        """Nats by which the phrase is worse than the best free text, per symbol of either."""
+        said = len(self._record.path(best[1]))
+        return -best[0] / max(1.0, (said + self._free_symbols) / 2)
+
+    def outcome(self) -> tuple[str, float]:
+        """Text of the best whole phrase and its loss; "" and infinity if there is none."""
+        best = self._best(final=True)
+        if not best:
+            return "", float("inf")
+        return " ".join(word.text for word in self._spell(best[1])), self.loss(best)
+
+    def _begin(self) -> None:
+        self._said = Tokens.none()  # their last step said the symbol of their node
+        self._blank = Tokens(np.zeros(1, np.int64), np.zeros(1, np.float32), np.full(1, -1))
+        self._record = _Record()
+        self._free_symbols = 0  # that the best free text has
+        self._free_last = BLANK
+
+    def _step(self, scores: Scores) -> None:
+        best = int(scores.argmax())
+        if best != BLANK and self._alphabet[best].strip():
+            self._letter = self._steps
+        if best not in (BLANK, self._free_last):
+            self._free_symbols += 1
+        self._free_last = best
+        said = self._advance(scores)
+        graph = self._graph
+        blank = _best_of(
+            np.concatenate([self._blank.places, graph.node_state[self._said.places]]),
+            np.concatenate([self._blank.scores, self._said.scores]) + scores[BLANK],
+            np.concatenate([self._blank.traces, self._said.traces]),
+        )
+        self._said, self._blank = _prune(said, blank)
+        self._steps += 1
+        if self._record.size > MOST_TRACES:
+            self._forget()
+
+    def _advance(self, scores: Scores) -> Tokens:
+        """Tokens that say a symbol in this step: those that say it still, and those that enter its node."""
+        graph = self._graph
+        arcs, origin = _arcs_of(graph.first_arc, self._blank.places)
+        more, source = _arcs_of(graph.first_arc, graph.node_state[self._said.places])
+        # Of a symbol twice in a row CTC makes one: a blank must stand between.
+        differ = self._arc_symbol[more] != graph.node_symbol[self._said.places[source]]
+        more, source = more[differ], source[differ]
+        entered = np.concatenate([arcs, more])
+        nodes = np.concatenate([graph.arc_node[entered], self._said.places])
+        before = np.concatenate(
+            [
+                np.concatenate([self._blank.scores[origin], self._said.scores[source]])
+                + graph.arc_weight[entered],
+                self._said.scores,
+            ]
+        )
+        traces = np.concatenate(
+            [self._blank.traces[origin], self._said.traces[source], self._said.traces]
+        )
+        after = before + scores[graph.node_symbol[nodes]]
+        new = np.arange(len(nodes)) < len(entered)
+        near = after > after.max(initial=-np.inf) - BEAM
+        nodes, after, traces, new = nodes[near], after[near], traces[near], new[near]
+        chosen = _best_indices(nodes, after)
+        nodes, after, traces, new = nodes[chosen], after[chosen], traces[chosen], new[chosen]
+        traces[new] = self._record.add(
+            traces[new], nodes[new], self._steps, scores[graph.node_symbol[nodes[new]]]
+        )
+        return Tokens(nodes, after, traces)
+
+    def _best(self, final: bool) -> tuple[float, int] | None:
+        """Score and trace of the best token; `final`: of those at the end of a phrase."""
+        graph = self._graph
+        states = np.concatenate([self._blank.places, graph.node_state[self._said.places]])
+        scores = np.concatenate([self._blank.scores, self._said.scores])
+        traces = np.concatenate([self._blank.traces, self._said.traces])
+        if final:
+            scores = scores + graph.final[states]
+        best = int(scores.argmax())
+        if traces[best] < 0 or scores[best] == -np.inf:
+            return None
+        return float(scores[best]), int(traces[best])
+
+    def _spell(self, trace: int) -> list[Word]:
+        path = self._record.path(trace)
+        symbols = []
+        for entry in path:
+            step = int(self._record.step[entry])
+            text = self._alphabet[self._graph.node_symbol[self._record.node[entry]]]
+            symbols.append(Said(text, step, step, float(np.exp(self._record.score[entry]))))
+        return [self._word(word) for word in split_words(symbols) if word]
+
+    def _forget(self) -> None:
+        numbers = self._record.forget(np.concatenate([self._said.traces, self._blank.traces]))
+        self._said = self._said._replace(traces=numbers[self._said.traces])
+        self._blank = self._blank._replace(traces=numbers[self._blank.traces])
+
+
+def _arcs_of(
+    first_arc: npt.NDArray[np.int32], states: npt.NDArray[np.integer[Any]]
+) -> tuple[Ids, Ids]:
+    """All arcs of the states, and for each the index of its state."""
+    first = first_arc[states].astype(np.int64)
+    counts = first_arc[states + 1] - first
+    origin = np.repeat(np.arange(len(states)), counts)
+    before = np.cumsum(counts) - counts
+    return np.arange(len(origin)) - before[origin] + first[origin], origin
+
+
+def _best_indices(places: Ids, scores: Scores) -> Ids:
+    """Of each place the index of its best score."""
+    order: Ids = np.lexsort((-scores, places))
+    ordered = places[order]
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(order)]
+    return order[first]
+
+
+def _best_of(places: Ids, scores: Scores, traces: Ids) -> Tokens:
+    chosen = _best_indices(places, scores)
+    return Tokens(places[chosen], scores[chosen], traces[chosen])
+
+
+def _prune(said: Tokens, blank: Tokens) -> tuple[Tokens, Tokens]:
+    scores = np.concatenate([said.scores, blank.scores])
+    least = scores.max() - BEAM
+    if len(scores) > MOST_TOKENS:
+        least = max(least, np.partition(scores, -MOST_TOKENS)[-MOST_TOKENS])
+    return tuple(
+        Tokens(t.places[keep], t.scores[keep], t.traces[keep])
+        for t in (said, blank)
+        if (keep := t.scores >= least) is not None
+    )  # type: ignore[return-value]

@@ -1,0 +1,89 @@
+"""The automaton of phrases over the symbols of one model: every spelling of every word.
+
+A symbol may be one letter or several, with a space in it or not. An arc of a symbol leads from a
+state of the letters to the one that its letters lead to. The decoder's nodes are pairs: a state of
+the letters, and the symbol that was said last before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ds2edge.runtime.decoding.ctc import BLANK
+from ds2edge.runtime.phrases.letters import Letters
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Arcs from state to node, sorted by state. State 0 is the start."""
+
+    first_arc: Ints  # [states + 1]: arcs of state s are first_arc[s] to first_arc[s + 1]
+    arc_node: Ints  # [arcs]
+    arc_weight: Floats  # [arcs], log
+    node_state: Ints  # [nodes]
+    node_symbol: Ints  # [nodes]
+    final: Floats  # [states], log weight of an end; -inf where no phrase ends
+    free: npt.NDArray[np.bool_]  # [nodes]: said inside a wildcard
+
+    @classmethod
+    def of(cls, letters: Letters, alphabet: Sequence[str]) -> Graph:
+        """The graph for a model's alphabet, whose symbols must spell every letter."""
+        states = len(letters.final)
+        table = np.full((len(letters.labels), states), -1, np.int32)
+        weight = np.zeros((len(letters.labels), states), np.float32)
+        table[letters.label_ids, letters.sources] = letters.targets
+        weight[letters.label_ids, letters.sources] = letters.weights
+        arcs = [
+            found
+            for symbol, text in enumerate(alphabet)
+            if symbol != BLANK and (found := _walk(symbol, text, letters.labels, table, weight))
+        ]
+        source, symbol, target, cost = (
+            np.concatenate(column) for column in zip(*arcs, strict=True)
+        )
+        return _graph(source, symbol, target, cost, letters.final, len(alphabet))
+
+
+def _walk(
+    symbol: int, text: str, labels: str, table: Ints, weight: Floats
+) -> tuple[Ints, Ints, Ints, Floats] | None:
+    """All arcs of one symbol: sources, the symbol, targets, weights. A space may come before the first word."""
+    source = target = np.arange(table.shape[1], dtype=np.int32)
+    cost = np.zeros(len(source), np.float32)
+    for place, letter in enumerate(text):
+        if letter not in labels and letter != " ":
+            return None
+        label = labels.find(letter)
+        step = table[label, target] if label >= 0 else np.full(len(target), -1, np.int32)
+        paid = weight[label, target] if label >= 0 else np.zeros(len(target), np.float32)
+        if letter == " " and place == 0:
+            step = np.where((step < 0) & (target == 0), 0, step).astype(np.int32)
+        alive = step >= 0
+        source, target, cost = source[alive], step[alive], cost[alive] + paid[alive]
+        if not len(source):
+            return None
+    return source, np.full(len(source), symbol, np.int32), target, cost
+
+
+def _graph(
+    source: Ints, symbol: Ints, target: Ints, cost: Floats, final: Floats, symbols: int
+) -> Graph:
+    keys, arc_node = np.unique(target.astype(np.int64) * symbols + symbol, return_inverse=True)
+    order = np.argsort(source, kind="stable")
+    first_arc = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(final)))])
+    return Graph(
+        first_arc.astype(np.int32),
+        arc_node[order].astype(np.int32),
+        cost[order],
+        (keys // symbols).astype(np.int32),
+        (keys % symbols).astype(np.int32),
+        final,
+        np.zeros(len(keys), np.bool_),
+    )
