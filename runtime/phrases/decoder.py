@@ -23,7 +23,7 @@ from ds2edge.runtime.phrases.graph import Graph
 BEAM = 25.0  # nats below the best token at which a token is dropped
 MOST_TOKENS = 3000
 MOST_TRACES = 100_000  # after which those that no token needs are forgotten
-REJECT = 2.3  # nats a symbol
+LEAST_CONFIDENCE = 0.1
 BLANKS = (
     0.6  # share of blanks among the steps of speech; other symbols are taken to be equally frequent
 )
@@ -50,16 +50,16 @@ class _Record:
     def __init__(self) -> None:
         self.size = 0
         self.parent, self.node, self.step = (np.zeros(1024, np.int64) for _ in range(3))
-        self.score = np.zeros(1024, np.float32)
 
-    def add(self, parents: Ids, nodes: Ids, step: int, scores: Scores) -> Ids:
+    def add(self, parents: Ids, nodes: Ids, step: int) -> Ids:
         while self.size + len(parents) > len(self.parent):
-            for name in ("parent", "node", "step", "score"):
+            for name in ("parent", "node", "step"):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
         new = np.arange(self.size, self.size + len(parents))
-        self.parent[new], self.node[new] = parents, nodes
-        self.step[new], self.score[new] = step, scores
+        self.parent[new] = parents
+        self.node[new] = nodes
+        self.step[new] = step
         self.size += len(parents)
         return new
 
@@ -81,7 +81,7 @@ class _Record:
             reached = reached[(reached >= 0) & ~alive[reached]]
         numbers = np.where(alive, np.cumsum(alive) - 1, -1)
         kept = np.flatnonzero(alive[:-1])
-        for name in ("node", "step", "score"):
+        for name in ("node", "step"):
             getattr(self, name)[: len(kept)] = getattr(self, name)[kept]
         self.parent[: len(kept)] = numbers[self.parent[kept]]
         self.size = len(kept)
@@ -92,12 +92,16 @@ class PhraseDecoder(WordDecoder):
     """The words of the phrase that was said, or none, however the stream is chunked."""
 
     def __init__(
-        self, graph: Graph, alphabet: Sequence[str], step_seconds: float, reject: float = REJECT
+        self,
+        graph: Graph,
+        alphabet: Sequence[str],
+        step_seconds: float,
+        least_confidence: float = LEAST_CONFIDENCE,
     ) -> None:
-        """`reject`: nats a symbol by which the phrase may be worse than the best free text."""
+        """A phrase of less than `least_confidence` is rejected."""
         super().__init__(alphabet, step_seconds)
         self._graph = graph
-        self._reject = reject
+        self._least_confidence = least_confidence
         self._arc_symbol = graph.node_symbol[graph.arc_node]
         self._prior = np.float32(np.log(BLANKS / (1 - BLANKS) * (len(alphabet) - 1)))
         self._begin()
@@ -121,28 +125,21 @@ class PhraseDecoder(WordDecoder):
             self._step(row)
 
     def words(self) -> list[Word]:
-        """Words of the phrase so far; the best guess, which may be rejected."""
+        """Words of the phrase so far: the best guess, which may yet be rejected."""
         best = self._best(final=False)
-        return self._spell(best[1]) if best else []
+        return self._spell(*best) if best else []
 
     def take(self, open_word: bool = True) -> list[Word]:
-        """Words of the phrase that was said, none if none was; the decoder begins anew."""
+        """Words of the phrase that was said, none if none was. The decoder then begins anew.
+
+        The confidence of each is that of the phrase: the probability of its symbols in relation to
+        the best free text, as a mean over the symbols of both.
+        """
         best = self._best(final=True)
-        words = self._spell(best[1]) if best and self.loss(best) <= self._reject else []
+        words = self._spell(*best) if best else []
         self._begin()
-        return words
-
-    def loss(self, best: tuple[float, int]) -> float:
-        """Nats by which the phrase is worse than the best free text, per symbol of either."""
-        said = len(self._record.path(best[1]))
-        return -best[0] / max(1.0, (said + self._free_symbols) / 2)
-
-    def outcome(self) -> tuple[str, float]:
-        """Text of the best whole phrase and its loss; "" and infinity if there is none."""
-        best = self._best(final=True)
-        if not best:
-            return "", float("inf")
-        return " ".join(word.text for word in self._spell(best[1])), self.loss(best)
+        confident = words and words[0].confidence >= self._least_confidence
+        return words if confident else []
 
     def _begin(self) -> None:
         self._said = Tokens.none()  # their last step said the symbol of their node
@@ -196,9 +193,7 @@ class PhraseDecoder(WordDecoder):
         nodes, after, traces, new = nodes[near], after[near], traces[near], new[near]
         chosen = _best_indices(nodes, after)
         nodes, after, traces, new = nodes[chosen], after[chosen], traces[chosen], new[chosen]
-        traces[new] = self._record.add(
-            traces[new], nodes[new], self._steps, scores[graph.node_symbol[nodes[new]]]
-        )
+        traces[new] = self._record.add(traces[new], nodes[new], self._steps)
         return Tokens(nodes, after, traces)
 
     def _best(self, final: bool) -> tuple[float, int] | None:
@@ -214,13 +209,14 @@ class PhraseDecoder(WordDecoder):
             return None
         return float(scores[best]), int(traces[best])
 
-    def _spell(self, trace: int) -> list[Word]:
+    def _spell(self, score: float, trace: int) -> list[Word]:
         path = self._record.path(trace)
+        confidence = float(np.exp(score / max(1.0, (len(path) + self._free_symbols) / 2)))
         symbols = []
         for entry in path:
             step = int(self._record.step[entry])
             text = self._alphabet[self._graph.node_symbol[self._record.node[entry]]]
-            symbols.append(Said(text, step, step, float(np.exp(self._record.score[entry]))))
+            symbols.append(Said(text, step, step, min(1.0, confidence)))
         return [self._word(word) for word in split_words(symbols) if word]
 
     def _forget(self) -> None:
@@ -244,8 +240,9 @@ def _best_indices(places: Ids, scores: Scores) -> Ids:
     """Of each place the index of its best score."""
     order: Ids = np.lexsort((-scores, places))
     ordered = places[order]
-    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(order)]
-    return order[first]
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))
+    best: Ids = order[first]
+    return best
 
 
 def _best_of(places: Ids, scores: Scores, traces: Ids) -> Tokens:

@@ -92,10 +92,8 @@ class Grammar:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Grammar:
         """The inverse of `to_dict`; weights, which only the automaton needs, are not kept."""
-        lists: dict[str, list[Value] | None] = {
-            name: None
-            if values is None
-            else [Value(_expression(said), *(means or [SAID])) for said, *means in values]
+        lists = {
+            name: WILDCARD if values is None else [_value(*value) for value in values]
             for name, values in content["lists"].items()
         }
         intents = [
@@ -136,6 +134,10 @@ def _expression(content: Any) -> Expression:
     kind, *inner = content
     items = tuple(map(_expression, inner))
     return Choice(items) if kind == "any" else Sequence(items)
+
+
+def _value(said: Any, means: Any = SAID) -> Value:
+    return Value(_expression(said), means)
 
 
 class _Matcher:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.phrases.decoder import REJECT, PhraseDecoder
+from ds2edge.runtime.phrases.decoder import LEAST_CONFIDENCE, PhraseDecoder
 from ds2edge.runtime.phrases.grammar import Grammar
 from ds2edge.runtime.phrases.graph import Graph
 from ds2edge.runtime.phrases.letters import Letters
@@ -35,11 +35,13 @@ class Meaning:
 class Phrases:
     """What may be said to any model. `decoder` finds it in one model's logits."""
 
-    def __init__(self, grammar: Grammar, letters: Letters, reject: float = REJECT) -> None:
-        """`reject`: nats a symbol by which a phrase may be worse than the best free text."""
+    def __init__(
+        self, grammar: Grammar, letters: Letters, least_confidence: float = LEAST_CONFIDENCE
+    ) -> None:
+        """Phrases of less confidence than `least_confidence`, 0 to 1, are rejected."""
         self.grammar = grammar
         self.letters = letters
-        self.reject = reject
+        self.least_confidence = least_confidence
         self._graphs: dict[tuple[str, ...], Graph] = {}
 
     @classmethod
@@ -55,17 +57,21 @@ class Phrases:
         return cls(grammar, Letters.of(grammar))
 
     @classmethod
-    def of(cls, *phrases: str, reject: float = REJECT) -> Phrases:
+    def of(cls, *phrases: str, least_confidence: float = LEAST_CONFIDENCE) -> Phrases:
         """Phrases given as strings. InputError if one says nothing."""
         grammar = Grammar.of(phrases)
-        return cls(grammar, Letters.of(grammar), reject)
+        return cls(grammar, Letters.of(grammar), least_confidence)
 
     def save(self, path: Path) -> None:
         """Writes a compiled file, which a device reads with numpy alone."""
         arrays = io.BytesIO()
         columns = {"labels": np.array(self.letters.labels), **self.letters.arrays()}
         np.savez_compressed(arrays, **columns)  # type: ignore[arg-type]
-        content = {"format": 1, "reject": self.reject, "grammar": self.grammar.to_dict()}
+        content = {
+            "format": 1,
+            "least_confidence": self.least_confidence,
+            "grammar": self.grammar.to_dict(),
+        }
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(zipfile.ZipInfo(_GRAMMAR), json.dumps(content), zipfile.ZIP_DEFLATED)
             archive.writestr(zipfile.ZipInfo(_ARRAYS), arrays.getvalue())
@@ -81,7 +87,7 @@ class Phrases:
                     f"{where}: the model has no symbol for '{letter}': spell it otherwise"
                 )
             self._graphs[key] = Graph.of(self.letters, alphabet)
-        return PhraseDecoder(self._graphs[key], alphabet, step_seconds, self.reject)
+        return PhraseDecoder(self._graphs[key], alphabet, step_seconds, self.least_confidence)
 
     def meaning(self, text: str) -> Meaning | None:
         """What a text means; None if it is no phrase."""
@@ -98,7 +104,9 @@ class Phrases:
                 letters = Letters(labels, *(arrays[name] for name in Letters.ARRAYS))
             if content["format"] != 1:
                 raise InputError(f"{path}: made by a newer ds2edge: upgrade this one")
-            return cls(Grammar.from_dict(content["grammar"]), letters, float(content["reject"]))
+            return cls(
+                Grammar.from_dict(content["grammar"]), letters, float(content["least_confidence"])
+            )
         except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{path}: not made by `ds2edge phrases compile`, or cut short ({error})"
