@@ -79,8 +79,7 @@ class Grammar:
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and tables, as JSON holds them."""
         lists = {
-            name: values
-            and [[_plain(v.said), *([] if v.means is SAID else [v.means])] for v in values]
+            name: None if values is WILDCARD else [_plain_value(value) for value in values]
             for name, values in self.lists.items()
         }
         intents = [
@@ -134,6 +133,11 @@ def _expression(content: Any) -> Expression:
     kind, *inner = content
     items = tuple(map(_expression, inner))
     return Choice(items) if kind == "any" else Sequence(items)
+
+
+def _plain_value(value: Value) -> list[Any]:
+    said = _plain(value.said)
+    return [said] if value.means is SAID else [said, value.means]
 
 
 def _value(said: Any, means: Any = SAID) -> Value:
