@@ -14,10 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.decoding.ctc import BLANK
-from ds2edge.runtime.phrases.letters import Letters
+from ds2edge.runtime.phrases.letters import ANYTHING, Letters
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
+Arcs = tuple[Ints, Ints, Ints, Floats]  # source states, symbols, target states, weights
+
+FREE = 1.0  # nats that each symbol of a wildcard costs: what is no wildcard is to win where it fits
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,6 @@ class Graph:
     node_state: Ints  # [nodes]
     node_symbol: Ints  # [nodes]
     final: Floats  # [states], log weight of an end; -inf where no phrase ends
-    free: npt.NDArray[np.bool_]  # [nodes]: said inside a wildcard
 
     @classmethod
     def of(cls, letters: Letters, alphabet: Sequence[str]) -> Graph:
@@ -45,15 +47,55 @@ class Graph:
             for symbol, text in enumerate(alphabet)
             if symbol != BLANK and (found := _walk(symbol, text, letters.labels, table, weight))
         ]
+        final = letters.final
+        if ANYTHING in letters.labels:
+            arcs, final = _with_wildcards(arcs, final, letters.labels, table, alphabet)
         source, symbol, target, cost = (
             np.concatenate(column) for column in zip(*arcs, strict=True)
         )
-        return _graph(source, symbol, target, cost, letters.final, len(alphabet))
+        return _graph(source, symbol, target, cost, final, len(alphabet))
 
 
-def _walk(
-    symbol: int, text: str, labels: str, table: Ints, weight: Floats
-) -> tuple[Ints, Ints, Ints, Floats] | None:
+def _with_wildcards(
+    arcs: list[Arcs], final: Floats, labels: str, table: Ints, alphabet: Sequence[str]
+) -> tuple[list[Arcs], Floats]:
+    """Adds a state for each wildcard, in which every symbol can be said again and again.
+
+    It is entered from the state before the wildcard, or by a symbol that begins with the space
+    before it. It is left as the state after the wildcard is.
+    """
+    before = np.flatnonzero(table[labels.index(ANYTHING)] >= 0)
+    after = table[labels.index(ANYTHING), before]
+    inside = np.arange(len(final), len(final) + len(before), dtype=np.int32)
+    state_of = dict(zip(before.tolist(), inside.tolist(), strict=True))
+    spaces = table[labels.index(" ")] if " " in labels else np.full(len(final), -1, np.int32)
+    spaced = np.flatnonzero(np.isin(spaces, before))
+    symbols = np.arange(len(alphabet), dtype=np.int32)
+    words = symbols[[len(text) > 0 and not text.startswith(" ") for text in alphabet]]
+    leading = symbols[[len(text) > 1 and text.startswith(" ") for text in alphabet]]
+    said = symbols[symbols != BLANK]
+    added = [(place, words, state) for place, state in state_of.items()]
+    added += [(state, said, state) for state in inside.tolist()]
+    added += [(place, leading, state_of[int(spaces[place])]) for place in spaced.tolist()]
+    new: list[Arcs] = [
+        (
+            np.full(len(chosen), place, np.int32),
+            chosen,
+            np.full(len(chosen), state, np.int32),
+            np.full(len(chosen), -FREE, np.float32),
+        )
+        for place, chosen, state in added
+    ]
+    for source, symbol, target, cost in arcs:
+        for leaving, state in zip(after.tolist(), inside.tolist(), strict=True):
+            found = source == leaving
+            new.append(
+                (np.full(found.sum(), state, np.int32), symbol[found], target[found], cost[found])
+            )
+    return arcs + new, np.concatenate([final, final[after]])
+
+
+def _walk(symbol: int, text: str, labels: str, table: Ints, weight: Floats) -> Arcs | None:
     """All arcs of one symbol: sources, the symbol, targets, weights. A space may come before the first word."""
     source = target = np.arange(table.shape[1], dtype=np.int32)
     cost = np.zeros(len(source), np.float32)
@@ -85,5 +127,4 @@ def _graph(
         (keys // symbols).astype(np.int32),
         (keys % symbols).astype(np.int32),
         final,
-        np.zeros(len(keys), np.bool_),
     )

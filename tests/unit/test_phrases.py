@@ -315,3 +315,20 @@ def test_every_spelling_of_a_word_is_in_the_graph():
         words = decoder.take()
         assert [word.text for word in words] == ["ab", "a"]
         assert words[0].confidence > 0.9, symbols
+
+
+@pytest.mark.parametrize(
+    "symbols", [["ab", " a", "b", "b", " ", "b"], ["a", "b", " ", "a", "b", "b", " ", "b"]]
+)
+def test_a_wildcard_takes_any_words(symbols):
+    grammar = Grammar(
+        [Intent("note", (Sequence((Text("ab "), Slot("any", "note"), Text(" b"))),))], {"any": None}
+    )
+    phrases = Phrases(grammar, Letters.of(grammar))
+    decoder = phrases.decoder(ALPHABET, 0.08)
+    decoder.accept(logits_of(symbols))
+    text = " ".join(word.text for word in decoder.take())
+    assert text == "ab abb b"
+    assert phrases.meaning(text).slots == {"note": "abb"}
+    decoder.accept(logits_of(["ab", " ", "b"]))
+    assert decoder.take() == []  # a wildcard holds at least one word
