@@ -24,9 +24,8 @@ BEAM = 25.0  # nats below the best token at which a token is dropped
 MOST_TOKENS = 3000
 MOST_TRACES = 100_000  # after which those that no token needs are forgotten
 LEAST_CONFIDENCE = 0.1
-BLANKS = (
-    0.6  # share of blanks among the steps of speech; other symbols are taken to be equally frequent
-)
+WILD_SYMBOLS = 8  # the best of a step, which alone a wildcard may say
+BLANKS = 0.6  # share of blanks in speech; other symbols are taken to be equally frequent
 
 Scores = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -45,21 +44,30 @@ class Tokens(NamedTuple):
 
 
 class _Record:
-    """What tokens have said: each entry names the one before it."""
+    """What tokens have said: each entry names the one before it.
+
+    `score` is that of the token before it said the entry's symbol, `free` the number of symbols that
+    the best free text had until then.
+    """
+
+    ARRAYS = ("parent", "node", "step", "free", "score")
 
     def __init__(self) -> None:
         self.size = 0
-        self.parent, self.node, self.step = (np.zeros(1024, np.int64) for _ in range(3))
+        self.parent, self.node, self.step, self.free = (np.zeros(1024, np.int64) for _ in range(4))
+        self.score = np.zeros(1024, np.float32)
 
-    def add(self, parents: Ids, nodes: Ids, step: int) -> Ids:
+    def add(self, parents: Ids, nodes: Ids, step: int, free: int, scores: Scores) -> Ids:
         while self.size + len(parents) > len(self.parent):
-            for name in ("parent", "node", "step"):
+            for name in self.ARRAYS:
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
         new = np.arange(self.size, self.size + len(parents))
         self.parent[new] = parents
         self.node[new] = nodes
         self.step[new] = step
+        self.free[new] = free
+        self.score[new] = scores
         self.size += len(parents)
         return new
 
@@ -81,7 +89,7 @@ class _Record:
             reached = reached[(reached >= 0) & ~alive[reached]]
         numbers = np.where(alive, np.cumsum(alive) - 1, -1)
         kept = np.flatnonzero(alive[:-1])
-        for name in ("node", "step"):
+        for name in self.ARRAYS[1:]:
             getattr(self, name)[: len(kept)] = getattr(self, name)[kept]
         self.parent[: len(kept)] = numbers[self.parent[kept]]
         self.size = len(kept)
@@ -189,11 +197,16 @@ class PhraseDecoder(WordDecoder):
         )
         after = before + scores[graph.node_symbol[nodes]]
         new = np.arange(len(nodes)) < len(entered)
-        near = after > after.max(initial=-np.inf) - BEAM
-        nodes, after, traces, new = nodes[near], after[near], traces[near], new[near]
-        chosen = _best_indices(nodes, after)
+        rank = max(0, len(scores) - WILD_SYMBOLS)
+        least = np.partition(scores, rank)[rank]
+        tame = ~graph.free[nodes] | (scores[graph.node_symbol[nodes]] >= least)
+        near = np.flatnonzero(tame & (after > after.max(initial=-np.inf) - BEAM))
+        chosen = near[_best_indices(nodes[near], after[near])]
         nodes, after, traces, new = nodes[chosen], after[chosen], traces[chosen], new[chosen]
-        traces[new] = self._record.add(traces[new], nodes[new], self._steps)
+        before = before[chosen]
+        traces[new] = self._record.add(
+            traces[new], nodes[new], self._steps, self._free_symbols, before[new]
+        )
         return Tokens(nodes, after, traces)
 
     def _best(self, final: bool) -> tuple[float, int] | None:
@@ -211,13 +224,23 @@ class PhraseDecoder(WordDecoder):
 
     def _spell(self, score: float, trace: int) -> list[Word]:
         path = self._record.path(trace)
-        confidence = float(np.exp(score / max(1.0, (len(path) + self._free_symbols) / 2)))
+        confidence = self._confidence(score, path)
         symbols = []
         for entry in path:
             step = int(self._record.step[entry])
             text = self._alphabet[self._graph.node_symbol[self._record.node[entry]]]
-            symbols.append(Said(text, step, step, min(1.0, confidence)))
+            symbols.append(Said(text, step, step, confidence))
         return [self._word(word) for word in split_words(symbols) if word]
+
+    def _confidence(self, score: float, path: list[int]) -> float:
+        """Of all that is no wildcard: a wildcard fits everything."""
+        record = self._record
+        wild = self._graph.free[record.node[path]]
+        scores = np.diff(record.score[path], prepend=0, append=score)
+        free = np.diff(record.free[path], prepend=0, append=self._free_symbols)
+        fixed = np.concatenate([[True], ~wild])  # what lies before each entry, and after the last
+        symbols = (np.sum(~wild) + free[fixed].sum()) / 2
+        return float(np.exp(min(0.0, scores[fixed].sum() / max(1.0, symbols))))
 
     def _forget(self) -> None:
         numbers = self._record.forget(np.concatenate([self._said.traces, self._blank.traces]))

@@ -33,6 +33,7 @@ class Graph:
     node_state: Ints  # [nodes]
     node_symbol: Ints  # [nodes]
     final: Floats  # [states], log weight of an end; -inf where no phrase ends
+    free: npt.NDArray[np.bool_]  # [nodes]: said by a wildcard
 
     @classmethod
     def of(cls, letters: Letters, alphabet: Sequence[str]) -> Graph:
@@ -53,7 +54,7 @@ class Graph:
         source, symbol, target, cost = (
             np.concatenate(column) for column in zip(*arcs, strict=True)
         )
-        return _graph(source, symbol, target, cost, final, len(alphabet))
+        return _graph(source, symbol, target, cost, final, len(alphabet), states)
 
 
 def _with_wildcards(
@@ -115,8 +116,15 @@ def _walk(symbol: int, text: str, labels: str, table: Ints, weight: Floats) -> A
 
 
 def _graph(
-    source: Ints, symbol: Ints, target: Ints, cost: Floats, final: Floats, symbols: int
+    source: Ints,
+    symbol: Ints,
+    target: Ints,
+    cost: Floats,
+    final: Floats,
+    symbols: int,
+    wildcards: int,
 ) -> Graph:
+    """`wildcards`: the first state of those that are said by a wildcard."""
     keys, arc_node = np.unique(target.astype(np.int64) * symbols + symbol, return_inverse=True)
     order = np.argsort(source, kind="stable")
     first_arc = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(final)))])
@@ -127,4 +135,5 @@ def _graph(
         (keys // symbols).astype(np.int32),
         (keys % symbols).astype(np.int32),
         final,
+        keys // symbols >= wildcards,
     )
