@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.decoding.ctc import BLANK, Said, Word, WordDecoder, split_words
-from ds2edge.runtime.phrases.graph import Graph
+from ds2edge.runtime.phrases.graph import FREE, Graph
 
 BEAM = 25.0  # nats below the best token at which a token is dropped
 MOST_TOKENS = 3000
@@ -46,18 +46,16 @@ class Tokens(NamedTuple):
 class _Record:
     """What tokens have said: each entry names the one before it.
 
-    `score` is that of the token before it said the entry's symbol, `free` the number of symbols that
-    the best free text had until then.
+    `free` is the number of symbols that the best free text had until then.
     """
 
-    ARRAYS = ("parent", "node", "step", "free", "score")
+    ARRAYS = ("parent", "node", "step", "free")
 
     def __init__(self) -> None:
         self.size = 0
         self.parent, self.node, self.step, self.free = (np.zeros(1024, np.int64) for _ in range(4))
-        self.score = np.zeros(1024, np.float32)
 
-    def add(self, parents: Ids, nodes: Ids, step: int, free: int, scores: Scores) -> Ids:
+    def add(self, parents: Ids, nodes: Ids, step: int, free: int) -> Ids:
         while self.size + len(parents) > len(self.parent):
             for name in self.ARRAYS:
                 old = getattr(self, name)
@@ -67,7 +65,6 @@ class _Record:
         self.node[new] = nodes
         self.step[new] = step
         self.free[new] = free
-        self.score[new] = scores
         self.size += len(parents)
         return new
 
@@ -203,10 +200,7 @@ class PhraseDecoder(WordDecoder):
         near = np.flatnonzero(tame & (after > after.max(initial=-np.inf) - BEAM))
         chosen = near[_best_indices(nodes[near], after[near])]
         nodes, after, traces, new = nodes[chosen], after[chosen], traces[chosen], new[chosen]
-        before = before[chosen]
-        traces[new] = self._record.add(
-            traces[new], nodes[new], self._steps, self._free_symbols, before[new]
-        )
+        traces[new] = self._record.add(traces[new], nodes[new], self._steps, self._free_symbols)
         return Tokens(nodes, after, traces)
 
     def _best(self, final: bool) -> tuple[float, int] | None:
@@ -233,14 +227,13 @@ class PhraseDecoder(WordDecoder):
         return [self._word(word) for word in split_words(symbols) if word]
 
     def _confidence(self, score: float, path: list[int]) -> float:
-        """Of all that is no wildcard: a wildcard fits everything."""
+        """What a wildcard says as free text does is no evidence for the phrase, and none against it."""
         record = self._record
         wild = self._graph.free[record.node[path]]
-        scores = np.diff(record.score[path], prepend=0, append=score)
         free = np.diff(record.free[path], prepend=0, append=self._free_symbols)
         fixed = np.concatenate([[True], ~wild])  # what lies before each entry, and after the last
         symbols = (np.sum(~wild) + free[fixed].sum()) / 2
-        return float(np.exp(min(0.0, scores[fixed].sum() / max(1.0, symbols))))
+        return float(np.exp(min(0.0, (score + FREE * wild.sum()) / max(1.0, symbols))))
 
     def _forget(self) -> None:
         numbers = self._record.forget(np.concatenate([self._said.traces, self._blank.traces]))
