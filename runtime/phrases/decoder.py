@@ -11,19 +11,19 @@ so that the best free text scores 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ds2edge.runtime.decoding.ctc import BLANK, Said, Word, WordDecoder, split_words
+from ds2edge.runtime.decoding.ctc import BLANK, Decoder, Emission, Meaning, Word, split_words
 from ds2edge.runtime.phrases.graph import FREE, Graph
 
 BEAM = 25.0  # nats below the best token at which a token is dropped
 MOST_TOKENS = 3000
 MOST_TRACES = 100_000  # after which those that no token needs are forgotten
-LEAST_CONFIDENCE = 0.1
+MIN_CONFIDENCE = 0.1
 WILD_SYMBOLS = 8  # the best of a step, which alone a wildcard may say
 BLANKS = 0.6  # share of blanks in speech; other symbols are taken to be equally frequent
 
@@ -93,7 +93,7 @@ class _Record:
         return numbers
 
 
-class PhraseDecoder(WordDecoder):
+class PhraseDecoder(Decoder):
     """The words of the phrase that was said, or none, however the stream is chunked."""
 
     def __init__(
@@ -101,12 +101,14 @@ class PhraseDecoder(WordDecoder):
         graph: Graph,
         alphabet: Sequence[str],
         step_seconds: float,
-        least_confidence: float = LEAST_CONFIDENCE,
+        min_confidence: float,
+        meaning: Callable[[str], Meaning | None],
     ) -> None:
-        """A phrase of less than `least_confidence` is rejected."""
+        """A phrase of less than `min_confidence` is rejected. `meaning`: that of a phrase's text."""
         super().__init__(alphabet, step_seconds)
+        self._meaning = meaning
         self._graph = graph
-        self._least_confidence = least_confidence
+        self._min_confidence = min_confidence
         self._arc_symbol = graph.node_symbol[graph.arc_node]
         self._prior = np.float32(np.log(BLANKS / (1 - BLANKS) * (len(alphabet) - 1)))
         self._begin()
@@ -129,22 +131,31 @@ class PhraseDecoder(WordDecoder):
         for row in scores:
             self._step(row)
 
+    def meaning(self, text: str) -> Meaning | None:
+        """Intent and slots of a phrase; None if the text is none."""
+        return self._meaning(text)
+
     def words(self) -> list[Word]:
         """Words of the phrase so far: the best guess, which may yet be rejected."""
         best = self._best(final=False)
         return self._spell(*best) if best else []
 
-    def take(self, open_word: bool = True) -> list[Word]:
-        """Words of the phrase that was said, none if none was. The decoder then begins anew.
+    def final_words(self) -> list[Word]:
+        """Words of the phrase that was said; none if none was.
 
-        The confidence of each is that of the phrase: the probability of its symbols in relation to
-        the best free text, as a mean over the symbols of both.
+        The confidence of each word is that of the phrase: how probable its symbols are in relation
+        to the best free text, as a mean over the symbols of both.
         """
         best = self._best(final=True)
         words = self._spell(*best) if best else []
-        self._begin()
-        confident = words and words[0].confidence >= self._least_confidence
+        confident = words and words[0].confidence >= self._min_confidence
         return words if confident else []
+
+    def take(self, open_word: bool = True) -> list[Word]:
+        """Returns the words of the phrase that was said, and begins anew."""
+        words = self.final_words()
+        self._begin()
+        return words
 
     def _begin(self) -> None:
         self._said = Tokens.none()  # their last step said the symbol of their node
@@ -156,7 +167,7 @@ class PhraseDecoder(WordDecoder):
     def _step(self, scores: Scores) -> None:
         best = int(scores.argmax())
         if best != BLANK and self._alphabet[best].strip():
-            self._letter = self._steps
+            self._last_letter_step = self._steps
         if best not in (BLANK, self._free_last):
             self._free_symbols += 1
         self._free_last = best
@@ -223,7 +234,7 @@ class PhraseDecoder(WordDecoder):
         for entry in path:
             step = int(self._record.step[entry])
             text = self._alphabet[self._graph.node_symbol[self._record.node[entry]]]
-            symbols.append(Said(text, step, step, confidence))
+            symbols.append(Emission(text, step, step, confidence))
         return [self._word(word) for word in split_words(symbols) if word]
 
     def _confidence(self, score: float, path: list[int]) -> float:

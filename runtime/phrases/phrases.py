@@ -7,14 +7,13 @@ import json
 import os
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ds2edge.runtime.decoding.ctc import Meaning
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.phrases.decoder import LEAST_CONFIDENCE, PhraseDecoder
+from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE, PhraseDecoder
 from ds2edge.runtime.phrases.grammar import Grammar
 from ds2edge.runtime.phrases.graph import Graph
 from ds2edge.runtime.phrases.letters import Letters
@@ -24,43 +23,41 @@ SUFFIX = ".ds2ph"
 _GRAMMAR, _ARRAYS = "grammar.json", "letters.npz"
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What a phrase means: `slots` by name, values as the file of phrases gives them."""
-
-    intent: str
-    slots: dict[str, Any]
-
-
 class Phrases:
-    """What may be said to any model. `decoder` finds it in one model's logits."""
+    """What may be said. Called with the alphabet of a model, it makes a decoder for it."""
 
     def __init__(
-        self, grammar: Grammar, letters: Letters, least_confidence: float = LEAST_CONFIDENCE
+        self, grammar: Grammar, letters: Letters, min_confidence: float = MIN_CONFIDENCE
     ) -> None:
-        """Phrases of less confidence than `least_confidence`, 0 to 1, are rejected."""
+        """Phrases of less confidence than `min_confidence`, 0 to 1, are rejected."""
         self.grammar = grammar
         self.letters = letters
-        self.least_confidence = least_confidence
+        self.min_confidence = min_confidence
         self._graphs: dict[tuple[str, ...], Graph] = {}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Phrases:
-        """Phrases of a .yaml file of templates, of a text file of one phrase a line, or of a compiled .ds2ph file.
+    def load(cls, path: str | os.PathLike[str], min_confidence: float | None = None) -> Phrases:
+        """Reads a .yaml file of templates, a text file of one phrase per line, or a .ds2ph file.
+
+        `min_confidence`: instead of the one in the .ds2ph file, or of the default.
 
         InputError if it cannot be read or has a fault; for YAML also if hassil is not installed.
         """
         path = Path(path)
         if path.suffix == SUFFIX:
-            return cls._compiled(path)
-        grammar = read_grammar(path)
-        return cls(grammar, Letters.of(grammar))
+            phrases = cls._compiled(path)
+        else:
+            grammar = read_grammar(path)
+            phrases = cls(grammar, Letters.of(grammar))
+        if min_confidence is not None:
+            phrases.min_confidence = min_confidence
+        return phrases
 
     @classmethod
-    def of(cls, *phrases: str, least_confidence: float = LEAST_CONFIDENCE) -> Phrases:
+    def of(cls, *phrases: str, min_confidence: float = MIN_CONFIDENCE) -> Phrases:
         """Phrases given as strings. InputError if one says nothing."""
         grammar = Grammar.of(phrases)
-        return cls(grammar, Letters.of(grammar), least_confidence)
+        return cls(grammar, Letters.of(grammar), min_confidence)
 
     def save(self, path: Path) -> None:
         """Writes a compiled file, which a device reads with numpy alone."""
@@ -69,14 +66,14 @@ class Phrases:
         np.savez_compressed(arrays, **columns)  # type: ignore[arg-type]
         content = {
             "format": 1,
-            "least_confidence": self.least_confidence,
+            "min_confidence": self.min_confidence,
             "grammar": self.grammar.to_dict(),
         }
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(zipfile.ZipInfo(_GRAMMAR), json.dumps(content), zipfile.ZIP_DEFLATED)
             archive.writestr(zipfile.ZipInfo(_ARRAYS), arrays.getvalue())
 
-    def decoder(self, alphabet: Sequence[str], step_seconds: float) -> PhraseDecoder:
+    def __call__(self, alphabet: Sequence[str], step_seconds: float) -> PhraseDecoder:
         """A decoder for a stream of logits over this alphabet. InputError if the alphabet lacks a letter."""
         key = tuple(alphabet)
         if key not in self._graphs:
@@ -87,7 +84,8 @@ class Phrases:
                     f"{where}: the model has no symbol for '{letter}': spell it otherwise"
                 )
             self._graphs[key] = Graph.of(self.letters, alphabet)
-        return PhraseDecoder(self._graphs[key], alphabet, step_seconds, self.least_confidence)
+        graph = self._graphs[key]
+        return PhraseDecoder(graph, alphabet, step_seconds, self.min_confidence, self.meaning)
 
     def meaning(self, text: str) -> Meaning | None:
         """What a text means; None if it is no phrase."""
@@ -105,7 +103,7 @@ class Phrases:
             if content["format"] != 1:
                 raise InputError(f"{path}: made by a newer ds2edge: upgrade this one")
             return cls(
-                Grammar.from_dict(content["grammar"]), letters, float(content["least_confidence"])
+                Grammar.from_dict(content["grammar"]), letters, float(content["min_confidence"])
             )
         except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
             raise InputError(

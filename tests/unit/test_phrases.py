@@ -168,7 +168,7 @@ def best_by_brute_force(phrases, logits, alphabet):
 )
 def test_the_decoder_finds_the_best_path_of_all(seed, phrases):
     logits = 3 * np.random.default_rng(seed).standard_normal((5, len(ALPHABET))).astype(np.float32)
-    decoder = Phrases.of(*phrases, least_confidence=0.0).decoder(ALPHABET, 0.08)
+    decoder = Phrases.of(*phrases, min_confidence=0.0)(ALPHABET, 0.08)
     decoder.accept(logits)
     score, text = best_by_brute_force(phrases, logits, ALPHABET)
     best = decoder._best(final=True)
@@ -183,10 +183,10 @@ def test_the_decoder_finds_the_best_path_of_all(seed, phrases):
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 20), max_size=12))
 def test_any_chunking_gives_the_same_words(seed, cuts):
     logits = 3 * np.random.default_rng(seed).standard_normal((60, len(ALPHABET))).astype(np.float32)
-    phrases = Phrases.of("a b", "ab ab ab", "b a b a", least_confidence=0.0)
+    phrases = Phrases.of("a b", "ab ab ab", "b a b a", min_confidence=0.0)
 
     def words(pieces):
-        decoder = phrases.decoder(ALPHABET, 0.08)
+        decoder = phrases(ALPHABET, 0.08)
         for piece in pieces:
             decoder.accept(piece)
         return decoder.words(), decoder.take()
@@ -197,9 +197,9 @@ def test_any_chunking_gives_the_same_words(seed, cuts):
 def test_memory_stays_bounded_in_a_stream_without_end(monkeypatch):
     monkeypatch.setattr("ds2edge.runtime.phrases.decoder.MOST_TRACES", 200)
     long = "a b " * 50, "ab " * 50
-    phrases = Phrases.of(*map(str.strip, long), least_confidence=0.0)
-    decoder = phrases.decoder(ALPHABET, 0.08)
-    plain = phrases.decoder(ALPHABET, 0.08)
+    phrases = Phrases.of(*map(str.strip, long), min_confidence=0.0)
+    decoder = phrases(ALPHABET, 0.08)
+    plain = phrases(ALPHABET, 0.08)
     logits = np.random.default_rng(0).standard_normal((1500, len(ALPHABET))).astype(np.float32)
     decoder.accept(logits)
     monkeypatch.setattr("ds2edge.runtime.phrases.decoder.MOST_TRACES", 10**9)
@@ -212,7 +212,7 @@ def test_memory_stays_bounded_in_a_stream_without_end(monkeypatch):
 def test_what_is_no_phrase_is_rejected_and_what_is_one_is_not():
     phrases = Phrases.of("a b a b")
     said = logits_of([" a", " ", "b", " ", "a", " ", "b"])
-    decoder = phrases.decoder(ALPHABET, 0.08)
+    decoder = phrases(ALPHABET, 0.08)
     decoder.accept(said)
     assert [word.text for word in decoder.take()] == ["a", "b", "a", "b"]
     decoder.accept(logits_of(["b", "ab", "ab", "ab", "a"]))
@@ -303,13 +303,13 @@ def test_a_letter_that_the_model_lacks_is_named_with_its_line(tmp_path):
     path = tmp_path / "phrases.txt"
     path.write_text("ab\na b\nabba zoo\n")
     with pytest.raises(InputError, match=r"phrases\.txt:3: the model has no symbol for 'o'"):
-        Phrases.load(path).decoder(ALPHABET, 0.08)
+        Phrases.load(path)(ALPHABET, 0.08)
 
 
 def test_every_spelling_of_a_word_is_in_the_graph():
     letters = Letters.of(Grammar.of(["ab a"]))
     graph = Graph.of(letters, ALPHABET)
-    decoder = PhraseDecoder(graph, ALPHABET, 0.08)
+    decoder = PhraseDecoder(graph, ALPHABET, 0.08, 0.1, lambda text: None)
     for symbols in (["ab", " a"], ["a", "b", " ", "a"], [" a", "b", " a"], [" ", "ab", " ", "a"]):
         decoder.accept(logits_of(symbols))
         words = decoder.take()
@@ -325,7 +325,7 @@ def test_a_wildcard_takes_any_words(symbols):
         [Intent("note", (Sequence((Text("ab "), Slot("any", "note"), Text(" b"))),))], {"any": None}
     )
     phrases = Phrases(grammar, Letters.of(grammar))
-    decoder = phrases.decoder(ALPHABET, 0.08)
+    decoder = phrases(ALPHABET, 0.08)
     decoder.accept(logits_of(symbols))
     text = " ".join(word.text for word in decoder.take())
     assert text == "ab abb b"
