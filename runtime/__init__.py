@@ -19,7 +19,7 @@ Transcribe a microphone:
 """
 
 from ds2edge.runtime.decoding.beam import BeamDecoder
-from ds2edge.runtime.decoding.ctc import Word
+from ds2edge.runtime.decoding.ctc import Meaning, Word
 from ds2edge.runtime.decoding.fusion import Fusion, Weights
 from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.decoding.language_model import LanguageModel
@@ -28,6 +28,7 @@ from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.features import Features, FeatureSettings
 from ds2edge.runtime.listener import Listener
 from ds2edge.runtime.live.microphone import Microphone
+from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification, read_specification
 from ds2edge.runtime.stream import Result, Stream
@@ -43,7 +44,9 @@ __all__ = [
     "InputError",
     "LanguageModel",
     "Listener",
+    "Meaning",
     "Microphone",
+    "Phrases",
     "QualityCheckFailed",
     "Recognizer",
     "Result",

@@ -27,6 +27,7 @@ ORDER = (
     "convert",
     "parity",
     "lm",
+    "phrases",
     "bench",
     "deploy",
 )

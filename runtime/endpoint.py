@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ds2edge.runtime.decoding.ctc import Decoder, Word
+from ds2edge.runtime.decoding.ctc import Decoder, Meaning, Word
 from ds2edge.runtime.network import Logits
 
 
@@ -57,6 +57,14 @@ class Endpointer:
     def words(self) -> list[Word]:
         """The words of the open utterance."""
         return self._decoder.words()
+
+    def final_words(self) -> list[Word]:
+        """The words of the open utterance, at the end of the stream."""
+        return self._decoder.final_words()
+
+    def meaning(self, text: str) -> Meaning | None:
+        """What a final text means. Only phrases have a meaning."""
+        return self._decoder.meaning(text)
 
     def text(self) -> str:
         """The text of the open utterance."""

@@ -18,6 +18,7 @@ from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
+from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.pretrained import PRETRAINED, model_path
 from ds2edge.runtime.stream import Result, Stream
 from ds2edge.runtime.utterances import Utterance, UtteranceStream
@@ -35,6 +36,7 @@ class Recognizer:
         language_model: LanguageModel | str | os.PathLike[str] | None = None,
         hotwords: Iterable[str] = (),
         beam: int | None = None,
+        phrases: Phrases | str | os.PathLike[str] | None = None,
         decoder: DecoderFactory | None = None,
         threads: int = 1,
     ) -> None:
@@ -43,25 +45,44 @@ class Recognizer:
         `model`: the file, or "pretrained" for the English model that comes with the kit (the
         default). `language_model`: a file made by `ds2edge lm build`, a loaded `LanguageModel`, or
         "pretrained" for English. `hotwords`: words and phrases to expect. `beam`: the number of
-        texts that the search keeps. Without these three, decoding is greedy. `decoder` replaces
-        them: a function that makes a decoder from the alphabet and the seconds per step.
-        `threads`: threads of the interpreter.
+        texts that the search keeps. Without these three, decoding is greedy. `phrases` replaces
+        them: all that may be said, as `Phrases` or the file that `Phrases.load` reads. `decoder`
+        replaces them too: a function that makes a decoder from the alphabet and the seconds per
+        step. `threads`: threads of the interpreter.
 
         InputError if a file cannot be used or the model cannot spell a hot word; TypeError for an
         argument of the wrong type.
         """
-        if decoder is None:
-            decoder = build_decoder(language_model, hotwords, beam)
-        elif language_model is not None or hotwords or beam is not None:
+        others = language_model is not None or bool(hotwords) or beam is not None
+        if (phrases is not None) + (decoder is not None) + others > 1:
             raise InputError(
-                "decoder replaces language_model, hotwords and beam: give it without them"
+                "phrases and decoder each replace language_model, hotwords and beam: give one"
             )
+        if phrases is not None:
+            decoder = _load(phrases)
+        elif decoder is None:
+            decoder = build_decoder(language_model, hotwords, beam)
         if threads < 1:
             raise InputError(f"threads must be at least 1, not {threads}")
         self.network = Network(model_path(model), threads)
         self.specification = self.network.specification
         self._decoder = decoder
         self.decoder()  # fails now, not with the first stream, if it cannot serve this model
+
+    @property
+    def phrases(self) -> Phrases | None:
+        """All that may be said; None for free text.
+
+        Set it, to `Phrases` or a file, to listen for other phrases in the streams that begin from
+        then on. InputError if the model cannot spell them.
+        """
+        return self._decoder if isinstance(self._decoder, Phrases) else None
+
+    @phrases.setter
+    def phrases(self, phrases: Phrases | str | os.PathLike[str]) -> None:
+        loaded = _load(phrases)
+        loaded(self.specification.alphabet, self.specification.step_seconds)
+        self._decoder = loaded
 
     def stream(self) -> Stream:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
@@ -127,6 +148,14 @@ class Recognizer:
         source = _open(audio, rate)
         stream = UtteranceStream(self.network, self.decoder(), rules)
         return _utterances(source, stream, progress)
+
+
+def _load(phrases: Phrases | str | os.PathLike[str]) -> Phrases:
+    if isinstance(phrases, (str, os.PathLike)):
+        return Phrases.load(phrases)
+    if not isinstance(phrases, Phrases):
+        raise TypeError(f"phrases must be a path or Phrases, not {type(phrases).__name__}")
+    return phrases
 
 
 def _utterances(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ds2edge.runtime.audio.arrays import check_rate, check_samples
 from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.decoding.beam import Alternative
-from ds2edge.runtime.decoding.ctc import Decoder, Word
+from ds2edge.runtime.decoding.ctc import Decoder, Meaning, Word
 from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.endpoint import Endpointer
 from ds2edge.runtime.features import Samples
@@ -30,6 +30,7 @@ class Result:
     text: str
     words: list[Word]
     duration: float  # seconds of audio
+    meaning: Meaning | None = None  # of a phrase
     # The best texts with their scores, best first, if they were asked for.
     alternatives: list[Alternative] = field(default_factory=list)
 
@@ -90,8 +91,10 @@ class Stream:
             duration = round(self._samples / self._settings.sample_rate, 3)
             if self._samples:
                 self._flush()
-            words = self._decoder.words()
-            self._result = Result(" ".join(word.text for word in words), words, duration)
+            words = self._decoder.final_words()
+            text = " ".join(word.text for word in words)
+            meaning = self._decoder.meaning(text)
+            self._result = Result(text, words, duration, meaning=meaning)
         return self._result
 
     def _feed(self, samples: Samples, count: bool = True) -> None:

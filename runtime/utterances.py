@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ds2edge.runtime.audio.arrays import check_rate, check_samples
 from ds2edge.runtime.audio.resampler import Resampler
-from ds2edge.runtime.decoding.ctc import Decoder, Word
+from ds2edge.runtime.decoding.ctc import Decoder, Meaning, Word
 from ds2edge.runtime.endpoint import Ended, Endpointer, EndpointRules
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.stream import StepNetwork, Stream
@@ -24,6 +24,7 @@ class Utterance:
 
     words: list[Word]  # at least one
     samples: Samples  # its sound with a margin on both sides, float32 at the model's rate
+    meaning: Meaning | None = None  # of a phrase
 
     @property
     def text(self) -> str:
@@ -89,9 +90,13 @@ class UtteranceStream:
         self._stream.accept(samples, self._rate)
 
     def _utterances(self, ended: list[Ended]) -> list[Utterance]:
-        utterances = [Utterance(words, self._sound(words, decided)) for words, decided in ended]
+        utterances = [self._utterance(words, decided) for words, decided in ended]
         self._recent.drop_before(self._sample(self._endpointer.start - MARGIN))
         return utterances
+
+    def _utterance(self, words: list[Word], decided: float) -> Utterance:
+        text = " ".join(word.text for word in words)
+        return Utterance(words, self._sound(words, decided), self._endpointer.meaning(text))
 
     def _sound(self, words: list[Word], decided: float) -> Samples:
         start = words[0].start - MARGIN

@@ -13,6 +13,8 @@ from ds2edge.runtime.decoding.build import build_decoder, spell_phrase
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.decoding.fusion import Weights
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE
+from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.pretrained import model_path
 
 WEIGHTS = Weights()
@@ -62,7 +64,15 @@ def _decoder(
     word_bonus: float | None,
     hotwords: list[str],
     beam: int | None,
+    phrases: Path | None,
+    min_confidence: float | None,
 ) -> DecoderFactory:
+    if phrases is not None:
+        if lm is not None or hotwords or beam is not None:
+            raise InputError("--phrases replaces --lm, --hotwords and --beam: omit them")
+        return Phrases.load(phrases, min_confidence)
+    if min_confidence is not None:
+        raise InputError("--min-confidence needs --phrases: it rejects other speech")
     if lm is None:
         for option, value in (("--lm-weight", lm_weight), ("--word-bonus", word_bonus)):
             if value is not None:
@@ -133,5 +143,18 @@ decoding_options = option_group(
         metavar="N",
         help=f"Beam width of the search; {BEAM} by default with --lm or --hotwords. "
         "Without these three options, decoding is greedy.",
+    ),
+    click.option(
+        "--phrases",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="All that may be said: a text file of one phrase per line, a YAML file of templates, "
+        "or a file made by `ds2edge phrases compile`. Other speech is rejected.",
+    ),
+    click.option(
+        "--min-confidence",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help=f"Reject phrases of less confidence, with --phrases; {MIN_CONFIDENCE} by default.",
     ),
 )

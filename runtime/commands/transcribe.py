@@ -235,6 +235,8 @@ def _as_json(path: Path, result: Result, elapsed: float) -> str:
         "seconds": result.duration,
         "real_time_factor": factor,
     }
+    if result.meaning:
+        record |= dataclasses.asdict(result.meaning)
     if result.alternatives:
         record["alternatives"] = [
             {"text": alternative.text, "score": round(alternative.score, 3)}

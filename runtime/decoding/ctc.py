@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,14 @@ class Word:
     start: float
     end: float
     confidence: float
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a phrase means. The file of phrases names the intent and the values of the slots."""
+
+    intent: str
+    slots: dict[str, Any]
 
 
 @dataclass
@@ -94,6 +103,14 @@ class Decoder(ABC):
     @abstractmethod
     def words(self) -> list[Word]:
         """All words so far, including the open one."""
+
+    def final_words(self) -> list[Word]:
+        """The words at the end of the stream."""
+        return self.words()
+
+    def meaning(self, text: str) -> Meaning | None:
+        """What a final text means. Only phrases have a meaning."""
+        return None
 
     def text(self) -> str:
         """All words so far, separated by single spaces."""

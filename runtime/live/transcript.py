@@ -23,9 +23,11 @@ def final_event(utterance: Utterance, latency: float) -> dict[str, Any]:
 
     `latency`: seconds from the end of its last word until the utterance was final.
     """
+    meaning = dataclasses.asdict(utterance.meaning) if utterance.meaning else {}
     return {
         "event": "final",
         "text": utterance.text,
+        **meaning,
         "start": utterance.start,
         "end": utterance.end,
         "confidence": utterance.confidence,

@@ -17,8 +17,14 @@ SCRIPTS = ("train/pretrained", "train/data/mini")  # run by hand, imported by no
 ROOMS = {
     "runtime.audio": set(),
     "runtime.decoding": set(),
+    "runtime.phrases": {"runtime.decoding"},
     "runtime.live": {"runtime.audio"},
-    "runtime.commands": {"runtime.audio", "runtime.decoding", "runtime.live"},
+    "runtime.commands": {
+        "runtime.audio",
+        "runtime.decoding",
+        "runtime.live",
+        "runtime.phrases",
+    },
     "train.data": set(),
     "train.augmentation": set(),
     "train.language_model": set(),
