@@ -26,9 +26,8 @@ from ds2edge.train.model.layers import LookaheadLayer, RecurrentLayer, concatena
 class Work:
     """The least work in one run of a step graph."""
 
-    # Bytes of int8 weights that every step reads, and bytes that are read once in a chunk.
-    recurrent_bytes: int
-    other_bytes: int
+    recurrent_bytes: int  # int8 weights that every step reads
+    other_bytes: int  # int8 weights that are read once in a chunk
     steps: int
     # Multiplications, each with its addition.
     macs: int

@@ -58,10 +58,10 @@ def heading(run: Run, what: str) -> str:
 def machine() -> str:
     """The processor and its instructions for int8. With VNNI or dot products int8 gains most."""
     pattern = r"^(model name|flags|Features)\s*:\s*(.*)$"
-    found = dict(re.findall(pattern, Path("/proc/cpuinfo").read_text(), re.MULTILINE))
-    flags = (found.get("flags") or found.get("Features") or "").split()
+    fields = dict(re.findall(pattern, Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
     present = ", ".join(flag for flag in INSTRUCTIONS if flag in flags) or "none"
-    return f"{found.get('model name', 'unknown')} (of {', '.join(INSTRUCTIONS)}: {present})"
+    return f"{fields.get('model name', 'unknown')} (of {', '.join(INSTRUCTIONS)}: {present})"
 
 
 def print_missed(missed: list[str]) -> None:

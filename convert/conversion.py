@@ -77,7 +77,8 @@ def convert_run(
         os.replace(part, output)
     except BrokenProcessPool:
         raise QualityCheckFailed(
-            f"{folder}: the converter crashed in mode {mode}; nothing was written to {output}"
+            f"{folder}: the converter crashed in mode {mode}; nothing was written to {output}: "
+            "choose another --mode or fewer --chunk-steps"
         ) from None
     finally:
         part.unlink(missing_ok=True)

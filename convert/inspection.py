@@ -57,7 +57,7 @@ class Inspection:
             kinds = ", ".join(self.float_operations)
             raise QualityCheckFailed(
                 f"not fully int8: {self.float_tensors} float tensors inside, at {kinds}; "
-                "nothing was written"
+                "nothing was written: choose another --mode, or report this model"
             )
 
 

@@ -69,13 +69,13 @@ def _recurrences(model: DeepSpeech2, chunk_steps: int) -> list[Signature]:
     last = model.convolutions[-1]
     point = last.output_point
     width = last.out_bins * last.convolution.filters
-    found = []
+    directions = []
     for layer in model.recurrences:
         for backward in (False, True):
-            found.append(_recurrence(layer, backward, (chunk_steps, width), point))
+            directions.append(_recurrence(layer, backward, (chunk_steps, width), point))
         point = layer.output_point
         width = layer.units
-    return found
+    return directions
 
 
 def _recurrence(

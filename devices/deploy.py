@@ -75,9 +75,10 @@ def deploy(
     with tempfile.TemporaryDirectory() as scratch:
         wheel = wheel or build_wheel(Path(scratch))
         if not wheel.is_file():
-            raise InputError(f"{wheel}: no such wheel")
+            raise InputError(f"{wheel}: no such wheel: omit --wheel to build one from the checkout")
         with Board(host, ssh_options) as board:
             board.require_runnable(model, specification)
+            # install.sh and the *.service files.
             board.send([*INSTALLER.glob("*.s*"), wheel, model, *([clip] if clip else [])])
             board.install(wheel.name, model.name, service)
             if not clip:

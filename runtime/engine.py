@@ -57,11 +57,17 @@ def load_engine(path: str | os.PathLike[str], threads: int, share_weights: bool)
     try:
         with quiet():
             if share_weights and can_share_weights():
+                # CompiledModel does not verify the flatbuffer, and a damaged one can end the
+                # process. The interpreter verifies it when it opens the file.
+                interpreter_class(model_path=str(path))
                 return _CompiledEngine(Path(path), threads)
             return _InterpreterEngine(Path(path), threads, interpreter_class)
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: {name} cannot load this model ({reason})") from None
+        raise InputError(
+            f"{path}: {name} cannot load this model ({reason}): "
+            "convert it again, or install a newer interpreter"
+        ) from None
 
 
 def find_interpreter() -> tuple[type[Any], str]:

@@ -112,6 +112,8 @@ class Recognizer:
         InputError if the file cannot be read, or for alternatives without a beam search; TypeError
         or InputError for other arguments.
         """
+        if alternatives < 0:
+            raise InputError(f"alternatives must be at least 0, not {alternatives}")
         decoder = self.decoder()
         if alternatives and not isinstance(decoder, BeamDecoder):
             raise InputError(

@@ -80,8 +80,8 @@ def calibrate(
     best = min(methods, key=lambda method: wers[method])
     if wers[best] > wers["float"] + WARN_POINTS:
         log.warning(
-            "int8 costs %.2f points of WER on dev: calibrate on more speech of more speakers, or "
-            "fine-tune with `ds2edge train --qat`",
+            "int8 raises the WER on dev by %.2f points: calibrate on more speech of more "
+            "speakers, or fine-tune with `ds2edge train --qat`",
             wers[best] - wers["float"],
         )
     return Calibration(

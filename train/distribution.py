@@ -49,10 +49,10 @@ class Group:
         return self.process == 0
 
     def share(self, rows: int) -> range:
-        """The numbers of the rows that this process takes of a batch of `rows`.
+        """The numbers of the rows that this process computes, in a batch of `rows` clips.
 
-        The batch is filled up to a multiple of the devices. Numbers from `rows` on stand for empty
-        rows, which count neither in the loss nor in batch norm.
+        Empty rows fill up the batch to a multiple of the devices. Their numbers begin at `rows`,
+        and they count neither in the loss nor in batch norm.
         """
         size = -(-rows // self.devices) * self.devices // self.processes
         return range(self.process * size, (self.process + 1) * size)
@@ -114,7 +114,7 @@ class Group:
         if len(different):
             raise InputError(
                 f"process {different[0]} has another {what} than process {self.process}: "
-                "give all the same"
+                "start all processes with the same recipe and data"
             )
 
 
@@ -122,9 +122,9 @@ ALONE = Group()
 
 
 def join_group(settings: TrainingSettings) -> Group:
-    """The group of all devices that the backend sees, in this process and those it must join.
+    """Joins the processes that the environment names, and returns the group of all their devices.
 
-    The environment names the other processes. Call this before anything is computed. InputError if
+    Call this before anything is computed. InputError if
     the environment or `settings` ask for what Keras cannot do.
     """
     join = {"jax": _join_jax, "tensorflow": _join_tensorflow, "torch": _join_torch}[
@@ -140,12 +140,12 @@ def join_group(settings: TrainingSettings) -> Group:
 def _join_jax(settings: TrainingSettings) -> Group:
     import jax
 
-    wanted = os.environ.get(COUNT, "1")
-    if wanted != "1" and not jax.distributed.is_initialized():
+    processes = os.environ.get(COUNT, "1")
+    if processes != "1" and not jax.distributed.is_initialized():
         missing = [name for name in (ADDRESSES, NUMBER) if name not in os.environ]
         if missing:
             raise InputError(
-                f"{COUNT} is {wanted}, but {missing[0]} is not set: see docs/distribution.md"
+                f"{COUNT} is {processes}, but {missing[0]} is not set: see docs/distribution.md"
             )
         # Without a seed, Keras would make the processes agree on one.
         keras.utils.set_random_seed(settings.seed)
@@ -153,7 +153,7 @@ def _join_jax(settings: TrainingSettings) -> Group:
             keras.distribution.initialize()
         except (ValueError, RuntimeError) as error:
             raise InputError(
-                f"the {wanted} processes cannot meet ({str(error).splitlines()[0]}): "
+                f"the {processes} processes cannot meet ({str(error).splitlines()[0]}): "
                 f"check {ADDRESSES}, {COUNT} and {NUMBER}"
             ) from None
     group = Group(jax.device_count(), jax.process_count(), jax.process_index())
@@ -171,7 +171,9 @@ def _join_tensorflow(settings: TrainingSettings) -> Group:
         configuration = json.loads(os.environ.get("TF_CONFIG") or "{}")
         workers = len(configuration.get("cluster", {}).get("worker", [0]))
     except (ValueError, AttributeError):
-        raise InputError("TF_CONFIG is not JSON as tensorflow reads it: unset it") from None
+        raise InputError(
+            "TF_CONFIG is not the JSON object that tensorflow expects: unset it"
+        ) from None
     if workers > 1:
         raise InputError(f"TF_CONFIG names {workers} workers: {ONE_PROCESS}")
     group = Group(len(keras.distribution.list_devices()))
@@ -196,5 +198,5 @@ def _join_torch(settings: TrainingSettings) -> Group:
 
 
 def _refuse_processes() -> None:
-    if (wanted := os.environ.get(COUNT, "1")) != "1":
-        raise InputError(f"{COUNT} is {wanted}: {ONE_PROCESS}")
+    if (processes := os.environ.get(COUNT, "1")) != "1":
+        raise InputError(f"{COUNT} is {processes}: {ONE_PROCESS}")

@@ -37,7 +37,8 @@ def alone_in(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
-                f"{folder}: another training is at work here: wait for it, or give another -o"
+                f"{folder}: another training is using this folder: wait until it ends, "
+                "or choose another folder with -o"
             ) from None
         yield
     finally:

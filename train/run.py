@@ -158,7 +158,7 @@ class Run:
             range(len(history)), key=lambda i: (history[i]["dev_wer"], history[i]["dev_cer"])
         )
         settings = self.recipe.training
-        kept = {self._epoch(i + 1) for i in ranked[: settings.keep_best]}
+        best = {self._epoch(i + 1) for i in ranked[: settings.keep_best]}
         saving = self.folder / "saving.keras"
         model.save(saving)
         with zipfile.ZipFile(saving, "a") as archive:
@@ -168,7 +168,7 @@ class Run:
         if settings.keep_best > 1 and newest in ranked[: settings.keep_best]:
             self._copy(saving, self._epoch(newest + 1))
         saving.replace(self.last)
-        for path in set(self.folder.glob("epoch-*.keras")) - kept:
+        for path in set(self.folder.glob("epoch-*.keras")) - best:
             path.unlink()
 
     def _copy(self, source: Path, target: Path) -> None:

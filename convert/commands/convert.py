@@ -24,7 +24,7 @@ from ds2edge.runtime.commands.output import require_writable
     "--calibration",
     metavar="MANIFEST",
     type=click.Path(path_type=Path),
-    help="Real speech to choose the int8 ranges by. Modes int8 and armv7 need it, "
+    help="Manifest of real speech, to choose the int8 ranges. Modes int8 and armv7 need it, "
     "except after `ds2edge train --qat`.",
 )
 @click.option(

@@ -30,7 +30,7 @@ from ds2edge.train.data.manifest import SPLITS
     default="test",
     show_default=True,
     type=click.Choice(SPLITS),
-    help="Split of the manifest.",
+    help="Split of the manifest to transcribe.",
 )
 @click.option(
     "--max-wer-increase",

@@ -79,8 +79,8 @@ def require_same_model(reference: Specification, path: Path, candidate: Specific
     facts = {"name": reference.name} | reference.training
     if any(facts.get(key) != value for key, value in begun_with.items()):
         raise InputError(
-            f"{path}: of epoch {candidate.training.get('best_epoch')} or another run, "
-            f"the run's best is {reference.training.get('best_epoch')}: convert it again"
+            f"{path}: made from epoch {candidate.training.get('best_epoch')} or from another run; "
+            f"the run's best epoch is {reference.training.get('best_epoch')}: convert it again"
         )
 
 

@@ -69,7 +69,12 @@ def open_recordings(path: Path) -> Generator[Decoder, None, None]:
         except InputError:
             raise
         except DECODER_ERRORS as error:
-            log.warning("%s: part %d of it cannot be read (%s)", path, number, describe(error))
+            log.warning(
+                "%s: part %d of it cannot be read and is skipped (%s)",
+                path,
+                number,
+                describe(error),
+            )
             continue
         with contextlib.closing(decoder):
             _require_plausible(path, decoder)

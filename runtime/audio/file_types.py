@@ -41,5 +41,5 @@ def find_audio_files(folder: Path) -> list[Path]:
         path for path in folder.rglob("*") if is_audio(path) and not is_system_file(path, folder)
     )
     if not files:
-        raise InputError(f"{folder}: holds no sound file")
+        raise InputError(f"{folder}: holds no sound file (a suffix such as .wav tells)")
     return files

@@ -10,10 +10,9 @@ import soundfile
 
 from ds2edge.runtime.audio.byte_range import ByteRange, RangeFile
 from ds2edge.runtime.audio.channels import Channels
+from ds2edge.runtime.audio.wav_header import UNKNOWN_BYTES
 from ds2edge.runtime.quiet import quiet
 
-# A WAV written to a pipe cannot know its length: its header says about the most that fits.
-UNKNOWN_BYTES = 0x7FFFF000
 UNKNOWN_SAMPLES = 1 << 40
 TOLERANCE = 0.05  # seconds by which a recording may be shorter than its header says
 

@@ -35,7 +35,7 @@ def copy_of_pipe(path: Path) -> Any:
 
 def _require_standard_input(path: Path) -> None:
     if sys.stdin is None or sys.stdin.closed:
-        raise InputError(f"{path}: standard input is closed")
+        raise InputError(f"{path}: standard input is closed: pipe a sound file into it")
     if sys.stdin.isatty():
         raise InputError(f"{path}: standard input is a terminal: pipe a sound file into it")
 
@@ -62,5 +62,5 @@ def _copy(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     if not copy.tell():
-        raise InputError(f"{path}: gives no bytes")
+        raise InputError(f"{path}: gives no bytes: pipe a sound file into it")
     return copy

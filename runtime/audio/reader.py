@@ -98,8 +98,8 @@ class AudioFile:
             for recording in open_recordings(self._file):
                 if self.channel is not None and self.channel > recording.channels:
                     raise InputError(
-                        f"{self.path}: has {recording.channels} channels, "
-                        f"so no channel {self.channel}"
+                        f"{self.path}: has no channel {self.channel}: "
+                        f"the highest is {recording.channels}"
                     )
                 yield recording
         except InputError as error:

@@ -9,6 +9,8 @@ from ds2edge.runtime.audio.channels import MAX_CHANNELS
 from ds2edge.runtime.errors import InputError
 
 MAX_HEADER = 1 << 20  # bytes
+MIN_RATE = 1000  # Hz
+MAX_RATE = 1_000_000  # Hz
 # A WAV written to a pipe cannot know its length: its header says 0 or about the most that fits.
 UNKNOWN_BYTES = 0x7FFFF000
 # Format tags of RFC 2361.
@@ -67,7 +69,8 @@ def _parse_format(chunk: bytes) -> WavFormat:
     if tag == EXTENSIBLE and len(chunk) >= 26:
         tag = int.from_bytes(chunk[24:26], "little")
     sample_format = SAMPLE_FORMATS.get((tag, bits))
-    if sample_format is None or not 1 <= channels <= MAX_CHANNELS or not 1000 <= rate <= 1_000_000:
+    plausible = 1 <= channels <= MAX_CHANNELS and MIN_RATE <= rate <= MAX_RATE
+    if sample_format is None or not plausible:
         raise InputError(
             f"standard input: a WAV of format {tag}, {bits} bits, {channels} channels at {rate} Hz "
             "cannot be read: convert it to 16 bits, such as ffmpeg -i IN -c:a pcm_s16le -f wav -"

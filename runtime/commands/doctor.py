@@ -20,7 +20,7 @@ from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.live.devices import list_devices
+from ds2edge.runtime.live.devices import NO_MICROPHONE, list_devices
 from ds2edge.runtime.live.microphone import Microphone
 from ds2edge.runtime.recognizer import Recognizer
 
@@ -143,10 +143,7 @@ def _check_formats() -> Finding:
 def _check_microphone(name: str | None, rate: int, seconds: float) -> Iterator[Finding]:
     try:
         if not list_devices():
-            raise InputError(
-                "no microphone found: plug one in (`arecord -l` lists what the system sees); "
-                "`ds2edge transcribe` needs none"
-            )
+            raise InputError(f"{NO_MICROPHONE}; `ds2edge transcribe` needs none")
         with Microphone(name, rate) as microphone:
             click.echo(f"recording for {seconds:g} s: say something", err=True)
             level, recorded_rate = _record(microphone, seconds)

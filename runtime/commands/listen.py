@@ -27,9 +27,10 @@ from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.listener import Listener
-from ds2edge.runtime.live.devices import list_devices
+from ds2edge.runtime.live.block import Block
+from ds2edge.runtime.live.devices import NO_MICROPHONE, list_devices
 from ds2edge.runtime.live.microphone import Microphone
-from ds2edge.runtime.live.sources import SAMPLE_FORMATS, Block, play_file, read_pipe
+from ds2edge.runtime.live.sources import SAMPLE_FORMATS, play_file, read_pipe
 from ds2edge.runtime.recognizer import Recognizer
 
 log = logging.getLogger("ds2edge")
@@ -43,7 +44,7 @@ def _print_devices(context: click.Context, _: click.Parameter, requested: bool) 
         return
     devices = list_devices()
     if not devices:
-        click.echo("no microphone found", err=True)
+        click.echo(NO_MICROPHONE, err=True)
     for device in devices:
         default = " (default)" if device.default else ""
         click.echo(f"{device.name}: {device.channels} channels, {device.rate} Hz{default}")
@@ -174,7 +175,7 @@ endpoint_options = option_group(
         show_default=True,
         type=POSITIVE,
         metavar="SECONDS",
-        help="Restart an utterance after this much time without a word.",
+        help="Discard an utterance that has no word after this much time.",
     ),
 )
 

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from ds2edge.runtime.listener import Listener
+from ds2edge.runtime.live.block import Block
 from ds2edge.runtime.live.display import LiveLine
-from ds2edge.runtime.live.sources import Block
 from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
 from ds2edge.runtime.utterances import Utterance
 

@@ -93,15 +93,15 @@ class HotWords:
 
     def continuations(self, match: Match) -> list[int]:
         """Indexes of the symbols that begin, continue or complete a phrase."""
-        found = self._continuations.get(id(match.node))
-        if found is None:
-            found = [
+        indexes = self._continuations.get(id(match.node))
+        if indexes is None:
+            indexes = [
                 index
                 for index, symbol in enumerate(self._alphabet)
                 if self._continues(match.node, symbol)
             ]
-            self._continuations[id(match.node)] = found
-        return found
+            self._continuations[id(match.node)] = indexes
+        return indexes
 
     def _continues(self, node: Node | None, symbol: str) -> bool:
         nodes = [node] if node and symbol else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from threading import Condition
 
-from ds2edge.runtime.live.sources import Block
+from ds2edge.runtime.live.block import Block
 
 
 class AudioQueue:

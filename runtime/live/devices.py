@@ -8,6 +8,8 @@ from typing import Any
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.quiet import quiet
 
+NO_MICROPHONE = "no microphone found: plug one in (`arecord -l` lists what the system sees)"
+
 
 @dataclass(frozen=True)
 class Device:
@@ -77,7 +79,7 @@ def find_device(devices: list[Device], name: str | None) -> Device:
     if len(matches) == 1:
         return matches[0]
     if name is None:
-        raise InputError("no microphone found")
+        raise InputError(NO_MICROPHONE)
     names = ", ".join(repr(device.name) for device in matches or devices) or "none"
     if matches:
         raise InputError(f"several microphones match {name!r}: {names}: give more of the name")

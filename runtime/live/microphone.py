@@ -14,8 +14,8 @@ import numpy as np
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.live.audio_queue import AudioQueue
+from ds2edge.runtime.live.block import POLL_SECONDS, Block
 from ds2edge.runtime.live.devices import Device, find_device, input_devices, load_pyaudio
-from ds2edge.runtime.live.sources import POLL_SECONDS, Block
 from ds2edge.runtime.quiet import quiet
 
 log = logging.getLogger("ds2edge")

@@ -8,18 +8,16 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.audio.wav_header import WavFormat, WavHeader, parse_wav_header
-from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.live.block import POLL_SECONDS, Block
 
 log = logging.getLogger("ds2edge")
 
@@ -31,29 +29,6 @@ SAMPLE_FORMATS: dict[str, np.dtype[Any]] = {
 }
 RIFF = b"RIFF"  # how a WAV starts
 PIPE_BYTES = 65536  # capacity of a pipe on Linux
-POLL_SECONDS = 0.2  # between two checks of `stop`
-
-
-@dataclass(frozen=True)
-class Block:
-    """A piece of live sound."""
-
-    samples: npt.NDArray[np.generic]  # [n] or [n, channels], int16, int32 or float
-    rate: int  # Hz
-    captured: float  # time.monotonic() when its last sample was recorded
-
-    @property
-    def seconds(self) -> float:
-        """Duration."""
-        return len(self.samples) / self.rate
-
-    def select_channel(self, channel: int) -> Block:
-        """Returns one channel, counted from 1. Raises InputError if there are fewer."""
-        channels = 1 if self.samples.ndim == 1 else self.samples.shape[1]
-        if channel > channels:
-            raise InputError(f"the sound has {channels} channels, so no channel {channel}")
-        samples = self.samples if self.samples.ndim == 1 else self.samples[:, channel - 1]
-        return Block(samples, self.rate, self.captured)
 
 
 def read_pipe(descriptor: int, pcm_format: WavFormat, stop: Event) -> Iterator[Block]:

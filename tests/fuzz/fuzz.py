@@ -147,13 +147,20 @@ def load_language_model(path: Path) -> None:
     LanguageModel.load(path)
 
 
-def read_model(path: Path) -> None:
-    from ds2edge.runtime.specification import read_specification
+def parse_specification(path: Path) -> None:
+    from ds2edge.runtime.specification import Specification
 
-    read_specification(path)
+    Specification.from_json(path.read_bytes(), str(path))
+
+
+def load_model(path: Path) -> None:
+    from ds2edge.runtime.network import Network
+
+    Network(path)
 
 
 ROOT = Path(__file__).parent.parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "mini.tflite"
 ARPA = (
     b"\\data\\\nngram 1=4\nngram 2=2\n\n"
     b"\\1-grams:\n-99\t<s>\t-0.3\n-0.5\t</s>\n-0.6\ta\t-0.2\n-0.7\tb\t-0.1\n\n"
@@ -164,6 +171,12 @@ CLIP = (
     b'"split": "train"}\n'
 )
 TABLE = b'audio,text,split\na.wav,"one, two",train\nb.wav,x,dev\n'
+
+
+def specification_inputs(folder: Path) -> list[bytes]:
+    from ds2edge.runtime.specification import read_specification
+
+    return [read_specification(GOLDEN).to_json().encode()]
 
 
 def ds2lm_inputs(folder: Path) -> list[bytes]:
@@ -184,10 +197,8 @@ TARGETS: dict[str, tuple[Callable[[Path], None], Callable[[Path], list[bytes]]]]
     ),
     "arpa": (read_arpa_file, lambda folder: [ARPA]),
     "language-model": (load_language_model, ds2lm_inputs),
-    "specification": (
-        read_model,
-        lambda folder: [(ROOT / "tests" / "golden" / "mini.tflite").read_bytes()],
-    ),
+    "specification": (parse_specification, specification_inputs),
+    "model": (load_model, lambda folder: [GOLDEN.read_bytes()]),
 }
 
 

@@ -140,7 +140,7 @@ def test_a_32_bit_board_refuses_what_it_cannot_do_in_one_line(board, clips, fast
     pi = board(BOOKWORM_32)
     (processor,) = BOOKWORM_32.processors
     wrong_mode = "cannot run a model of mode int8: make one with `ds2edge convert --mode armv7`"
-    no_soxr = "pip install soxr, or give 16000 Hz"
+    no_soxr = "pip install soxr, or give sound at 16000 Hz"
     for model, clip, says in ((GOLDEN, clips[0], wrong_mode), (ARMV7, fast_clip, no_soxr)):
         done = transcribe(pi, processor, model, clip)
         assert done.returncode == 2

@@ -64,6 +64,7 @@ def test_the_bound_is_counted_from_the_shapes_and_measured(tiny, tmp_path):
     assert any("size" in line for line in missed) == (found["of_float32_file"] > 0.27)
 
 
+@pytest.mark.long
 def test_longer_chunks_compute_less_and_wait_longer(tiny, tmp_path):
     rows, _ = figures("chunk_lengths.py", tmp_path, tiny, "--rounds", 10)
     assert [row["chunk, ms"] for row in rows] == [80, 160, 320, 640, 1280]  # steps of 20 ms
@@ -74,6 +75,7 @@ def test_longer_chunks_compute_less_and_wait_longer(tiny, tmp_path):
     assert all(row["longest wait, ms"] >= row["chunk, ms"] + lookahead for row in rows)
 
 
+@pytest.mark.long
 def test_the_usual_ways_compute_the_same_network(tiny, tmp_path):
     pytest.importorskip("tf_keras")
     found, missed = figures("conversions.py", tmp_path, tiny, "--chunk-steps", 4, "--rounds", 10)

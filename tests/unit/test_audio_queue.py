@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2edge.runtime.live.audio_queue import AudioQueue
-from ds2edge.runtime.live.sources import Block
+from ds2edge.runtime.live.block import Block
 
 
 def block(number: int, samples: int = 100) -> Block:

@@ -75,5 +75,5 @@ def test_how_a_stream_is_split_changes_nothing():
 def test_one_channel_is_read_and_a_missing_one_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack([VOICE, NOISE], 1), RATE, subtype="FLOAT")
     np.testing.assert_array_equal(read(tmp_path / "a.wav", channel=2)[0], NOISE)
-    with pytest.raises(InputError, match="has 2 channels, so no channel 3"):
+    with pytest.raises(InputError, match="has no channel 3: the highest is 2"):
         AudioFile(tmp_path / "a.wav", channel=3)

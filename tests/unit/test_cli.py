@@ -232,7 +232,7 @@ def test_a_folder_of_odd_files_is_transcribed_in_one_command(ds2edge, wav, tmp_p
     (tmp_path / "none").mkdir()
     assert (
         ds2edge("transcribe", tmp_path / "none").stderr
-        == f"error: {tmp_path / 'none'}: holds no sound file\n"
+        == f"error: {tmp_path / 'none'}: holds no sound file (a suffix such as .wav tells)\n"
     )
 
 

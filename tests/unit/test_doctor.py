@@ -9,8 +9,8 @@ from support import GOLDEN, RATE, babble
 from ds2edge.runtime.commands import doctor
 from ds2edge.runtime.commands.doctor import NOTE, OK, PROBLEM, findings
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.live.block import Block
 from ds2edge.runtime.live.devices import Device
-from ds2edge.runtime.live.sources import Block
 
 
 @pytest.fixture

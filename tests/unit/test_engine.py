@@ -12,6 +12,7 @@ from ds2edge.convert.tflite import quantize
 from ds2edge.convert.weight_sharing import shares_weights
 from ds2edge.runtime import engine
 from ds2edge.runtime.engine import load_engine
+from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
 
 needs_sharing = pytest.mark.skipif(
@@ -133,3 +134,12 @@ def test_the_command_line_shows_no_log_of_litert(ds2edge):
     assert done.returncode == 0
     assert len(done.stderr.splitlines()) == 1
     assert "real-time factor" in done.stderr
+
+
+def test_a_damaged_model_without_a_checksum_is_verified_before_it_is_compiled(tmp_path):
+    flatbuffer = GOLDEN.read_bytes()
+    path = tmp_path / "damaged.tflite"
+    # An offset that points outside the file: CompiledModel ends the process with SIGSEGV.
+    path.write_bytes(flatbuffer[:16] + b"\xff\xff\xff\x7f" + flatbuffer[16 + 4 :])
+    with pytest.raises(InputError, match="cannot load this model"):
+        load_engine(path, 1, True)

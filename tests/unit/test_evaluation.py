@@ -317,7 +317,7 @@ def test_bad_options_are_refused_in_one_line(ds2edge, tmp_path, options, says):
 
 
 def test_threads_are_for_the_interpreter_alone(tiny_run):
-    with pytest.raises(InputError, match=r"--threads is for \.tflite files"):
+    with pytest.raises(InputError, match=r"--threads is only for \.tflite files"):
         evaluate(tiny_run.folder, [MINI], "test", threads=2)
 
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from support import GOLDEN, RATE, SPOKEN, int16, speech
 
 from ds2edge.runtime.commands import listen as listen_command
-from ds2edge.runtime.live.devices import Device
+from ds2edge.runtime.live.devices import NO_MICROPHONE, Device
 
 COMMAND = [str(Path(sys.executable).with_name("ds2edge")), "listen", "-m", str(GOLDEN)]
 PCM = int16(speech()).tobytes()
@@ -112,7 +112,7 @@ def test_other_rates_are_resampled(rate):
 @pytest.mark.parametrize(
     ("devices", "expected"),
     [
-        ([], "no microphone found\n"),
+        ([], f"{NO_MICROPHONE}\n"),
         (
             [Device(0, "HDA", 2, 48000, True), Device(1, "USB", 1, 16000, False)],
             "HDA: 2 channels, 48000 Hz (default)\nUSB: 1 channels, 16000 Hz\n",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support import GOLDEN, RATE, SPOKEN, babble, speech
 
 from ds2edge.runtime import EndpointRules, Listener, Recognizer
-from ds2edge.runtime.live.sources import Block
+from ds2edge.runtime.live.block import Block
 
 RULES = EndpointRules(idle=1.0, silence=0.3, length=2.0)
 

@@ -190,7 +190,7 @@ def test_a_bidirectional_model_has_no_step_form_and_takes_no_lookahead(bidirecti
 )
 def test_settings_that_a_quasi_recurrent_cell_cannot_have_are_refused(wrong):
     convolutions, _ = SHAPES["no lookahead"]
-    with pytest.raises(ValueError, match=r"bidirectional|ahead"):
+    with pytest.raises(ValueError, match=r"bidirectional|ahead|dropout"):
         ModelSettings(convolutions, **({"cell": "qrnn"} | wrong))
 
 

@@ -299,7 +299,7 @@ def stale_model(tiny_model, tmp_path_factory):
 
 
 def test_a_model_of_another_epoch_is_not_compared(tiny_model, stale_model, clips):
-    message = r"stale.tflite: of epoch 7 or another run, the run's best is 1: convert it"
+    message = r"stale.tflite: made from epoch 7 or from another run; the run's best epoch is 1"
     with pytest.raises(InputError, match=message):
         measure_parity(tiny_model, [tiny_model, stale_model], clips[:1], 0)
 
@@ -437,7 +437,10 @@ def no_conversion(monkeypatch):
     [
         (["nowhere", "MANIFEST", "-m", "MODEL"], "nowhere: not a run of `ds2edge train`"),
         (["RUN", "MANIFEST", "-m", "no.tflite"], "no.tflite: no such model file"),
-        (["RUN", "MANIFEST", "-m", "STALE"], "of epoch 7 or another run, the run's best is 1"),
+        (
+            ["RUN", "MANIFEST", "-m", "STALE"],
+            "made from epoch 7 or from another run; the run's best epoch is 1",
+        ),
         (["RUN", "no.jsonl", "-m", "MODEL"], "no.jsonl: cannot read the manifest"),
         (["RUN", "MANIFEST", "-m", "MODEL", "-o", "MANIFEST"], "cannot hold a report"),
     ],

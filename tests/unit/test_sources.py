@@ -15,7 +15,8 @@ from support import RATE, babble
 from ds2edge.runtime.audio.channels import to_float
 from ds2edge.runtime.audio.wav_header import WavFormat
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.live.sources import Block, play_file, read_pipe
+from ds2edge.runtime.live.block import Block
+from ds2edge.runtime.live.sources import play_file, read_pipe
 
 PCM16 = WavFormat(RATE, 1, "S16_LE")
 
@@ -125,7 +126,7 @@ def test_a_wav_that_ends_within_its_header_gives_a_warning(caplog):
 def test_one_channel_is_selected_and_a_missing_one_refused():
     block = Block(np.array([[1, 2], [3, 4]], np.int16), RATE, 0.0)
     assert block.select_channel(2).samples.tolist() == [2, 4]
-    with pytest.raises(InputError, match="has 2 channels, so no channel 3"):
+    with pytest.raises(InputError, match="has no channel 3: the highest is 2"):
         block.select_channel(3)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 
 import pytest
 
@@ -49,6 +50,44 @@ def test_appended_to_a_file_the_front_stays_as_it_was(tmp_path):
     attach_specification(path, SPECIFICATION)
     assert path.read_bytes()[:1008] == b"\x1c\x00\x00\x00TFL3" + bytes(1000)
     assert read_specification(path) == SPECIFICATION
+
+
+@pytest.mark.parametrize("place", [0, 5, 700, 999])
+def test_a_damaged_flatbuffer_is_refused_before_an_interpreter_sees_it(tmp_path, place):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(bytes(1000))
+    attach_specification(path, SPECIFICATION)
+    damaged = bytearray(path.read_bytes())
+    damaged[place] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"^[^\n]*m.tflite: is damaged: copy or convert the model"):
+        read_specification(path)
+
+
+def test_bytes_missing_from_the_flatbuffer_are_noticed(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(bytes(1000))
+    attach_specification(path, SPECIFICATION)
+    path.write_bytes(path.read_bytes()[4:])
+    with pytest.raises(InputError):
+        read_specification(path)
+
+
+def test_a_file_without_a_checksum_is_still_read(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(bytes(1000))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("ds2edge.json", SPECIFICATION.to_json())
+    assert read_specification(path) == SPECIFICATION
+
+
+def test_a_damaged_name_of_the_checksum_is_refused(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(bytes(1000))
+    attach_specification(path, SPECIFICATION)
+    path.write_bytes(path.read_bytes().replace(b"ds2edge.crc32", b"ds2edge.crc33"))
+    with pytest.raises(InputError, match="is damaged"):
+        read_specification(path)
 
 
 def test_a_file_cut_short_at_any_place_is_refused(tmp_path):

@@ -112,7 +112,7 @@ def test_a_folder_has_one_training_at_a_time(tmp_path):
     with (
         alone_in(tmp_path / "run"),
         alone_in(tmp_path / "other"),
-        pytest.raises(InputError, match="another training is at work here"),
+        pytest.raises(InputError, match="another training is using this folder"),
         alone_in(tmp_path / "run"),
     ):
         pass

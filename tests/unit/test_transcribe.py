@@ -27,6 +27,11 @@ def test_alternatives_start_with_the_text_and_have_falling_scores():
     assert scores == sorted(scores, reverse=True)
 
 
+def test_a_negative_number_of_alternatives_is_refused():
+    with pytest.raises(InputError, match="alternatives must be at least 0, not -1"):
+        Recognizer(GOLDEN, beam=2).transcribe(CLIP, alternatives=-1)
+
+
 def test_without_asking_there_are_no_alternatives():
     assert Recognizer(GOLDEN, beam=16).transcribe(CLIP).alternatives == []
 

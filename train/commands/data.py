@@ -54,7 +54,8 @@ def data() -> None:
     help="Use this local archive or unpacked folder instead of downloading.",
 )
 @click.option("--url", help="Download LJSpeech-1.1.tar.bz2 from this address.")
-def ljspeech(folder: Path, source: Path | None, url: str | None) -> None:
+@skip_bad_option
+def ljspeech(folder: Path, source: Path | None, url: str | None, skip_bad: bool) -> None:
     """Download LJSpeech 1.1 (one reader, 24 hours, 2.7 GB) and write its manifest.
 
     Run the command again to resume an interrupted download. Splits follow the chapters: LJ010 and
@@ -62,7 +63,7 @@ def ljspeech(folder: Path, source: Path | None, url: str | None) -> None:
     """
     from ds2edge.train.corpora.ljspeech import URL, import_ljspeech
 
-    import_ljspeech(folder, source, url or URL)
+    import_ljspeech(folder, source, url or URL, skip_bad)
 
 
 @data.command(short_help="Download parts of LibriSpeech: audio books, many readers.")
@@ -90,9 +91,12 @@ def ljspeech(folder: Path, source: Path | None, url: str | None) -> None:
     type=PATH,
     help="Use the archives or unpacked subsets in this folder instead of downloading.",
 )
-@click.option("--mirror", help="Download from here instead of https://www.openslr.org/resources.")
+@click.option(
+    "--mirror", help="Download from this address instead of https://www.openslr.org/resources."
+)
+@skip_bad_option
 def librispeech(
-    subsets: tuple[str, ...], folder: Path, source: Path | None, mirror: str | None
+    subsets: tuple[str, ...], folder: Path, source: Path | None, mirror: str | None, skip_bad: bool
 ) -> None:
     """Download parts of LibriSpeech (audio books by many readers) and write a manifest.
 
@@ -101,7 +105,7 @@ def librispeech(
     """
     from ds2edge.train.corpora.librispeech import MIRROR, import_librispeech
 
-    import_librispeech(subsets, folder, source, mirror or MIRROR)
+    import_librispeech(subsets, folder, source, mirror or MIRROR, skip_bad)
 
 
 @data.command(short_help="Import a Common Voice release.")

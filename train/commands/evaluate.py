@@ -14,11 +14,11 @@ from ds2edge.train.data.manifest import SPLITS
 
 
 def _decibels(
-    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> list[float]:
-    """The levels of all `given` lists, which are separated by commas."""
+    """The levels in dB of all `values`, each of which is a list separated by commas."""
     levels: list[float] = []
-    for value in given:
+    for value in values:
         try:
             levels += [float(level) for level in value.split(",")]
         except ValueError:

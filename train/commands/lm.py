@@ -20,13 +20,13 @@ output_option = click.option(
 
 
 def _weights(
-    context: click.Context, option: click.Parameter, given: str | None
+    context: click.Context, option: click.Parameter, value: str | None
 ) -> list[float] | None:
     """The numbers of `--mix`, scaled so that they sum to 1."""
-    if given is None:
+    if value is None:
         return None
     try:
-        weights = [float(weight) for weight in given.split(",")]
+        weights = [float(weight) for weight in value.split(",")]
     except ValueError:
         raise click.BadParameter(
             "give numbers with commas between them, as in 0.6,0.4", context, option
@@ -38,7 +38,7 @@ def _weights(
     return [weight / sum(weights) for weight in weights]
 
 
-@click.group(short_help="Make language models and inspect them.")
+@click.group(short_help="Make language models.")
 def lm() -> None:
     """Make a language model for the option --lm."""
 

@@ -100,7 +100,7 @@ def train(
     max_seconds: float,
     cache: Path,
 ) -> None:
-    """Train DeepSpeech2 by RECIPE on the splits train and dev of MANIFESTS.
+    """Train DeepSpeech2 with RECIPE on the splits train and dev of MANIFESTS.
 
     RECIPE is a name from the list below or a TOML file. Every epoch is saved. `ds2edge convert`
     uses the one with the best WER on dev.

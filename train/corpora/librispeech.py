@@ -27,19 +27,24 @@ SUBSETS = {
 
 
 def import_librispeech(
-    subsets: Iterable[str], folder: Path, source: Path | None = None, mirror: str = MIRROR
+    subsets: Iterable[str],
+    folder: Path,
+    source: Path | None = None,
+    mirror: str = MIRROR,
+    skip_bad: bool = False,
 ) -> Path:
     """Writes `folder`/manifest.jsonl of the subsets and returns its path.
 
     The first word of a subset's name is its split. Subsets are downloaded from `mirror` into
     `folder`, or taken from the folder `source`, as archives or unpacked. Audio that is unpacked
-    there stays there. InputError if anything is missing or damaged.
+    there stays there. InputError if anything is missing or damaged, and as
+    in `write_corpus`.
     """
     clips: list[ListedClip] = []
     for subset in subsets:
         root = _local(subset, source, folder) if source else _download(subset, folder, mirror)
         clips += _read_subset(root, subset.partition("-")[0])
-    return write_corpus(clips, folder)
+    return write_corpus(clips, folder, skip_bad)
 
 
 def _download(subset: str, folder: Path, mirror: str) -> Path:

@@ -44,7 +44,9 @@ def split_of(name: str) -> str:
     return "test" if chapter in TEST else "train"
 
 
-def import_ljspeech(folder: Path, source: Path | None = None, url: str = URL) -> Path:
+def import_ljspeech(
+    folder: Path, source: Path | None = None, url: str = URL, skip_bad: bool = False
+) -> Path:
     """Writes `folder`/manifest.jsonl and returns its path.
 
     The corpus is downloaded from `url` into `folder`. With `source`, the archive or its unpacked
@@ -62,12 +64,12 @@ def import_ljspeech(folder: Path, source: Path | None = None, url: str = URL) ->
         raise InputError(f"{source}: no such file or folder")
     metadata = root / METADATA
     if not _is_ljspeech(metadata):
-        log.info("%s: not LJSpeech itself, so splits are drawn clip by clip", metadata)
+        log.info("%s: not LJSpeech itself: each clip's split is chosen by its hash", metadata)
         return import_folder(metadata, folder, OWN_SHARE, OWN_SHARE, False, False)
     clips = read_lines(metadata, partial(_parse, root))
     if len(clips) != CLIPS:
         log.warning("%s: lists %d clips; the whole corpus has %d", metadata, len(clips), CLIPS)
-    return write_corpus(clips, folder)
+    return write_corpus(clips, folder, skip_bad)
 
 
 def _is_ljspeech(metadata: Path) -> bool:

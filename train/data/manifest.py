@@ -46,8 +46,8 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
     selected = [clip for clip in clips if split in (None, clip.split)]
     if not selected:
         splits = ", ".join(sorted({clip.split for clip in clips})) or "nothing"
-        wanted = f" of split {split}" if split else ""
-        raise InputError(f"{path}: no clip{wanted} in it (it holds {splits})")
+        of_split = f" of split {split}" if split else ""
+        raise InputError(f"{path}: no clip{of_split} in it (it holds {splits})")
     return selected
 
 

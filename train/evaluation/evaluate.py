@@ -99,9 +99,11 @@ def evaluate(
         by_length=_by_length(clean, seconds),
         by_noise=_by_noise(scores, seconds),
         noise=noise or "synthesised, coloured",
-        substitutions=[pair for pair in mistakes if pair.said and pair.heard][:MOST_CONFUSIONS],
-        insertions=[pair for pair in mistakes if not pair.said][:MOST_CONFUSIONS],
-        deletions=[pair for pair in mistakes if not pair.heard][:MOST_CONFUSIONS],
+        substitutions=[pair for pair in mistakes if pair.reference and pair.hypothesis][
+            :MOST_CONFUSIONS
+        ],
+        insertions=[pair for pair in mistakes if not pair.reference][:MOST_CONFUSIONS],
+        deletions=[pair for pair in mistakes if not pair.hypothesis][:MOST_CONFUSIONS],
         left_out=left_out,
         clips=_worst_first(transcribed, clean),
     )

@@ -125,7 +125,7 @@ def _rate(percent: float, interval: tuple[float, float]) -> str:
 def _confusion(confusion: Confusion | None) -> str:
     if confusion is None:
         return ""
-    words = " → ".join(word for word in (confusion.said, confusion.heard) if word)
+    words = " → ".join(word for word in (confusion.reference, confusion.hypothesis) if word)
     return f"{words} ({confusion.times})"
 
 

@@ -35,8 +35,8 @@ class Transcript:
 class Confusion:
     """A word of the text and the word that the model put in its place; "" if there is none."""
 
-    said: str
-    heard: str
+    reference: str
+    hypothesis: str
     times: int
 
 

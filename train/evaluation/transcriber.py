@@ -64,7 +64,7 @@ def open_transcriber(
         return StreamTranscriber(path, threads or 1, decoder)
     if threads:
         raise InputError(
-            f"{path}: --threads is for .tflite files; Keras takes the threads that there are"
+            f"{path}: --threads is only for .tflite files: leave it out for a model in Keras"
         )
     from ds2edge.train.run import Run
 

@@ -109,8 +109,9 @@ class NgramTable:
     def unseen(self, order: int) -> tuple[Floats, Floats]:
         """For each n-gram of the order below, as a history, the probability of unseen next words.
 
-        The first array takes seen words at this order's probabilities, the second at those of
-        shorter histories. Their ratio is the back-off weight.
+        It is 1 minus the sum over the seen words. The first array sums their probabilities of this
+        order, the second their probabilities after the shorter history. The quotient of the two
+        arrays is the back-off weight.
         """
         parents = self.parents(order)
         histories = len(self.keys[order - 1])

@@ -82,16 +82,16 @@ class QuasiRecurrentLayer(StreamingLayer):
         padded = ops.pad(x, ((0, 0), (TAPS - 1, 0), (0, 0)))
         kernel, bias, spread = self._folded_convolution(quantizer)
         y = quantize("mixed", ops.depthwise_conv(padded, kernel, padding="valid") + bias)
-        forget, taken, show = self._gates(y, spread, quantize, quantizer)
+        forget, increment, show = self._gates(y, spread, quantize, quantizer)
 
         def step(rows: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-            forget_row, taken_row = ops.split(rows, 2, axis=-1)
-            state = self._next_memory(forget_row, taken_row, states[0], quantize)
+            forget_row, increment_row = ops.split(rows, 2, axis=-1)
+            state = self._next_memory(forget_row, increment_row, states[0], quantize)
             return state, [state]
 
         cell = StepCell(step, self.units, 1)
         loop = keras.layers.RNN(cell, return_sequences=True, unroll=quantizer.unroll)
-        shown = show * loop(ops.concatenate([forget, taken], axis=-1))
+        shown = show * loop(ops.concatenate([forget, increment], axis=-1))
         if not self.residual:
             return quantizer(self.name, shown)
         return quantizer(self.name, self._center(padded, x) + quantize("shown", shown))
@@ -115,7 +115,9 @@ class QuasiRecurrentLayer(StreamingLayer):
     def _gates(
         self, y: Tensor, spread: Tensor, quantize: Quantize, quantizer: Quantizer
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Forget gate, what it leaves of the candidate, and output gate: [..., units] each."""
+        """Forget gate, increment of the memory, and output gate: [..., units] each.
+
+        The increment is (1 - forget gate) times the candidate."""
         kernel = quantizer.weight(ops.expand_dims(spread, 1) * self.gates.kernel)
         bias = self.gates.bias
         parts = [slice(i * self.units, (i + 1) * self.units) for i in range(3)]
@@ -123,13 +125,13 @@ class QuasiRecurrentLayer(StreamingLayer):
         candidate = quantize("candidate", ops.tanh(quantize("candidate_sums", z)), TANH)
         gate = quantize("gate", ops.sigmoid(quantize("gate_sums", f)), SIGMOID)
         forget = quantize("forget", MAX_FORGET * gate, (0.0, 1.0))
-        taken = quantize("taken", quantize("take", 1 - forget, (0.0, 1.0)) * candidate)
-        return forget, taken, quantize("show", ops.sigmoid(quantize("show_sums", o)), SIGMOID)
+        increment = quantize("taken", quantize("take", 1 - forget, (0.0, 1.0)) * candidate)
+        return forget, increment, quantize("show", ops.sigmoid(quantize("show_sums", o)), SIGMOID)
 
     def _next_memory(
-        self, forget: Tensor, taken: Tensor, memory: Tensor, quantize: Quantize
+        self, forget: Tensor, increment: Tensor, memory: Tensor, quantize: Quantize
     ) -> Tensor:
-        return quantize("c", quantize("kept", forget * memory) + taken)
+        return quantize("c", quantize("kept", forget * memory) + increment)
 
     def state_shapes(self) -> Shapes:
         """The last inputs, and the memory."""
@@ -148,14 +150,14 @@ class QuasiRecurrentLayer(StreamingLayer):
         image = ops.reshape(padded, (1, TAPS - 1 + steps, 1, self.width))
         y = ops.depthwise_conv(image, ops.expand_dims(kernel, 1), padding="valid")
         y = quantize("mixed", ops.reshape(y, (steps, self.width)) + bias)
-        forget, taken, show = self._gates(y, spread, quantize, quantizer)
+        forget, increment, show = self._gates(y, spread, quantize, quantizer)
         memory = states["c"]
         memories = []
         for t in range(steps):
-            forget_row, taken_row = (
-                ops.slice(part, (t, 0), (1, self.units)) for part in (forget, taken)
+            forget_row, increment_row = (
+                ops.slice(part, (t, 0), (1, self.units)) for part in (forget, increment)
             )
-            memory = self._next_memory(forget_row, taken_row, memory, quantize)
+            memory = self._next_memory(forget_row, increment_row, memory, quantize)
             memories.append(memory)
         shown = show * concatenate_steps(memories)
         last = ops.slice(padded, (steps, 0), (TAPS - 1, self.width))
