@@ -1,4 +1,4 @@
-"""A server process and its clients: the real `wyoming` client, and one in the style of vosk-server."""
+"""A server process and its clients: the real `wyoming` client, and one in the style of Vosk's."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import signal
@@ -124,7 +125,7 @@ def test_wyoming_streams_each_utterance_before_the_sound_ends(server):
     assert late[0].data["text"] == " ".join(TEXTS)
 
 
-def test_eight_clients_at_once_half_of_which_vanish(server):
+def test_eight_clients_at_once_half_of_which_vanish():
     async def vanish(port, websocket):
         """Leaves without a word in the middle of a sentence."""
         client = AsyncTcpClient("127.0.0.1", port)
@@ -146,8 +147,10 @@ def test_eight_clients_at_once_half_of_which_vanish(server):
         stayed = await asyncio.gather(*(stay() for _ in range(4)), *leaving)
         return stayed[:4]
 
-    assert asyncio.run(together()) == 4 * [(TEXTS[1], TEXTS[1])]
-    assert transcribed(server) == TEXTS
+    # A place is free again only when the server has noticed that its client left.
+    with serving("--max-clients", 24) as server:
+        assert asyncio.run(together()) == 4 * [(TEXTS[1], TEXTS[1])]
+        assert transcribed(server) == TEXTS
 
 
 def test_too_many_clients_are_refused_until_one_leaves(server):
@@ -211,9 +214,10 @@ WEBSOCKET_NONSENSE = [
 def test_nonsense_is_one_line_in_the_log_and_hurts_nobody():
     async def bother(port):
         for message in WEBSOCKET_NONSENSE:
-            with pytest.raises(ConnectionClosed):
-                async with connect(f"ws://127.0.0.1:{port}") as websocket:
+            async with connect(f"ws://127.0.0.1:{port}") as websocket:
+                with contextlib.suppress(ConnectionClosed):  # while it sends
                     await websocket.send(message)
+                with pytest.raises(ConnectionClosed):
                     await websocket.recv()
 
     with serving() as server:
