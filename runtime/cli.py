@@ -28,6 +28,7 @@ ORDER = (
     "convert",
     "parity",
     "lm",
+    "phrases",
     "bench",
     "deploy",
 )

@@ -48,40 +48,41 @@ class Recognizer:
         texts that the search keeps. Without these three, decoding is greedy. `phrases` replaces
         them: all that may be said, as `Phrases` or the file that `Phrases.load` reads. `decoder`
         replaces them too: a function that makes a decoder from the alphabet and the seconds per
-        step.
-        `threads`: threads of the interpreter.
+        step. `threads`: threads of the interpreter.
 
         InputError if a file cannot be used or the model cannot spell a hot word; TypeError for an
         argument of the wrong type.
         """
-        decoders = [choice for choice in (phrases, decoder) if choice is not None]
-        if not decoders:
-            decoders = [build_decoder(language_model, hotwords, beam)]
-        elif len(decoders) > 1 or language_model is not None or hotwords or beam is not None:
+        others = language_model is not None or bool(hotwords) or beam is not None
+        if (phrases is not None) + (decoder is not None) + others > 1:
             raise InputError(
                 "phrases and decoder each replace language_model, hotwords and beam: give one"
             )
-        (chosen,) = decoders
+        if phrases is not None:
+            decoder = _load(phrases)
+        elif decoder is None:
+            decoder = build_decoder(language_model, hotwords, beam)
         if threads < 1:
             raise InputError(f"threads must be at least 1, not {threads}")
         self.network = Network(model_path(model), threads)
         self.specification = self.network.specification
-        self._decoder = Phrases.load(chosen) if isinstance(chosen, (str, os.PathLike)) else chosen
+        self._decoder = decoder
         self.decoder()  # fails now, not with the first stream, if it cannot serve this model
 
     @property
     def phrases(self) -> Phrases | None:
         """All that may be said; None for free text.
 
-        Set it to listen for other phrases in the streams that begin from then on. InputError if the
-        model cannot spell them.
+        Set it, to `Phrases` or a file, to listen for other phrases in the streams that begin from
+        then on. InputError if the model cannot spell them.
         """
         return self._decoder if isinstance(self._decoder, Phrases) else None
 
     @phrases.setter
-    def phrases(self, phrases: Phrases) -> None:
-        phrases(self.specification.alphabet, self.specification.step_seconds)
-        self._decoder = phrases
+    def phrases(self, phrases: Phrases | str | os.PathLike[str]) -> None:
+        loaded = _load(phrases)
+        loaded(self.specification.alphabet, self.specification.step_seconds)
+        self._decoder = loaded
 
     def stream(self) -> Stream:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
@@ -145,6 +146,14 @@ class Recognizer:
         source = _open(audio, rate)
         stream = UtteranceStream(self.network, self.decoder(), rules)
         return _utterances(source, stream, progress)
+
+
+def _load(phrases: Phrases | str | os.PathLike[str]) -> Phrases:
+    if isinstance(phrases, (str, os.PathLike)):
+        return Phrases.load(phrases)
+    if not isinstance(phrases, Phrases):
+        raise TypeError(f"phrases must be a path or Phrases, not {type(phrases).__name__}")
+    return phrases
 
 
 def _utterances(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import write_whole
 from ds2edge.runtime.records import from_dict
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.symbols import Symbols
-from ds2edge.train.files import write_whole
 from ds2edge.train.recipe import Recipe
 
 if TYPE_CHECKING:

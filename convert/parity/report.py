@@ -13,7 +13,7 @@ from ds2edge.convert.inspection import Inspection
 from ds2edge.convert.parity.figures import Comparison, ModelFigures, Parity
 from ds2edge.convert.parity.plots import cost_plot, error_plot, noise_plot
 from ds2edge.convert.parity.word_changes import WordPair
-from ds2edge.train.files import write_whole
+from ds2edge.runtime.files import write_whole
 from ds2edge.train.reports import left_out_list, markdown_table, render_page
 
 # Changed clips that are shown of each model. The JSON has all.

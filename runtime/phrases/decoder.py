@@ -1,12 +1,12 @@
-"""Finds the phrase that a stream of logits says, by token passing (Young et al. 1989) over CTC steps.
+"""Finds the phrase that a stream of logits says, by token passing (Young et al. 1989).
 
-A token is a way to have come to a node of the graph: its score, and where it came from. There are
-two kinds: those whose last step said the node's symbol, and those whose last step was blank.
+A token stands for the best path to a place in the graph. It has the score of the path, and a
+reference to what the path said. There are two kinds: the last step of the path said a symbol, or
+it was blank.
 
-A network that was trained with CTC prefers the blank, so that it leaves out what it does not hear
-clearly. Its outputs are therefore divided by how frequent a blank is among all symbols (their prior,
-as in hybrid systems: Bourlard and Morgan 1994). The score of a step is relative to its best symbol,
-so that the best free text scores 0.
+A network that was trained with CTC outputs a blank where it does not hear clearly. So the decoder
+divides the outputs by the prior of the symbols, as hybrid systems do (Bourlard and Morgan 1994).
+The score of a step is relative to that of its best symbol. So the best free text scores 0.
 """
 
 from __future__ import annotations
@@ -20,33 +20,34 @@ import numpy.typing as npt
 from ds2edge.runtime.decoding.ctc import BLANK, Decoder, Emission, Meaning, Word, split_words
 from ds2edge.runtime.phrases.graph import FREE, Graph
 
-BEAM = 25.0  # nats below the best token at which a token is dropped
+BEAM = 25.0  # tokens that are more nats than this below the best one are dropped
 MOST_TOKENS = 3000
-MOST_TRACES = 100_000  # after which those that no token needs are forgotten
+MOST_TRACES = 100_000  # a longer record drops the entries that no token needs
 MIN_CONFIDENCE = 0.1
-WILD_SYMBOLS = 8  # the best of a step, which alone a wildcard may say
-BLANKS = 0.6  # share of blanks in speech; other symbols are taken to be equally frequent
+WILD_SYMBOLS = 8  # a wildcard may say only so many of the best symbols of a step
+BLANKS = 0.6  # prior of the blank; the other symbols share the rest equally
 
 Scores = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
 
 class Tokens(NamedTuple):
-    """Tokens by place: a node, or a state. Places are sorted and differ."""
+    """Tokens, one for each place: nodes, or states. Places are sorted."""
 
     places: Ids
     scores: Scores
-    traces: Ids  # the last entry of each in the record; -1: nothing was said yet
+    traces: Ids  # the last entry of each path in the record; -1: nothing was said yet
 
     @classmethod
     def none(cls) -> Tokens:
+        """Returns no tokens."""
         return cls(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
 
 class _Record:
-    """What tokens have said: each entry names the one before it.
+    """The symbols that the paths have said. Each entry refers to the one before it.
 
-    `free` is the number of symbols that the best free text had until then.
+    `free` is the number of symbols in the best free text before the step of the entry.
     """
 
     ARRAYS = ("parent", "node", "step", "free")
@@ -56,6 +57,7 @@ class _Record:
         self.parent, self.node, self.step, self.free = (np.zeros(1024, np.int64) for _ in range(4))
 
     def add(self, parents: Ids, nodes: Ids, step: int, free: int) -> Ids:
+        """Adds entries; returns their numbers."""
         while self.size + len(parents) > len(self.parent):
             for name in self.ARRAYS:
                 old = getattr(self, name)
@@ -69,7 +71,7 @@ class _Record:
         return new
 
     def path(self, trace: int) -> list[int]:
-        """Entries from the first to this one."""
+        """Returns the entries of a path, from the first to `trace`."""
         entries = []
         while trace >= 0:
             entries.append(trace)
@@ -77,7 +79,10 @@ class _Record:
         return entries[::-1]
 
     def forget(self, needed: Ids) -> Ids:
-        """Drops the entries that lead to none of `needed`; new numbers of all old ones, -1 for -1."""
+        """Drops all entries but `needed` and those before them.
+
+        Returns the new number of each old entry; index -1 gives -1.
+        """
         alive = np.zeros(self.size + 1, np.bool_)
         reached = np.unique(needed[needed >= 0])
         while len(reached):
@@ -94,7 +99,7 @@ class _Record:
 
 
 class PhraseDecoder(Decoder):
-    """The words of the phrase that was said, or none, however the stream is chunked."""
+    """Decodes the phrase that was said, or nothing if it was none."""
 
     def __init__(
         self,
@@ -104,7 +109,7 @@ class PhraseDecoder(Decoder):
         min_confidence: float,
         meaning: Callable[[str], Meaning | None],
     ) -> None:
-        """A phrase of less than `min_confidence` is rejected. `meaning`: that of a phrase's text."""
+        """Rejects phrases below `min_confidence`. `meaning`: finds the meaning of a text."""
         super().__init__(alphabet, step_seconds)
         self._meaning = meaning
         self._graph = graph
@@ -115,16 +120,16 @@ class PhraseDecoder(Decoder):
 
     @property
     def description(self) -> str:
-        """For reports."""
+        """The method and the size of the graph, for reports."""
         return f"phrases ({len(self._graph.node_state)} nodes)"
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was said."""
+        """True if nothing was said, neither a phrase nor other speech."""
         return not self._free_symbols
 
     def accept(self, logits: npt.NDArray[np.float32]) -> None:
-        """Next logits, float [steps, symbols]."""
+        """Decodes the next logits, float [steps, symbols]."""
         scores = logits.astype(np.float32)
         scores[:, BLANK] -= self._prior
         scores -= scores.max(-1, keepdims=True)
@@ -132,19 +137,19 @@ class PhraseDecoder(Decoder):
             self._step(row)
 
     def meaning(self, text: str) -> Meaning | None:
-        """Intent and slots of a phrase; None if the text is none."""
+        """The meaning of a final text; None if it has none."""
         return self._meaning(text)
 
     def words(self) -> list[Word]:
-        """Words of the phrase so far: the best guess, which may yet be rejected."""
+        """The best guess at the phrase so far. It may still be rejected."""
         best = self._best(final=False)
         return self._spell(*best) if best else []
 
     def final_words(self) -> list[Word]:
-        """Words of the phrase that was said; none if none was.
+        """The words of the phrase that was said; none if it was rejected.
 
-        The confidence of each word is that of the phrase: how probable its symbols are in relation
-        to the best free text, as a mean over the symbols of both.
+        Each word has the confidence of the whole phrase: its probability relative to that of the
+        best free text, as a geometric mean over the symbols.
         """
         best = self._best(final=True)
         words = self._spell(*best) if best else []
@@ -152,16 +157,20 @@ class PhraseDecoder(Decoder):
         return words if confident else []
 
     def take(self, open_word: bool = True) -> list[Word]:
-        """Returns the words of the phrase that was said, and begins anew."""
+        """Returns the words of the phrase that was said, and starts again.
+
+        A phrase has no open word: all of it is taken.
+        """
         words = self.final_words()
         self._begin()
         return words
 
     def _begin(self) -> None:
-        self._said = Tokens.none()  # their last step said the symbol of their node
+        self._said = Tokens.none()  # by node: the last step said the symbol of the node
+        # By state: the last step was blank.
         self._blank = Tokens(np.zeros(1, np.int64), np.zeros(1, np.float32), np.full(1, -1))
         self._record = _Record()
-        self._free_symbols = 0  # that the best free text has
+        self._free_symbols = 0  # in the best free text
         self._free_last = BLANK
 
     def _step(self, scores: Scores) -> None:
@@ -184,11 +193,11 @@ class PhraseDecoder(Decoder):
             self._forget()
 
     def _advance(self, scores: Scores) -> Tokens:
-        """Tokens that say a symbol in this step: those that say it still, and those that enter its node."""
+        """Returns the tokens that say a symbol in this step: they enter a node, or stay in it."""
         graph = self._graph
         arcs, origin = _arcs_of(graph.first_arc, self._blank.places)
         more, source = _arcs_of(graph.first_arc, graph.node_state[self._said.places])
-        # Of a symbol twice in a row CTC makes one: a blank must stand between.
+        # CTC merges equal symbols in a row, so a blank must stand between them.
         differ = self._arc_symbol[more] != graph.node_symbol[self._said.places[source]]
         more, source = more[differ], source[differ]
         entered = np.concatenate([arcs, more])
@@ -205,17 +214,22 @@ class PhraseDecoder(Decoder):
         )
         after = before + scores[graph.node_symbol[nodes]]
         new = np.arange(len(nodes)) < len(entered)
-        rank = max(0, len(scores) - WILD_SYMBOLS)
-        least = np.partition(scores, rank)[rank]
-        tame = ~graph.free[nodes] | (scores[graph.node_symbol[nodes]] >= least)
-        near = np.flatnonzero(tame & (after > after.max(initial=-np.inf) - BEAM))
-        chosen = near[_best_indices(nodes[near], after[near])]
+        chosen = self._select(nodes, after, scores)
         nodes, after, traces, new = nodes[chosen], after[chosen], traces[chosen], new[chosen]
         traces[new] = self._record.add(traces[new], nodes[new], self._steps, self._free_symbols)
         return Tokens(nodes, after, traces)
 
+    def _select(self, nodes: Ids, after: Scores, scores: Scores) -> Ids:
+        """Returns the indices of the tokens to keep: the best of each node, within the beam."""
+        rank = max(0, len(scores) - WILD_SYMBOLS)
+        least = np.partition(scores, rank)[rank]
+        allowed = ~self._graph.free[nodes] | (scores[self._graph.node_symbol[nodes]] >= least)
+        near = np.flatnonzero(allowed & (after > after.max(initial=-np.inf) - BEAM))
+        chosen: Ids = near[_best_indices(nodes[near], after[near])]
+        return chosen
+
     def _best(self, final: bool) -> tuple[float, int] | None:
-        """Score and trace of the best token; `final`: of those at the end of a phrase."""
+        """Score and trace of the best token; with `final`, only at the end of a phrase."""
         graph = self._graph
         states = np.concatenate([self._blank.places, graph.node_state[self._said.places]])
         scores = np.concatenate([self._blank.scores, self._said.scores])
@@ -238,7 +252,7 @@ class PhraseDecoder(Decoder):
         return [self._word(word) for word in split_words(symbols) if word]
 
     def _confidence(self, score: float, path: list[int]) -> float:
-        """What a wildcard says as free text does is no evidence for the phrase, and none against it."""
+        """The symbols of a wildcard are no evidence for the phrase: they do not count."""
         record = self._record
         wild = self._graph.free[record.node[path]]
         free = np.diff(record.free[path], prepend=0, append=self._free_symbols)
@@ -255,7 +269,7 @@ class PhraseDecoder(Decoder):
 def _arcs_of(
     first_arc: npt.NDArray[np.int32], states: npt.NDArray[np.integer[Any]]
 ) -> tuple[Ids, Ids]:
-    """All arcs of the states, and for each the index of its state."""
+    """Returns all arcs that leave the states, and for each arc the index of its state."""
     first = first_arc[states].astype(np.int64)
     counts = first_arc[states + 1] - first
     origin = np.repeat(np.arange(len(states)), counts)
@@ -264,7 +278,7 @@ def _arcs_of(
 
 
 def _best_indices(places: Ids, scores: Scores) -> Ids:
-    """Of each place the index of its best score."""
+    """Returns the index of the best score of each place."""
     order: Ids = np.lexsort((-scores, places))
     ordered = places[order]
     first = np.flatnonzero(np.diff(ordered, prepend=-1))
@@ -278,12 +292,14 @@ def _best_of(places: Ids, scores: Scores, traces: Ids) -> Tokens:
 
 
 def _prune(said: Tokens, blank: Tokens) -> tuple[Tokens, Tokens]:
+    """Drops the tokens that are too far below the best one, or too many."""
     scores = np.concatenate([said.scores, blank.scores])
     least = scores.max() - BEAM
     if len(scores) > MOST_TOKENS:
         least = max(least, np.partition(scores, -MOST_TOKENS)[-MOST_TOKENS])
-    return tuple(
-        Tokens(t.places[keep], t.scores[keep], t.traces[keep])
-        for t in (said, blank)
-        if (keep := t.scores >= least) is not None
-    )  # type: ignore[return-value]
+    return _at_least(said, least), _at_least(blank, least)
+
+
+def _at_least(tokens: Tokens, least: float) -> Tokens:
+    keep = tokens.scores >= least
+    return Tokens(tokens.places[keep], tokens.scores[keep], tokens.traces[keep])

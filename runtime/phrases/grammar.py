@@ -1,4 +1,4 @@
-"""What may be said: sentences with choices and slots, by intent. `templates.py` reads them from files."""
+"""What may be said: sentences with choices and slots, by intent."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-WILDCARD = None  # what a list holds that takes any words
-SAID = object()  # the meaning of a value that means what was said
+WILDCARD = None  # in place of the values of a list: any words
+SAID = object()  # in place of the meaning of a value: the words that were said
 
 
 @dataclass(frozen=True)
 class Text:
-    """Letters and spaces, as they are spelled."""
+    """Letters and spaces, as a model spells them."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """One after the other."""
+    """All of its items, one after the other."""
 
     items: tuple[Expression, ...]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of them."""
+    """One of its items."""
 
     items: tuple[Expression, ...]
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A value of the list of that name. Its meaning is kept under the slot's name."""
+    """A value of a list. What it means goes to the slot `name`."""
 
     list_name: str
     name: str
@@ -53,11 +53,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Intent:
-    """Sentences of one meaning."""
+    """Sentences that ask for the same thing."""
 
-    name: str
+    name: str  # empty: the sentences have no intent
     sentences: tuple[Expression, ...]
-    slots: Mapping[str, Any] = field(default_factory=dict)  # that are always so
+    slots: Mapping[str, Any] = field(default_factory=dict)  # those that the words do not name
     weight: float = 0.0  # log of how much likelier than others
 
 
@@ -67,44 +67,43 @@ class Grammar:
 
     intents: list[Intent]
     lists: dict[str, list[Value] | None]  # None: a wildcard
-    letters: dict[str, str] = field(
-        default_factory=dict
-    )  # and file and line where each comes first
+    # Each letter, and the file and line where it comes first.
+    letters: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, phrases: Iterable[str]) -> Grammar:
-        """One intent without a name, of phrases that are spelled as the model spells."""
-        return cls([Intent("", tuple(map(Text, phrases)))], {})
+    def of(cls, phrases: Iterable[str], letters: Mapping[str, str] | None = None) -> Grammar:
+        """Returns a grammar of phrases without an intent, as a model spells them."""
+        return cls([Intent("", tuple(map(Text, phrases)))], {}, dict(letters or {}))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and tables, as JSON holds them."""
+        """Returns the grammar as lists and dictionaries for JSON."""
         lists = {
             name: None if values is WILDCARD else [_plain_value(value) for value in values]
             for name, values in self.lists.items()
         }
         intents = [
-            [intent.name, list(map(_plain, intent.sentences)), dict(intent.slots)]
+            [intent.name, list(map(_plain, intent.sentences)), dict(intent.slots), intent.weight]
             for intent in self.intents
         ]
         return {"intents": intents, "lists": lists}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Grammar:
-        """The inverse of `to_dict`; weights, which only the automaton needs, are not kept."""
+        """Reads what `to_dict` returns."""
         lists = {
             name: WILDCARD if values is None else [_value(*value) for value in values]
             for name, values in content["lists"].items()
         }
         intents = [
-            Intent(name, tuple(map(_expression, sentences)), slots)
-            for name, sentences, slots in content["intents"]
+            Intent(name, tuple(map(_expression, sentences)), slots, weight)
+            for name, sentences, slots, weight in content["intents"]
         ]
         return cls(intents, lists)
 
     def match(self, text: str) -> tuple[str, dict[str, Any]] | None:
-        """Intent and slots of a text that the grammar holds, the first in the order of the file; None if it holds none.
+        """Returns intent and slots of a text whose words are separated by one space.
 
-        Words are separated by one space.
+        If several sentences fit, the first one of the file counts. None if none fits.
         """
         matcher = _Matcher(text, self.lists)
         for intent in self.intents:
@@ -137,22 +136,22 @@ def _expression(content: Any) -> Expression:
 
 def _plain_value(value: Value) -> list[Any]:
     said = _plain(value.said)
-    return [said] if value.means is SAID else [said, value.means]
+    return [said, value.weight] if value.means is SAID else [said, value.weight, value.means]
 
 
-def _value(said: Any, means: Any = SAID) -> Value:
-    return Value(_expression(said), means)
+def _value(said: Any, weight: float, means: Any = SAID) -> Value:
+    return Value(_expression(said), means, weight)
 
 
 class _Matcher:
-    """Matches expressions at places of one text, all ways, as a backtracking parser does."""
+    """Finds all ways in which expressions match a text, as a backtracking parser does."""
 
     def __init__(self, text: str, lists: Mapping[str, list[Value] | None]) -> None:
         self._text = text
         self._lists = lists
 
     def match(self, expression: Expression, at: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Every end of the expression from `at`, with the slots on the way."""
+        """Yields each place where the expression may end if it starts at `at`, and its slots."""
         if isinstance(expression, Text):
             end = self._literal(expression.text, at)
             if end is not None:
@@ -190,7 +189,10 @@ class _Matcher:
                 yield end, {**inner, slot.name: means}
 
     def _literal(self, wanted: str, at: int) -> int | None:
-        """The end of a literal; a space in it stands for the one between words, if there is none yet."""
+        """Returns where the literal ends if it starts at `at`; None if it does not fit.
+
+        A space matches the space between two words, whether or not that one was matched before.
+        """
         for letter in wanted:
             if letter == " ":
                 if self._text[at : at + 1] == " ":

@@ -1,8 +1,8 @@
-"""The automaton of phrases over the symbols of one model: every spelling of every word.
+"""The automaton of phrases over the symbols of one model, with every spelling of every word.
 
-A symbol may be one letter or several, with a space in it or not. An arc of a symbol leads from a
-state of the letters to the one that its letters lead to. The decoder's nodes are pairs: a state of
-the letters, and the symbol that was said last before it.
+A symbol has one letter or several, and may contain a space. An arc of the graph says a symbol: it
+leads from a state of the letters to the state that the letters of the symbol lead to. A node is a
+state together with the symbol that led to it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Arcs = tuple[Ints, Ints, Ints, Floats]  # source states, symbols, target states, weights
 
-FREE = 1.0  # nats that each symbol of a wildcard costs: what is no wildcard is to win where it fits
+FREE = 1.0  # cost of each symbol of a wildcard in nats: fixed words win where they fit
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Arcs from state to node, sorted by state. State 0 is the start."""
+    """Arcs from states to nodes, sorted by state. State 0 is the start."""
 
     first_arc: Ints  # [states + 1]: arcs of state s are first_arc[s] to first_arc[s + 1]
     arc_node: Ints  # [arcs]
@@ -37,7 +37,7 @@ class Graph:
 
     @classmethod
     def of(cls, letters: Letters, alphabet: Sequence[str]) -> Graph:
-        """The graph for a model's alphabet, whose symbols must spell every letter."""
+        """Builds the graph for the alphabet of a model, which must have every letter."""
         states = len(letters.final)
         table = np.full((len(letters.labels), states), -1, np.int32)
         weight = np.zeros((len(letters.labels), states), np.float32)
@@ -60,10 +60,10 @@ class Graph:
 def _with_wildcards(
     arcs: list[Arcs], final: Floats, labels: str, table: Ints, alphabet: Sequence[str]
 ) -> tuple[list[Arcs], Floats]:
-    """Adds a state for each wildcard, in which every symbol can be said again and again.
+    """Adds a state for each wildcard. An arc of every symbol leads from it to itself.
 
-    It is entered from the state before the wildcard, or by a symbol that begins with the space
-    before it. It is left as the state after the wildcard is.
+    Arcs lead to it from the state before the wildcard, and for symbols that start with a space also
+    from the state before that space. The arcs of the state after the wildcard leave it too.
     """
     before = np.flatnonzero(table[labels.index(ANYTHING)] >= 0)
     after = table[labels.index(ANYTHING), before]
@@ -97,7 +97,7 @@ def _with_wildcards(
 
 
 def _walk(symbol: int, text: str, labels: str, table: Ints, weight: Floats) -> Arcs | None:
-    """All arcs of one symbol: sources, the symbol, targets, weights. A space may come before the first word."""
+    """Returns all arcs of one symbol. A phrase may start with a space."""
     source = target = np.arange(table.shape[1], dtype=np.int32)
     cost = np.zeros(len(source), np.float32)
     for place, letter in enumerate(text):
@@ -124,7 +124,7 @@ def _graph(
     symbols: int,
     wildcards: int,
 ) -> Graph:
-    """`wildcards`: the first state of those that are said by a wildcard."""
+    """Sorts the arcs. `wildcards`: the first of the states of wildcards, which come last."""
     keys, arc_node = np.unique(target.astype(np.int64) * symbols + symbol, return_inverse=True)
     order = np.argsort(source, kind="stable")
     first_arc = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(final)))])

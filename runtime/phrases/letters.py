@@ -1,9 +1,8 @@
 """All sentences of a grammar as one minimal automaton over letters.
 
-States are interned: two states from which the same can be said are one state. So whatever is built
-is minimal, and a list that is said before the same continuation is built once (Revuz 1992).
-Sentences are built from their ends. A sentence of weight w costs -w on the first letter that tells
-it from better ones.
+Sentences are built from their ends. Two states with the same continuations are one state, so the
+automaton is minimal at every moment (Revuz 1992), and a list before the same continuation is built
+once. The weight of a sentence lies on the first letter that distinguishes it from better ones.
 """
 
 from __future__ import annotations
@@ -25,9 +24,8 @@ from ds2edge.runtime.phrases.grammar import (
     Text,
 )
 
-ANYTHING = "\0"  # the label of an arc that takes any words
+ANYTHING = "\0"  # label of an arc for a wildcard
 MOST_STATES = 2_000_000
-LONGEST = 400  # letters of a sentence
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,12 @@ class Letters:
     ARRAYS: ClassVar = ("sources", "label_ids", "targets", "weights", "final")
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All arrays by name."""
+        """Returns all arrays by name."""
         return {name: getattr(self, name) for name in self.ARRAYS}
 
     @classmethod
     def of(cls, grammar: Grammar) -> Letters:
-        """The automaton of all sentences. InputError if there is no sentence, or if it grows past MOST_STATES."""
+        """Builds the automaton. InputError for no sentence, or for more than MOST_STATES states."""
         builder = _Builder(grammar)
         root = builder.whole()
         if root is None:
@@ -58,7 +56,7 @@ class Letters:
 
 
 class _Rest(NamedTuple):
-    """What may follow: a state, and a weight that comes on top."""
+    """What may follow: a state, and a weight to add to all that follows."""
 
     weight: float
     state: int
@@ -125,12 +123,12 @@ class _Builder:
             self._states.append(key)
             if known > MOST_STATES:
                 raise InputError(
-                    f"the phrases expand to more than {MOST_STATES} letters: use fewer or shorter lists"
+                    f"the phrases need more than {MOST_STATES} states: use fewer or shorter lists"
                 )
         return known
 
     def _before(self, expression: Expression, rest: _Rest | None) -> _Rest | None:
-        """What may be said where `expression` comes before `rest`. None: nothing."""
+        """Puts `expression` before `rest`. None if nothing can be said."""
         if rest is None:
             return None
         if isinstance(expression, Text):
@@ -167,7 +165,7 @@ class _Builder:
         return _Rest(found.weight + rest.weight, found.state) if found else None
 
     def _any_of(self, rests: list[_Rest]) -> _Rest | None:
-        """The union of many, by halves: each letter is then seen log(n) times."""
+        """Merges many by halves, so that each letter is merged only log(n) times."""
         if len(rests) < 2:
             return rests[0] if rests else None
         middle = len(rests) // 2
@@ -177,7 +175,7 @@ class _Builder:
         return _Rest(rest.weight, self._state(None, ((letter, 0.0, rest.state),)))
 
     def _space(self, rest: _Rest) -> _Rest:
-        """A space before `rest`, one where the rest begins with another; none is needed at the end."""
+        """Puts a space before `rest`: one if it starts with a space, none before its end."""
         inner = self._strip(_Rest(0.0, rest.state))
         final, arcs = self._states[inner.state]
         spaced = self._state(None, ((" ", 0.0, inner.state),)) if arcs else inner.state
@@ -187,7 +185,7 @@ class _Builder:
         return _Rest(found.weight + rest.weight, found.state)
 
     def _strip(self, rest: _Rest) -> _Rest:
-        """`rest` without a space at its beginning."""
+        """Removes a space at the start of `rest`."""
         if rest.state not in self._stripped:
             final, arcs = self._states[rest.state]
             spaces = [_Rest(weight, target) for label, weight, target in arcs if label == " "]
@@ -223,15 +221,12 @@ class _Builder:
         return _Rest(found.weight + b.weight, found.state)
 
     def _merge(self, a: int, b: int, head_start: float) -> _Rest:
-        """The union of two states, where all that `a` says is `head_start` better. Weight is relative to `b`."""
+        """Merges two states. `head_start` is added to the weights of all that `a` says."""
         best = max(head_start, 0.0)
         ends = [
             weight + bonus
-            for (weight, _), bonus in (
-                (self._states[a], head_start),
-                (self._states[b], 0.0),
-            )
-            if weight is not None
+            for state, bonus in ((a, head_start), (b, 0.0))
+            if (weight := self._states[state][0]) is not None
         ]
         merged: dict[str, _Rest] = {}
         for state, bonus in ((a, head_start), (b, 0.0)):

@@ -1,4 +1,4 @@
-"""Phrases that are ready to be listened for: a grammar, its automaton, and how to keep both in a file."""
+"""Phrases to listen for: a grammar, its automaton, and the file that holds both."""
 
 from __future__ import annotations
 
@@ -6,25 +6,31 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ds2edge.runtime.decoding.ctc import Meaning
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import write_whole
 from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE, PhraseDecoder
-from ds2edge.runtime.phrases.grammar import Grammar
+from ds2edge.runtime.phrases.grammar import SAID, Grammar, Text, Value
 from ds2edge.runtime.phrases.graph import Graph
-from ds2edge.runtime.phrases.letters import Letters
+from ds2edge.runtime.phrases.letters import ANYTHING, Letters
+from ds2edge.runtime.phrases.speller import Speller
 from ds2edge.runtime.phrases.templates import read_grammar
 
 SUFFIX = ".ds2ph"
-_GRAMMAR, _ARRAYS = "grammar.json", "letters.npz"
+FORMAT = 1
+_CONTENT = "phrases.json"
+_ARRAYS = "letters.npz"
 
 
 class Phrases:
-    """What may be said. Called with the alphabet of a model, it makes a decoder for it."""
+    """All that may be said. A call with the alphabet of a model makes a decoder for that model."""
 
     def __init__(
         self, grammar: Grammar, letters: Letters, min_confidence: float = MIN_CONFIDENCE
@@ -39,9 +45,9 @@ class Phrases:
     def load(cls, path: str | os.PathLike[str], min_confidence: float | None = None) -> Phrases:
         """Reads a .yaml file of templates, a text file of one phrase per line, or a .ds2ph file.
 
-        `min_confidence`: instead of the one in the .ds2ph file, or of the default.
+        `min_confidence` replaces the value of a .ds2ph file, or the default.
 
-        InputError if it cannot be read or has a fault; for YAML also if hassil is not installed.
+        InputError if the file cannot be read or has a fault. Templates also need hassil.
         """
         path = Path(path)
         if path.suffix == SUFFIX:
@@ -55,56 +61,80 @@ class Phrases:
 
     @classmethod
     def of(cls, *phrases: str, min_confidence: float = MIN_CONFIDENCE) -> Phrases:
-        """Phrases given as strings. InputError if one says nothing."""
-        grammar = Grammar.of(phrases)
+        """Takes phrases as strings. InputError if one has no letter."""
+        speller = Speller("phrases", {})
+        spelled = [speller.spell(phrase, number) for number, phrase in enumerate(phrases, 1)]
+        grammar = Grammar.of(spelled, speller.letters)
         return cls(grammar, Letters.of(grammar), min_confidence)
 
+    def with_values(self, name: str, values: Mapping[str, Any] | Iterable[str]) -> Phrases:
+        """Returns the same phrases with other values in the list `name`.
+
+        `values`: how each is said; in a mapping, also what it means. InputError if there is no such
+        list, or if a value has no letter.
+        """
+        if name not in self.grammar.lists:
+            raise InputError(f"the phrases have no list '{name}': it must be in a template")
+        speller = Speller(f"list '{name}'", {})
+        meanings = values if isinstance(values, Mapping) else dict.fromkeys(values, SAID)
+        new = [
+            Value(Text(speller.spell(said, number)), means)
+            for number, (said, means) in enumerate(meanings.items(), 1)
+        ]
+        letters = {**speller.letters, **self.grammar.letters}
+        lists = {**self.grammar.lists, name: new}
+        grammar = replace(self.grammar, lists=lists, letters=letters)
+        return Phrases(grammar, Letters.of(grammar), self.min_confidence)
+
     def save(self, path: Path) -> None:
-        """Writes a compiled file, which a device reads with numpy alone."""
+        """Writes a compiled file, which a device reads without hassil."""
         arrays = io.BytesIO()
-        columns = {"labels": np.array(self.letters.labels), **self.letters.arrays()}
-        np.savez_compressed(arrays, **columns)  # type: ignore[arg-type]
+        np.savez_compressed(arrays, **self.letters.arrays())  # type: ignore[arg-type]
         content = {
-            "format": 1,
+            "format": FORMAT,
             "min_confidence": self.min_confidence,
             "grammar": self.grammar.to_dict(),
+            "labels": self.letters.labels,
         }
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(zipfile.ZipInfo(_GRAMMAR), json.dumps(content), zipfile.ZIP_DEFLATED)
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(zipfile.ZipInfo(_CONTENT), json.dumps(content), zipfile.ZIP_DEFLATED)
             archive.writestr(zipfile.ZipInfo(_ARRAYS), arrays.getvalue())
+        write_whole(path, file.getvalue())
 
     def __call__(self, alphabet: Sequence[str], step_seconds: float) -> PhraseDecoder:
-        """A decoder for a stream of logits over this alphabet. InputError if the alphabet lacks a letter."""
+        """Makes a decoder for this alphabet. InputError if the alphabet lacks a letter."""
         key = tuple(alphabet)
         if key not in self._graphs:
-            missing = set(self.letters.labels) - set("".join(alphabet)) - {" ", "\0"}
+            missing = set(self.letters.labels) - set("".join(alphabet)) - {" ", ANYTHING}
             for letter in sorted(missing):
                 where = self.grammar.letters.get(letter, "phrases")
                 raise InputError(
-                    f"{where}: the model has no symbol for '{letter}': spell it otherwise"
+                    f"{where}: the model has no symbol for '{letter}': spell it with other letters"
                 )
             self._graphs[key] = Graph.of(self.letters, alphabet)
         graph = self._graphs[key]
         return PhraseDecoder(graph, alphabet, step_seconds, self.min_confidence, self.meaning)
 
     def meaning(self, text: str) -> Meaning | None:
-        """What a text means; None if it is no phrase."""
-        found = self.grammar.match(text) if text else None
-        return Meaning(*found) if found else None
+        """Returns what a text means; None if it is no phrase, or a phrase without an intent."""
+        intent, slots = (self.grammar.match(text) if text else None) or ("", {})
+        return Meaning(intent, slots) if intent else None
 
     @classmethod
     def _compiled(cls, path: Path) -> Phrases:
         try:
             with zipfile.ZipFile(path) as archive:
-                content = json.loads(archive.read(_GRAMMAR))
+                content = json.loads(archive.read(_CONTENT))
                 arrays = np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False)
-                labels = str(arrays["labels"])
-                letters = Letters(labels, *(arrays[name] for name in Letters.ARRAYS))
-            if content["format"] != 1:
+                columns = [arrays[name] for name in Letters.ARRAYS]
+            if content["format"] != FORMAT:
                 raise InputError(f"{path}: made by a newer ds2edge: upgrade this one")
-            return cls(
-                Grammar.from_dict(content["grammar"]), letters, float(content["min_confidence"])
-            )
+            letters = Letters(content["labels"], *columns)
+            grammar = Grammar.from_dict(content["grammar"])
+            return cls(grammar, letters, float(content["min_confidence"]))
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file") from None
         except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{path}: not made by `ds2edge phrases compile`, or cut short ({error})"

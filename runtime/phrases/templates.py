@@ -1,11 +1,9 @@
-"""Reads phrases from files: sentence templates in YAML, as Home Assistant writes them, or one phrase a line."""
+"""Reads phrases from files: sentence templates in YAML, or text with one phrase per line."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,86 +21,44 @@ from ds2edge.runtime.phrases.grammar import (
     Text,
     Value,
 )
-from ds2edge.runtime.spelling import plain
+from ds2edge.runtime.phrases.speller import REMEDY, Speller
 
-REMEDY = "pip install '.[phrases]' in the checkout of ds2edge"
 MOST_NUMBERS = 10_000  # of one range
 MOST_PERMUTED = 6  # parts of one permutation
 DEEPEST = 30  # expansion rules within each other
-_OTHER = re.compile(r"[^\w']+")
 
 
 def read_grammar(path: Path) -> Grammar:
-    """Grammar of a .yaml file of templates, or of a text file of phrases, one a line.
+    """Reads a .yaml file of templates, or a text file of one phrase per line.
 
-    InputError, with file and line, for what is wrong with it; for YAML also if hassil is not installed.
+    InputError names the file and the line of a fault. Templates also need hassil.
     """
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file in UTF-8") from None
     if path.suffix.lower() in (".yaml", ".yml"):
         return _Reader(path, text).grammar()
-    speller = _Speller(path, {})
-    sentences = tuple(
-        Text(speller.spell(line, number))
+    speller = Speller(str(path), {})
+    phrases = [
+        speller.spell(line, number)
         for number, line in enumerate(text.splitlines(), 1)
         if line.strip() and not line.lstrip().startswith("#")
-    )
-    if not sentences:
-        raise InputError(f"{path}: holds no phrase: write one on each line")
-    return Grammar([Intent("", sentences)], {}, speller.letters)
-
-
-class _Speller:
-    """Text as it is spelled: lower case, no punctuation, numbers in words."""
-
-    def __init__(self, path: Path, says: Mapping[str, str]) -> None:
-        self._path = path
-        self._says = {word.lower(): said for word, said in says.items()}
-        self.letters: dict[str, str] = {}  # each letter, and the line where it comes first
-
-    def spell(self, text: str, line: int) -> str:
-        """A whole phrase. InputError if nothing is left of it."""
-        spelled = self.chunk(text, line).strip()
-        if not spelled:
-            raise InputError(f"{self._path}:{line}: nothing of '{text.strip()}' can be said")
-        return spelled
-
-    def chunk(self, text: str, line: int) -> str:
-        """A part of a phrase: a space at either end stays."""
-        for word, said in self._says.items():
-            text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", said, text, flags=re.IGNORECASE)
-        text = re.sub(r"\d+", lambda found: f" {self.number(int(found[0]), line)} ", text)
-        spelled = _OTHER.sub(" ", plain(text)).replace("_", " ")
-        for letter in spelled:
-            self.letters.setdefault(letter, f"{self._path}:{line}")
-        return spelled
-
-    def number(self, number: int, line: int) -> str:
-        """A number in English words."""
-        try:
-            engine = _number_words()
-        except ModuleNotFoundError:
-            raise InputError(f"{self._path}:{line}: write {number} in words, or {REMEDY}") from None
-        words = str(engine.format_number(number).text)
-        return words.replace("-", " ")
-
-
-@functools.cache
-def _number_words() -> Any:
-    from unicode_rbnf import RbnfEngine
-
-    return RbnfEngine.for_language("en")
+    ]
+    if not phrases:
+        raise InputError(f"{path}: has no phrase: write one on each line")
+    return Grammar.of(phrases, speller.letters)
 
 
 class _Reader:
-    """A YAML file as a grammar."""
+    """Turns the content of a YAML file into a grammar."""
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
         self._content = _load(path, text)
-        self._speller = _Speller(path, self._part("says"))
+        self._speller = Speller(str(path), self._part("says"))
         self._rules = self._part("expansion_rules")
         self._open_rules: list[str] = []
         self._expanded: dict[str, Expression] = {}
@@ -115,13 +71,13 @@ class _Reader:
             for block in self._blocks(name, content)
         ]
         if not intents:
-            raise self._fault(1, "holds no intent: see docs/phrases.md")
+            raise self._fault(1, "has no intent: write one below `intents:`")
         return Grammar(intents, self._lists, self._speller.letters)
 
     def _part(self, name: str) -> dict[str, Any]:
         part = self._content.get(name) or {}
         if not isinstance(part, dict):
-            raise self._fault(part, f"'{name}' must be a table of names")
+            raise self._fault(part, f"'{name}' must be a mapping: names, each with a value")
         return part
 
     def _blocks(self, name: str, content: Any) -> list[dict[str, Any]]:
@@ -146,7 +102,7 @@ class _Reader:
 
     def _sentence(self, template: Any) -> Expression:
         expression = self._parse(template)
-        if not _letters_of(expression, self._lists):
+        if not _has_letters(expression, self._lists):
             raise self._fault(template, f"nothing of '{template}' can be said")
         return expression
 
@@ -208,7 +164,7 @@ class _Reader:
         content = self._part("lists").get(name)
         if not isinstance(content, dict):
             raise self._fault(line, f"there is no list '{name}'")
-        self._lists[name] = WILDCARD  # a list that names itself takes no value of its own
+        self._lists[name] = WILDCARD  # while its values are read: one may name this list
         if content.get("wildcard"):
             return
         if "range" in content:
@@ -227,9 +183,8 @@ class _Reader:
 
     def _range(self, content: Any, line: int) -> Iterator[Value]:
         try:
-            numbers = range(
-                int(content["from"]), int(content["to"]) + 1, int(content.get("step", 1))
-            )
+            step = int(content.get("step", 1))
+            numbers = range(int(content["from"]), int(content["to"]) + 1, step)
             factor = content.get("multiplier", 1)
             halves = {None: (), "halves": (5,), "tenths": range(1, 10)}[content.get("fractions")]
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -253,14 +208,14 @@ class _Reader:
         return InputError(f"{self._path}:{line}: {problem}")
 
 
-def _letters_of(expression: Expression, lists: Mapping[str, list[Value] | None]) -> bool:
-    """Whether it says any letter at all."""
+def _has_letters(expression: Expression, lists: Mapping[str, list[Value] | None]) -> bool:
+    """Whether at least one way to say it has a letter."""
     if isinstance(expression, Text):
         return bool(expression.text.strip())
     if isinstance(expression, Slot):
         values = lists[expression.list_name]
-        return values is WILDCARD or any(_letters_of(value.said, lists) for value in values)
-    return any(_letters_of(item, lists) for item in expression.items)
+        return values is WILDCARD or any(_has_letters(value.said, lists) for value in values)
+    return any(_has_letters(item, lists) for item in expression.items)
 
 
 class _Line(str):
@@ -305,5 +260,5 @@ def _load(path: Path, text: str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: not YAML ({error})") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}:1: must be a table with `intents:`")
+        raise InputError(f"{path}:1: must be a mapping with `intents:`")
     return content

@@ -17,8 +17,8 @@ SCRIPTS = ("train/pretrained", "train/data/mini")  # run by hand, imported by no
 ROOMS = {
     "runtime.audio": set(),
     "runtime.decoding": set(),
-    "runtime.live": {"runtime.audio"},
     "runtime.phrases": {"runtime.decoding"},
+    "runtime.live": {"runtime.audio"},
     "runtime.serve": {"runtime.phrases"},
     "runtime.commands": {
         "runtime.audio",

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import GOLDEN, SPOKEN
 
+from ds2edge.runtime import Recognizer
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.false_accepts import least_confidence, upper_bound
 from ds2edge.runtime.phrases.decoder import BLANKS, PhraseDecoder
 from ds2edge.runtime.phrases.grammar import (
     SAID,
@@ -332,3 +335,57 @@ def test_a_wildcard_takes_any_words(symbols):
     assert phrases.meaning(text).slots == {"note": "abb"}
     decoder.accept(logits_of(["ab", " ", "b"]))
     assert decoder.take() == []  # a wildcard holds at least one word
+
+
+def test_a_plain_phrase_has_no_meaning_and_is_spelled_as_the_model_does():
+    phrases = Phrases.of("Turn ON, the light!")
+    assert sentences(phrases.grammar) == {"turn on the light"}
+    assert phrases.meaning("turn on the light") is None
+
+
+def test_a_wildcard_alone_can_be_kept(tmp_path):
+    grammar = Grammar([Intent("note", (Slot("any", "note"),))], {"any": None})
+    Phrases(grammar, Letters.of(grammar)).save(tmp_path / "x.ds2ph")
+    assert Phrases.load(tmp_path / "x.ds2ph").letters.labels == "\0"
+
+
+def test_the_values_of_a_list_are_replaced(house):
+    phrases = Phrases.load(house).with_values("room", {"Wine cellar": 7})
+    assert phrases.meaning("turn on the wine cellar light").slots == {"room": 7}
+    assert phrases.meaning("turn on the kitchen light") is None
+    assert "wine cellar" in " ".join(language(phrases.letters))
+    with pytest.raises(InputError, match="have no list 'rooms'"):
+        phrases.with_values("rooms", ["attic"])
+
+
+def test_the_command_compiles_and_sets_the_confidence(ds2edge, tmp_path):
+    (tmp_path / "p.txt").write_text("turn down the radio\nopen the door\n")
+    clips = [path for text, path in SPOKEN.items() if "radio" not in text]
+    speech = [word for path in clips for word in ("--other-speech", path)]
+    output = tmp_path / "p.ds2ph"
+    done = ds2edge("phrases", "compile", tmp_path / "p.txt", "-o", output, "-m", GOLDEN, *speech)
+    assert done.returncode == 0, done.stderr
+    assert "0 false accepts" in done.stdout
+    assert "states" in done.stdout
+    compiled = Phrases.load(output)
+    assert 0 <= compiled.min_confidence < 1
+    recognizer = Recognizer(GOLDEN, phrases=compiled)
+    assert [recognizer.transcribe(path).text for path in clips] == [""] * len(clips)
+    assert recognizer.transcribe(SPOKEN["turn down the radio"]).text == "turn down the radio"
+
+
+def test_what_cannot_be_compiled_leaves_no_file(ds2edge, tmp_path):
+    (tmp_path / "p.txt").write_text("# nothing\n")
+    done = ds2edge("phrases", "compile", tmp_path / "p.txt", "-o", tmp_path / "p.ds2ph")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "has no phrase" in done.stderr
+    assert not (tmp_path / "p.ds2ph").exists()
+
+
+def test_the_least_confidence_lets_no_more_through_than_allowed():
+    found = [0.5, 0.2, 0.2, 0.1]
+    for allowed in range(6):
+        least = least_confidence(found, allowed)
+        assert sum(confidence >= least for confidence in found) <= allowed
+    assert least_confidence(found, 0) == pytest.approx(0.5001)
+    assert upper_bound(0, 2.0) == pytest.approx(1.5, rel=0.02)

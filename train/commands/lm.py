@@ -205,7 +205,7 @@ def _report_held_out(texts: Sequence[Path], order: int, prune: int) -> None:
 
 
 def _write(model: LanguageModel, output: Path) -> None:
-    from ds2edge.train.files import write_whole
+    from ds2edge.runtime.files import write_whole
 
     content = model.to_bytes()
     write_whole(output, content)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.files import write_whole
+from ds2edge.runtime.files import write_whole
 
 MAX_DURATION = 1e9  # seconds, some 30 years
 MAX_WEIGHT = 1e9

@@ -13,9 +13,9 @@ import soundfile
 from matplotlib.figure import Figure
 
 from ds2edge.runtime.audio.reader import read_audio
+from ds2edge.runtime.files import write_whole
 from ds2edge.train.evaluation.results import Confusion, Evaluation, Figures, Transcript
 from ds2edge.train.evaluation.scoring import align
-from ds2edge.train.files import write_whole
 from ds2edge.train.reports import (
     data_uri,
     left_out_list,

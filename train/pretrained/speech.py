@@ -45,10 +45,10 @@ import click
 
 from ds2edge.runtime.audio.reader import scan_audio
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import write_whole
 from ds2edge.train.corpora.importing import read_lines
 from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.data.text import normalise
-from ds2edge.train.files import write_whole
 from ds2edge.train.progress import track
 
 HEARD = Path(__file__).with_name("heard.jsonl.gz")

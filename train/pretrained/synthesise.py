@@ -37,8 +37,8 @@ import soundfile
 from voices import RATE, has_flite, say_flite, say_hibari, trim
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import write_whole
 from ds2edge.train.data.text import read_sentences
-from ds2edge.train.files import write_whole
 from ds2edge.train.progress import track
 
 POSITIVE = click.FloatRange(min=0, min_open=True)

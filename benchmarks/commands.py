@@ -1,0 +1,106 @@
+"""Counts how many recorded commands are understood, with and without noise.
+
+    python benchmarks/commands.py MANIFEST --phrases FILE [--noise FOLDER --noise-snr 24,12]
+
+Each line of MANIFEST has a sound file (`audio`), an `intent` and `slots`. A command is understood
+if the intent and every slot are right and there is no other slot. It is misunderstood if the
+recogniser accepts something else, and rejected if it accepts nothing. The noise of a clip depends
+on its file name alone, so that it is the same at all levels and for all models.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ds2edge.runtime import Phrases, Recognizer
+from ds2edge.runtime.audio.reader import read_audio
+from ds2edge.runtime.commands.options import model_option
+from ds2edge.runtime.features import Samples
+from ds2edge.train.augmentation.noise import add_noise, draw_noise
+from ds2edge.train.progress import track
+
+OUTCOMES = ("understood", "misunderstood", "rejected")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A recorded command and what it means."""
+
+    audio: Path
+    intent: str
+    slots: dict[str, Any]
+
+
+def read_commands(manifest: Path) -> list[Command]:
+    """The commands of a manifest."""
+    rows = map(json.loads, manifest.read_text("utf-8").splitlines())
+    return [Command(manifest.parent / row["audio"], row["intent"], row["slots"]) for row in rows]
+
+
+def levels(
+    samples: Samples, name: str, rate: int, noise: str | None, snrs: list[float]
+) -> Iterator[Samples]:
+    """The samples without noise, and at each signal-to-noise ratio in dB."""
+    yield samples
+    background = draw_noise(
+        len(samples), rate, noise, np.random.default_rng(zlib.crc32(name.encode()))
+    )
+    for snr in snrs:
+        yield np.clip(add_noise(samples, background, snr), -1, 1)
+
+
+def outcome(recognizer: Recognizer, command: Command, samples: Samples, rate: int) -> str:
+    """One of OUTCOMES."""
+    result = recognizer.transcribe(samples, rate)
+    if not result.text:
+        return "rejected"
+    found = result.meaning
+    right = found and (found.intent, found.slots) == (command.intent, command.slots)
+    return "understood" if right else "misunderstood"
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--phrases", required=True, type=click.Path(path_type=Path), help="What may be said.")
+@model_option
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Reject below it.")
+@click.option("--noise", help="Folder of sound files to mix in.")
+@click.option("--noise-snr", default="", metavar="dB[,dB...]", help="Signal-to-noise ratios in dB.")
+def main(
+    manifest: Path,
+    phrases: Path,
+    model: Path,
+    min_confidence: float | None,
+    noise: str | None,
+    noise_snr: str,
+) -> None:
+    """Print the shares of commands that are understood, misunderstood and rejected."""
+    snrs = [float(snr) for snr in noise_snr.split(",") if snr]
+    recognizer = Recognizer(model, phrases=Phrases.load(phrases, min_confidence))
+    rate = recognizer.specification.features.sample_rate
+    commands = read_commands(manifest)
+    counts: list[Counter[str]] = [Counter() for _ in range(len(snrs) + 1)]
+    for command in track(commands, "listening", len(commands)):
+        samples = read_audio(command.audio, rate)
+        sounds = levels(samples, command.audio.name, rate, noise, snrs) if snrs else [samples]
+        for count, sound in zip(counts, sounds, strict=True):
+            count[outcome(recognizer, command, sound, rate)] += 1
+    names = ["no noise", *(f"{snr:g} dB" for snr in snrs)]
+    click.echo(f"{len(commands)} commands of {manifest}")
+    click.echo(f"{'noise':<10}" + "".join(f"{name:>15}" for name in OUTCOMES))
+    for name, count in zip(names, counts, strict=True):
+        shares = "".join(f"{100 * count[kind] / len(commands):>13.1f} %" for kind in OUTCOMES)
+        click.echo(f"{name:<10}{shares}")
+
+
+if __name__ == "__main__":
+    main()

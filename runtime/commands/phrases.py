@@ -1,0 +1,83 @@
+"""`ds2edge phrases`: compiles phrases for a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ds2edge.runtime.audio.file_types import find_audio_files
+from ds2edge.runtime.commands.options import model_option
+from ds2edge.runtime.commands.output import require_writable
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.false_accepts import confidences, least_confidence, upper_bound
+from ds2edge.runtime.phrases.phrases import SUFFIX, Phrases
+from ds2edge.runtime.recognizer import Recognizer
+
+
+@click.group(short_help="Compile phrases for a device.")
+def phrases() -> None:
+    """Compile phrases for the option --phrases."""
+
+
+@phrases.command("compile")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Output file (.ds2ph)."
+)
+@model_option
+@click.option(
+    "--other-speech",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Sound file, or folder of sound files, in which no phrase is said. Sets the least "
+    "confidence that the model needs. May be repeated.",
+)
+@click.option(
+    "--false-accepts",
+    type=click.FloatRange(min=0),
+    metavar="N",
+    help="False accepts an hour to allow in --other-speech; 0 by default.",
+)
+def compile_phrases(
+    file: Path,
+    output: Path,
+    model: Path,
+    other_speech: tuple[Path, ...],
+    false_accepts: float | None,
+) -> None:
+    """Compile FILE, so that a device needs neither hassil nor the time to read templates.
+
+    FILE is a YAML file of templates or a text file of one phrase per line.
+    """
+    if output.suffix != SUFFIX:
+        raise InputError(f"{output}: must end in {SUFFIX}")
+    if false_accepts is not None and not other_speech:
+        raise InputError("--false-accepts needs --other-speech, recordings to count them in")
+    loaded = Phrases.load(file)
+    require_writable(output)
+    if other_speech:
+        _calibrate(loaded, model, other_speech, false_accepts or 0.0)
+    loaded.save(output)
+    letters = loaded.letters
+    click.echo(
+        f"{output}: {len(letters.final):,} states, {len(letters.sources):,} arcs, "
+        f"{len(letters.labels)} different letters"
+    )
+
+
+def _calibrate(phrases: Phrases, model: Path, paths: tuple[Path, ...], per_hour: float) -> None:
+    files = [
+        path for given in paths for path in (find_audio_files(given) if given.is_dir() else [given])
+    ]
+    phrases.min_confidence = 0.0
+    found, hours = confidences(Recognizer(model, phrases=phrases), files)
+    if not hours:
+        raise InputError(f"{paths[0]}: has no sound: give recordings of other speech")
+    phrases.min_confidence = least_confidence(found, int(per_hour * hours))
+    accepted = sum(confidence >= phrases.min_confidence for confidence in found)
+    click.echo(
+        f"least confidence {phrases.min_confidence:g}: {accepted} false accepts in {hours:.2f} h; "
+        f"95 % upper bound {upper_bound(accepted, hours):.2f} an hour"
+    )
