@@ -93,7 +93,7 @@ async def read_until(client: AsyncTcpClient, kind: str) -> list[Event]:
 
 async def wyoming_text(port: int, sound: np.ndarray) -> str:
     """The transcript that Home Assistant would get."""
-    async with AsyncTcpClient("127.0.0.1", port, read_timeout=60) as client:
+    async with AsyncTcpClient("127.0.0.1", port) as client:
         await send_sound(client, list(blocks(sound)))
         await client.write_event(AudioStop().event())
         return (await read_until(client, "transcript"))[-1].data["text"]

@@ -112,7 +112,7 @@ def test_wyoming_describes_the_model(server):
 
 def test_wyoming_streams_each_utterance_before_the_sound_ends(server):
     async def stream():
-        async with AsyncTcpClient("127.0.0.1", server.port, read_timeout=30) as client:
+        async with AsyncTcpClient("127.0.0.1", server.port) as client:
             await send_sound(client, list(blocks(int16(speech()))))
             early = [await client.read_event() for _ in range(4)]
             await client.write_event(AudioStop().event())
@@ -155,12 +155,12 @@ def test_eight_clients_at_once_half_of_which_vanish():
 
 def test_too_many_clients_are_refused_until_one_leaves(server):
     async def crowd():
-        clients = [AsyncTcpClient("127.0.0.1", server.port, read_timeout=20) for _ in range(8)]
+        clients = [AsyncTcpClient("127.0.0.1", server.port) for _ in range(8)]
         for client in clients:
             await client.connect()
             await client.write_event(Ping().event())
             await client.read_event()
-        async with AsyncTcpClient("127.0.0.1", server.port, read_timeout=20) as refused:
+        async with AsyncTcpClient("127.0.0.1", server.port) as refused:
             error = await refused.read_event()
             assert await refused.read_event() is None
         with pytest.raises(ConnectionClosed) as closed:
@@ -235,7 +235,7 @@ def test_nonsense_is_one_line_in_the_log_and_hurts_nobody():
 
 def test_sound_beyond_the_limit_is_ignored_and_silent_clients_are_disconnected():
     async def wait(port):
-        async with AsyncTcpClient("127.0.0.1", port, read_timeout=20) as client:
+        async with AsyncTcpClient("127.0.0.1", port) as client:
             assert await client.read_event() is None
 
     with serving("--max-seconds", 3, "--max-idle", 1) as server:
