@@ -19,6 +19,7 @@ COMMANDS = "ds2edge.commands"  # entry-point group, see pyproject.toml
 ORDER = (
     "transcribe",
     "listen",
+    "serve",
     "doctor",
     "info",
     "data",

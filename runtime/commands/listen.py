@@ -20,6 +20,7 @@ from ds2edge.runtime.commands.option_group import option_group
 from ds2edge.runtime.commands.options import (
     channel_option,
     decoding_options,
+    endpoint_options,
     model_option,
     threads_option,
 )
@@ -34,9 +35,6 @@ from ds2edge.runtime.live.sources import SAMPLE_FORMATS, play_file, read_pipe
 from ds2edge.runtime.recognizer import Recognizer
 
 log = logging.getLogger("ds2edge")
-
-POSITIVE = click.FloatRange(min=0, min_open=True)
-RULES = EndpointRules()
 
 
 def _print_devices(context: click.Context, _: click.Parameter, requested: bool) -> None:
@@ -146,37 +144,6 @@ source_options = option_group(
         help="Play a sound file in real time instead of using a microphone.",
     ),
     channel_option,
-)
-endpoint_options = option_group(
-    "rules",
-    EndpointRules,
-    click.option(
-        "--end-silence",
-        "silence",
-        default=RULES.silence,
-        show_default=True,
-        type=POSITIVE,
-        metavar="SECONDS",
-        help="End an utterance after this much silence.",
-    ),
-    click.option(
-        "--end-length",
-        "length",
-        default=RULES.length,
-        show_default=True,
-        type=click.FloatRange(1, 600),
-        metavar="SECONDS",
-        help="End an utterance of this length at the next word boundary.",
-    ),
-    click.option(
-        "--end-idle",
-        "idle",
-        default=RULES.idle,
-        show_default=True,
-        type=POSITIVE,
-        metavar="SECONDS",
-        help="Discard an utterance that has no word after this much time.",
-    ),
 )
 
 

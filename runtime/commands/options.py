@@ -1,4 +1,4 @@
-"""Options that several commands share: the model, its threads, the channel and the decoder."""
+"""Options that several commands share: model, threads, channel, endpoint rules and decoder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from ds2edge.runtime.decoding.beam import BEAM
 from ds2edge.runtime.decoding.build import build_decoder, spell_phrase
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.decoding.fusion import Weights
+from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.pretrained import model_path
 
 WEIGHTS = Weights()
+RULES = EndpointRules()
+POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
 class ModelPath(click.Path):
@@ -55,6 +58,38 @@ threads_option = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     help="Number of CPU threads for the model.",
+)
+
+endpoint_options = option_group(
+    "rules",
+    EndpointRules,
+    click.option(
+        "--end-silence",
+        "silence",
+        default=RULES.silence,
+        show_default=True,
+        type=POSITIVE,
+        metavar="SECONDS",
+        help="End an utterance after this much silence.",
+    ),
+    click.option(
+        "--end-length",
+        "length",
+        default=RULES.length,
+        show_default=True,
+        type=click.FloatRange(1, 600),
+        metavar="SECONDS",
+        help="End an utterance of this length at the next word boundary.",
+    ),
+    click.option(
+        "--end-idle",
+        "idle",
+        default=RULES.idle,
+        show_default=True,
+        type=POSITIVE,
+        metavar="SECONDS",
+        help="Discard an utterance that has no word after this much time.",
+    ),
 )
 
 

@@ -19,11 +19,13 @@ ROOMS = {
     "runtime.decoding": set(),
     "runtime.phrases": {"runtime.decoding"},
     "runtime.live": {"runtime.audio"},
+    "runtime.serve": {"runtime.phrases"},
     "runtime.commands": {
         "runtime.audio",
         "runtime.decoding",
         "runtime.live",
         "runtime.phrases",
+        "runtime.serve",
     },
     "train.data": set(),
     "train.augmentation": set(),

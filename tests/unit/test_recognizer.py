@@ -325,5 +325,5 @@ def test_a_model_damaged_before_its_specification_is_refused(tiny_model, tmp_pat
     whole = tiny_model.read_bytes()
     path = tmp_path / "damaged.tflite"
     path.write_bytes(whole[5000:])
-    with pytest.raises(InputError, match="cannot load this model"):
+    with pytest.raises(InputError, match="is damaged"):
         Recognizer(path)

@@ -1,0 +1,117 @@
+"""A server process and its clients: the real `wyoming` client, and one in the style of Vosk's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from support import GOLDEN, RATE
+from websockets.asyncio.client import connect
+from wyoming.asr import Transcribe
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.client import AsyncTcpClient
+from wyoming.event import Event
+
+PROGRAM = str(Path(sys.executable).with_name("ds2edge"))
+
+
+class Server:
+    """`ds2edge serve` in a process of its own, at free ports."""
+
+    def __init__(self, *options: object, model: Path = GOLDEN) -> None:
+        command = [PROGRAM, "serve", "-m", model, "--port", 0, "--websocket-port", 0, *options]
+        self._process = subprocess.Popen(
+            [str(word) for word in command], stderr=subprocess.PIPE, text=True
+        )
+        self.port = self._read_port("Wyoming: tcp:")
+        self.websocket_port = self._read_port("websocket: ws:")
+
+    def _read_port(self, start: str) -> int:
+        line = self._process.stderr.readline()
+        assert line.startswith(start), line + self._process.stderr.read()
+        return int(re.search(r":(\d+)$", line)[1])
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory in use."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[str]]:
+        """Stops it with a signal. Returns the exit code and the lines of its log."""
+        self._process.send_signal(number)
+        _, log = self._process.communicate(timeout=15)
+        return self._process.returncode, log.splitlines()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@contextlib.contextmanager
+def serving(*options: object) -> Iterator[Server]:
+    server = Server(*options)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def blocks(sound: np.ndarray, seconds: float = 0.1, rate: int = RATE) -> Iterator[bytes]:
+    """int16 samples as messages of this length."""
+    data = sound.tobytes()
+    size = 2 * int(seconds * rate)
+    for first in range(0, len(data), size):
+        yield data[first : first + size]
+
+
+async def send_sound(client: AsyncTcpClient, messages: Sequence[bytes], rate: int = RATE) -> None:
+    """What Home Assistant sends until the end of a command."""
+    await client.write_event(Transcribe(language="en").event())
+    await client.write_event(AudioStart(rate, 2, 1).event())
+    for message in messages:
+        await client.write_event(AudioChunk(rate, 2, 1, message).event())
+
+
+async def read_until(client: AsyncTcpClient, kind: str) -> list[Event]:
+    """Events up to the first of a type."""
+    events = []
+    while not events or events[-1].type != kind:
+        event = await client.read_event()
+        assert event is not None, events
+        events.append(event)
+    return events
+
+
+async def wyoming_text(port: int, sound: np.ndarray) -> str:
+    """The transcript that Home Assistant would get."""
+    async with AsyncTcpClient("127.0.0.1", port) as client:
+        await send_sound(client, list(blocks(sound)))
+        await client.write_event(AudioStop().event())
+        return (await read_until(client, "transcript"))[-1].data["text"]
+
+
+async def vosk_replies(
+    port: int, sound: np.ndarray, rate: int = RATE, **config: Any
+) -> list[dict[str, Any]]:
+    """The replies to a client that works as vosk-server's test.py does."""
+    async with connect(f"ws://127.0.0.1:{port}") as websocket:
+        await websocket.send(json.dumps({"config": {"sample_rate": rate, **config}}))
+        replies = []
+        for message in [*blocks(sound, 0.2, rate), '{"eof" : 1}']:
+            await websocket.send(message)
+            replies.append(json.loads(await websocket.recv()))
+        return replies
+
+
+def text_of(replies: list[dict[str, Any]]) -> str:
+    """All final text."""
+    return " ".join(reply["text"] for reply in replies if reply.get("text"))
