@@ -95,7 +95,9 @@ def transcribe(
     folder = output if several and output_format in SUBTITLES else None
     recognizer = Recognizer(model, threads=threads, decoder=decoder)
     if alternatives and not isinstance(recognizer.decoder(), BeamDecoder):
-        raise InputError("--alternatives needs a beam search: add --beam, --lm or --hotwords")
+        raise InputError(
+            "--alternatives needs a beam search: give --beam, --lm or --hotwords, not --phrases"
+        )
     with Output(None if folder else output) as lines:
         writer = ResultWriter(lines, folder, output_format, several)
         totals = _transcribe_all(recognizer, files, channel, alternatives or 0, writer)
