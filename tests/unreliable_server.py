@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,10 +24,11 @@ def serve(content: bytes, *plan: str):
     """Starts a Server on 127.0.0.1.
 
     Each step of the plan answers one request: an HTTP status, or break (stops after half of the
-    rest), slow, whole (ignores the range), wrong (other bytes), page (another file), unlimited
-    (no length, and stops), shifted (another range).
+    rest), stall (sends half of the rest, then nothing), whole (ignores the range), wrong (other
+    bytes), page (another file), unlimited (no length, and stops), shifted (another range).
     """
     server = Server(content, list(plan))
+    over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -52,15 +52,15 @@ def serve(content: bytes, *plan: str):
             self.end_headers()
             if step == "wrong":
                 body = bytes(len(body))
-            if step in ("break", "unlimited"):
+            if step in ("break", "stall", "unlimited"):
                 body = body[: len(body) // 2]
             for place in range(0, len(body), 1 << 16):
                 try:
                     self.wfile.write(body[place : place + (1 << 16)])
                 except OSError:
                     return
-                if step == "slow":
-                    time.sleep(0.02)
+            if step == "stall":
+                over.wait(60)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -72,5 +72,6 @@ def serve(content: bytes, *plan: str):
     try:
         yield server
     finally:
+        over.set()
         http.shutdown()
         http.server_close()

@@ -155,7 +155,7 @@ def test_a_killed_download_continues(tmp_path, how):
         "download(Archive('a', url, int(size), checksum), Path(path))"
     )
     part = tmp_path / "a.part"
-    with serve(CONTENT, "slow") as server:
+    with serve(CONTENT, "stall") as server:
         archive = archive_of(server.url)
         arguments = [archive.url, str(archive.size), archive.checksum, str(tmp_path / "a")]
         process = subprocess.Popen(
