@@ -53,9 +53,18 @@ class WyomingServer:
             yield address.bound(server.sockets)
         finally:
             server.close()
+            await self._end_conversations()
+
+    async def _end_conversations(self) -> None:
+        """Cancels each conversation until it has ended.
+
+        Once is not enough: before Python 3.12, `asyncio.wait_for` ignores a cancellation if what it
+        waits for has just been done (python/cpython#86296).
+        """
+        while self._tasks:
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks, timeout=0.1)
 
     def _protocol(self) -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(BoundedReader(), self._connected)
