@@ -1,10 +1,20 @@
-"""Writing files so that a reader never sees half of one."""
+"""Reads and writes whole files. A reader never sees half of what is written."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
+
+
+def read_text(path: Path) -> str:
+    """Reads a text file in UTF-8. InputError if it cannot be read or has another encoding."""
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file in UTF-8") from None
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -14,6 +14,7 @@ from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.decoding.fusion import Weights
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import read_text
 from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.pretrained import model_path
@@ -125,21 +126,13 @@ def _parse_hotwords(
     """Returns the phrases without duplicates, spelt with the letters of the model."""
     phrases: list[str] = []
     for value in values:
-        phrases += _read_lines(Path(value[1:])) if value.startswith("@") else value.split(",")
+        phrases += (
+            read_text(Path(value[1:])).splitlines() if value.startswith("@") else value.split(",")
+        )
     spelt = [spell_phrase(phrase) for phrase in phrases]
     if values and not any(spelt):
         raise click.BadParameter("no word in it", context, option)
     return list(dict.fromkeys(phrase for phrase in spelt if phrase))
-
-
-def _read_lines(path: Path) -> list[str]:
-    """Returns the lines of a text file. Raises InputError if it cannot be read."""
-    try:
-        return path.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8") from None
 
 
 decoding_options = option_group(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import read_text
 from ds2edge.runtime.phrases.grammar import (
     SAID,
     WILDCARD,
@@ -33,12 +34,7 @@ def read_grammar(path: Path) -> Grammar:
 
     InputError names the file and the line of a fault. Templates also need hassil.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8") from None
+    text = read_text(path)
     if path.suffix.lower() in (".yaml", ".yml"):
         return _Reader(path, text).grammar()
     speller = Speller(str(path), {})

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from ds2edge.runtime.audio.reader import scan_audio
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import read_text
 from ds2edge.train.data.manifest import SPLITS, Clip, write_manifest
 from ds2edge.train.data.skipped import name_some, refuse_many
 from ds2edge.train.data.text import normalise_clip
@@ -91,12 +92,7 @@ def read_lines(path: Path, parse: Callable[[str], Parsed]) -> list[Parsed]:
     InputError, with file and line, where `parse` raises ValueError; InputError if the file cannot
     be read.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8") from None
+    text = read_text(path)
     parsed = []
     # str.splitlines would also split at U+0085, inside a text.
     for number, line in enumerate(text.split("\n"), 1):
