@@ -6,10 +6,8 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.recognizer import Recognizer
-from ds2edge.runtime.utterances import UtteranceStream
 
 STEP = 0.0001  # confidences are rounded to it
 
@@ -20,15 +18,11 @@ def confidences(recognizer: Recognizer, files: Iterable[Path]) -> tuple[list[flo
     The recogniser must reject nothing: its phrases have `min_confidence` 0.
     """
     found: list[float] = []
-    seconds = 0.0
+    durations: list[float] = []
     for path in files:
-        audio = AudioFile(path)
-        stream = UtteranceStream(recognizer.network, recognizer.decoder())
-        for block in audio.blocks():
-            found += [utterance.confidence for utterance in stream.accept(block, audio.rate)]
-        found += [utterance.confidence for utterance in stream.finish()]
-        seconds += stream.duration
-    return found, seconds / 3600
+        utterances = recognizer.utterances(path, progress=durations.append)
+        found += [utterance.confidence for utterance in utterances]
+    return found, sum(durations) / 3600
 
 
 def least_confidence(found: Iterable[float], allowed: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import soundfile
@@ -42,4 +43,15 @@ def find_audio_files(folder: Path) -> list[Path]:
     )
     if not files:
         raise InputError(f"{folder}: holds no sound file (a suffix such as .wav tells)")
+    return files
+
+
+def expand_folders(paths: Iterable[Path]) -> list[Path]:
+    """Returns the files, and in place of each folder the audio files in it.
+
+    Raises InputError for a folder without any.
+    """
+    files: list[Path] = []
+    for path in paths:
+        files += find_audio_files(path) if path.is_dir() else [path]
     return files

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ds2edge.runtime.audio.file_types import find_audio_files
+from ds2edge.runtime.audio.file_types import expand_folders
 from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.commands.output import require_writable
 from ds2edge.runtime.errors import InputError
@@ -68,9 +68,7 @@ def compile_phrases(
 
 
 def _calibrate(phrases: Phrases, model: Path, paths: tuple[Path, ...], per_hour: float) -> None:
-    files = [
-        path for given in paths for path in (find_audio_files(given) if given.is_dir() else [given])
-    ]
+    files = expand_folders(paths)
     phrases.min_confidence = 0.0
     found, hours = confidences(Recognizer(model, phrases=phrases), files)
     if not hours:

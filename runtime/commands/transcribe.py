@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from ds2edge.runtime.audio.file_types import find_audio_files
+from ds2edge.runtime.audio.file_types import expand_folders
 from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.commands.options import (
     channel_option,
@@ -89,7 +89,7 @@ def transcribe(
     skipped; the exit code is then 2.
     """
     output_format = "json" if as_json else output_format
-    files = _expand_folders(audio)
+    files = expand_folders(audio)
     several = len(files) > 1 or any(path.is_dir() for path in audio)
     _check_format(output, output_format, several, alternatives)
     folder = output if several and output_format in SUBTITLES else None
@@ -119,13 +119,6 @@ def _check_format(
         )
     if alternatives and output_format not in ("text", "json"):
         raise InputError(f"--alternatives: --format {output_format} has no room: use text or json")
-
-
-def _expand_folders(paths: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        files += find_audio_files(path) if path.is_dir() else [path]
-    return files
 
 
 def _transcribe_all(
