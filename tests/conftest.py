@@ -38,7 +38,7 @@ def ds2edge():
 
     def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).with_name("ds2edge")), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+        return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
     return run
 

@@ -38,11 +38,6 @@ class Tokens(NamedTuple):
     scores: Scores
     traces: Ids  # the last entry of each path in the record; -1: nothing was said yet
 
-    @classmethod
-    def none(cls) -> Tokens:
-        """Returns no tokens."""
-        return cls(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
-
 
 class _Record:
     """The symbols that the paths have said. Each entry refers to the one before it.
@@ -166,7 +161,8 @@ class PhraseDecoder(Decoder):
         return words
 
     def _begin(self) -> None:
-        self._said = Tokens.none()  # by node: the last step said the symbol of the node
+        # By node: the last step said the symbol of the node.
+        self._said = Tokens(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
         # By state: the last step was blank.
         self._blank = Tokens(np.zeros(1, np.int64), np.zeros(1, np.float32), np.full(1, -1))
         self._record = _Record()
@@ -181,12 +177,9 @@ class PhraseDecoder(Decoder):
             self._free_symbols += 1
         self._free_last = best
         said = self._advance(scores)
-        graph = self._graph
-        blank = _best_of(
-            np.concatenate([self._blank.places, graph.node_state[self._said.places]]),
-            np.concatenate([self._blank.scores, self._said.scores]) + scores[BLANK],
-            np.concatenate([self._blank.traces, self._said.traces]),
-        )
+        states, before, traces = self._by_state()
+        chosen = _best_indices(states, before)
+        blank = Tokens(states[chosen], before[chosen] + scores[BLANK], traces[chosen])
         self._said, self._blank = _prune(said, blank)
         self._steps += 1
         if self._record.size > MOST_TRACES:
@@ -230,16 +223,21 @@ class PhraseDecoder(Decoder):
 
     def _best(self, final: bool) -> tuple[float, int] | None:
         """Score and trace of the best token; with `final`, only at the end of a phrase."""
-        graph = self._graph
-        states = np.concatenate([self._blank.places, graph.node_state[self._said.places]])
-        scores = np.concatenate([self._blank.scores, self._said.scores])
-        traces = np.concatenate([self._blank.traces, self._said.traces])
+        states, scores, traces = self._by_state()
         if final:
-            scores = scores + graph.final[states]
+            scores = scores + self._graph.final[states]
         best = int(scores.argmax())
         if traces[best] < 0 or scores[best] == -np.inf:
             return None
         return float(scores[best]), int(traces[best])
+
+    def _by_state(self) -> tuple[Ids, Scores, Ids]:
+        """States, scores and traces of all tokens."""
+        return (
+            np.concatenate([self._blank.places, self._graph.node_state[self._said.places]]),
+            np.concatenate([self._blank.scores, self._said.scores]),
+            np.concatenate([self._blank.traces, self._said.traces]),
+        )
 
     def _spell(self, score: float, trace: int) -> list[Word]:
         path = self._record.path(trace)
@@ -284,11 +282,6 @@ def _best_indices(places: Ids, scores: Scores) -> Ids:
     first = np.flatnonzero(np.diff(ordered, prepend=-1))
     best: Ids = order[first]
     return best
-
-
-def _best_of(places: Ids, scores: Scores, traces: Ids) -> Tokens:
-    chosen = _best_indices(places, scores)
-    return Tokens(places[chosen], scores[chosen], traces[chosen])
 
 
 def _prune(said: Tokens, blank: Tokens) -> tuple[Tokens, Tokens]:
