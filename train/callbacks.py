@@ -165,7 +165,7 @@ class Progress(keras.callbacks.Callback):
             self.task,
             completed=batch + 1,
             loss=(logs or {}).get("loss", 0.0),
-            speed=min(self.clips, len(self.batches.examples)) / (time.monotonic() - self.started),
+            speed=min(self.clips, len(self.batches.drawn)) / (time.monotonic() - self.started),
         )
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -183,7 +183,7 @@ class Progress(keras.callbacks.Callback):
             logs["loss"],
             logs["dev_wer"],
             logs["dev_cer"],
-            len(self.batches.examples) / seconds,
+            len(self.batches.drawn) / seconds,
             seconds,
             seconds * (epochs - epoch - 1) / 60,
         )

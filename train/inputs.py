@@ -11,6 +11,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.train.data.manifest import Clip, read_manifest
 from ds2edge.train.files import require_place_for
 from ds2edge.train.pipeline.long_clips import without_long
+from ds2edge.train.pipeline.shares import set_uses
 from ds2edge.train.recipe import Recipe
 from ds2edge.train.resuming import require_same
 from ds2edge.train.run import LAST, Run
@@ -43,9 +44,12 @@ def read_input(
         begun = _run_to_resume(recipe, folder, init_from)
     else:
         parent = _parent(recipe, folder, init_from)
-    clips = [clip for path in manifests for clip in read_manifest(path)]
+    parts = [without_long(read_manifest(path), max_seconds) for path in manifests]
+    if shares := recipe.training.manifest_shares:
+        parts = set_uses(manifests, parts, shares)
+    clips = [clip for part in parts for clip in part]
     data = ", ".join(path.resolve().parent.name for path in manifests)
-    return TrainingInput(recipe, without_long(clips, max_seconds), data, folder, begun, parent)
+    return TrainingInput(recipe, clips, data, folder, begun, parent)
 
 
 def _run_to_resume(recipe: Recipe, folder: Path, init_from: Path | None) -> Run:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.acceleration import keep_freed_memory, report_devices
@@ -30,7 +29,7 @@ from ds2edge.train.distribution import Group, join_group
 from ds2edge.train.fine_tune import copy_weights
 from ds2edge.train.inputs import TrainingInput
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
-from ds2edge.train.pipeline.batches import Batches, batch_sizes
+from ds2edge.train.pipeline.batches import Batches, batch_sizes, clips_of_epoch
 from ds2edge.train.pipeline.dataset import Dataset, compute_features, scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.recipe import TrainingSettings
@@ -245,8 +244,8 @@ def _new_model(inputs: TrainingInput, specification: Specification) -> DeepSpeec
 
 
 def _batches_per_epoch(dataset: Dataset, settings: TrainingSettings) -> int:
-    durations = np.array([example.clip.duration for example in dataset.examples["train"]])
-    return len(batch_sizes(durations, settings))
+    clips = clips_of_epoch(dataset.examples["train"])
+    return len(batch_sizes(clips.upper_bounds, settings))
 
 
 def _hours(dataset: Dataset) -> float:

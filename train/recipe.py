@@ -171,6 +171,9 @@ class TrainingSettings:
     precision: str = "float32"
     # SortaGrad (arXiv 1512.02595, section 3.3): the first epoch goes from short clips to long ones.
     sorted_first_epoch: bool = False
+    # Share of each manifest in the seconds of an epoch, in the order of the command. The epoch uses
+    # each clip of the first manifest once. Without shares it uses every clip once.
+    manifest_shares: tuple[float, ...] = ()
     # Augmented versions of each clip that are computed once and cached. 0: new ones in each epoch.
     cached_augmentations: int = field(default=0, metadata={"formerly": "variants"})
     # Momentum of the averaged weights, which are then evaluated and saved. 0: no averages.
@@ -197,6 +200,9 @@ class TrainingSettings:
         _require_at_least(self, 0, "batch_seconds", "cached_augmentations", "patience")
         _require_share("warmup_share", self.warmup_share)
         _require_share("decay_share", self.decay_share)
+        shares = self.manifest_shares
+        if shares and (min(shares) <= 0 or abs(sum(shares) - 1) > 1e-3):
+            raise ValueError(f"manifest_shares {shares} must all be above 0 and sum to 1")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate ({self.learning_rate}) must be above 0")
         if not 0 <= self.ema < 1:

@@ -386,3 +386,16 @@ def test_the_mini_corpus_matches_its_readme(mini_clips):
     for clip in mini_clips:
         assert soundfile.info(clip.audio).duration == pytest.approx(clip.duration, abs=0.01)
         assert json.dumps(clip.text).strip('"') == clip.text
+
+
+def test_an_epoch_uses_clips_as_often_as_their_shares_ask(clips, tiny_recipe):
+    often = [dataclasses.replace(clip, uses=1.5) for clip in clips[:6]]
+    seldom = [dataclasses.replace(clip, uses=0.5) for clip in clips[6:10]]
+    batches = make_batches([*often, *seldom, *clips[10:]], tiny_recipe, augment=True)
+    epochs = []
+    for epoch in range(2):
+        batches.begin(epoch)
+        epochs.append(sorted(text for i in range(len(batches)) for text in batches.texts(i)))
+        assert sum(len(batches[i][1]["label_lengths"]) for i in range(len(batches))) == 11
+    assert epochs[0] != epochs[1]
+    assert [len(texts) for texts in epochs] == [11, 11]

@@ -27,6 +27,7 @@ class Clip:
     split: str
     speaker: str = ""
     weight: float = 1.0  # factor of the loss in training; clips of weight 0 are left out
+    uses: float = 1.0  # how often an epoch uses the clip; from the recipe, not from the manifest
 
 
 def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> list[Clip]:

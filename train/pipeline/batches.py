@@ -16,6 +16,7 @@ from ds2edge.train.distribution import ALONE, Group
 from ds2edge.train.pipeline.dataset import Example, augmented_version
 from ds2edge.train.pipeline.feature_cache import FeatureCache
 from ds2edge.train.pipeline.padding import BATCH_STEPS, batch_length, pad_batch, padding_of
+from ds2edge.train.pipeline.shares import ClipsOfEpoch
 from ds2edge.train.recipe import Recipe, TrainingSettings
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -24,7 +25,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 class Batches(keras.utils.PyDataset):
     """Batches of clips of about equal length.
 
-    How clip i sounds in epoch e depends on (seed, e, i) alone. So a resumed training sees what an
+    How clip i of epoch e sounds depends on (seed, e, i) alone. So a resumed training sees what an
     unbroken one sees.
     """
 
@@ -53,9 +54,8 @@ class Batches(keras.utils.PyDataset):
         self.group = group
         self.padding = padding_of(recipe.model)
         self.longest_text = max(len(example.labels) for example in examples)
-        self.durations = np.array([example.clip.duration for example in examples])
-        self.weights = np.array([example.clip.weight for example in examples])
-        self.sizes = batch_sizes(self.durations, recipe.training)
+        self.clips_of_epoch = clips_of_epoch(examples)
+        self.sizes = batch_sizes(self.clips_of_epoch.upper_bounds, recipe.training)
         self.begin(0)
 
     def __len__(self) -> int:
@@ -80,19 +80,22 @@ class Batches(keras.utils.PyDataset):
             length += BATCH_STEPS * self.padding.time_stride
         empty = len(share) - len(clips)
         frames += [np.zeros((0, self.recipe.features.bins), np.float32)] * empty
-        labels = [self.examples[clip].labels for clip in clips] + [[]] * empty
+        labels = [self.drawn[clip].labels for clip in clips] + [[]] * empty
         inputs, targets = collate(frames, labels, length, self.longest_text)
         weights = self._row_weights(clips, len(share), len(batch))
         return (inputs, targets) if weights is None else (inputs, targets, weights)
 
     def texts(self, index: int) -> list[str]:
         """Reference texts of one batch."""
-        return [self.examples[i].text for i in self.order[index]]
+        return [self.drawn[i].text for i in self.order[index]]
 
     def begin(self, epoch: int) -> None:
-        """Draws the order of epoch number `epoch`, counted from 0."""
+        """Draws the clips and the order of epoch number `epoch`, counted from 0."""
         self.epoch = epoch
         rng = np.random.default_rng((self.recipe.training.seed, epoch))
+        self.drawn = [self.examples[i] for i in self.clips_of_epoch.draw(rng)]
+        self.durations = np.array([example.clip.duration for example in self.drawn])
+        self.weights = np.array([example.clip.weight for example in self.drawn])
         durations = self.durations
         if self.augment:  # otherwise the same clips would meet in every epoch
             durations = durations * rng.uniform(0.9, 1.1, len(durations))
@@ -117,7 +120,7 @@ class Batches(keras.utils.PyDataset):
         bound = self._upper_bound(batch)
         for index, computed in zip(clips, frames, strict=True):
             if len(computed) > bound:
-                clip = self.examples[index].clip
+                clip = self.drawn[index].clip
                 raise InputError(
                     f"{clip.audio}: is longer than the {clip.duration:g} s that the manifest says"
                 )
@@ -157,7 +160,7 @@ class Batches(keras.utils.PyDataset):
 
     def _frames(self, index: int) -> Frames:
         """Normalised features of a clip, with padding, as they are in this epoch."""
-        clip = self.examples[index].clip
+        clip = self.drawn[index].clip
         if not self.augment:
             return self.features.normalise(self.cache.levels(clip.audio))
         settings = self.recipe.augmentation
@@ -186,6 +189,14 @@ def collate(
         "label_lengths": np.array([len(row) for row in labels], np.int32),
     }
     return pad_batch(frames, length), targets
+
+
+def clips_of_epoch(examples: list[Example]) -> ClipsOfEpoch:
+    """Draws the clips of each epoch from `examples`."""
+    clips = [example.clip for example in examples]
+    return ClipsOfEpoch(
+        np.array([clip.duration for clip in clips]), np.array([clip.uses for clip in clips])
+    )
 
 
 def batch_sizes(durations: npt.NDArray[np.float64], settings: TrainingSettings) -> list[int]:
