@@ -44,11 +44,11 @@ async def serve(sessions: Sessions, service: Service, limits: Limits) -> None:
         wyoming = WyomingServer(sessions, clients, limits, service.language)
         address = await stack.enter_async_context(wyoming.listen(service.wyoming))
         log.info("Wyoming: tcp://%s", address)
-        if service.announced_as is not None:
-            await stack.enter_async_context(announced(service.announced_as, address))
         if service.websocket is not None:
             websocket = WebsocketServer(sessions, clients, limits)
-            address = await stack.enter_async_context(websocket.listen(service.websocket))
-            log.info("websocket: ws://%s", address)
+            websocket_address = await stack.enter_async_context(websocket.listen(service.websocket))
+            log.info("websocket: ws://%s", websocket_address)
+        if service.announced_as is not None:
+            await stack.enter_async_context(announced(service.announced_as, address))
         await stop.wait()
         log.info("stopping")
