@@ -1,0 +1,4 @@
+export { InputError } from "./errors.js";
+export { LiteRtEngine } from "./litert.js";
+export { Listener, Recognizer } from "./recognizer.js";
+export { Specification, readSpecification } from "./specification.js";
