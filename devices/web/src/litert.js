@@ -1,3 +1,4 @@
+/** @import {CompiledModel} from "@litertjs/core" */
 import { Tensor, loadAndCompile, loadLiteRt } from "@litertjs/core";
 
 import { InputError } from "./errors.js";
@@ -11,7 +12,7 @@ export class LiteRtEngine {
   #shapes;
 
   /**
-   * @param {import("@litertjs/core").CompiledModel} model
+   * @param {CompiledModel} model
    */
   constructor(model) {
     this.#model = model;
