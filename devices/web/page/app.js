@@ -9,7 +9,7 @@ const part = (id) => document.getElementById(id);
 const transcript = new Transcript(part("utterances"));
 let recognition;
 let microphone = null;
-let busy = false; // with a file
+let busy = false; // with what a button asked for
 let offset = 0; // seconds of the recordings before this one
 let recorded = 0; // seconds of this recording
 let computed = 0; // milliseconds of computing in it
@@ -25,13 +25,16 @@ function showError(message) {
 
 /** Runs what a button asks for. Its error goes onto the page. */
 async function attempt(action) {
+  busy = true;
   showError("");
+  update();
   try {
     await action();
   } catch (error) {
     show("");
     showError(error.message);
   }
+  busy = false;
   update();
 }
 
@@ -47,8 +50,6 @@ function update() {
     part(id).disabled = transcript.empty;
   }
   part("empty").hidden = !transcript.empty;
-  part("progress").hidden = !busy;
-  part("level").hidden = busy;
 }
 
 function onHeard({ utterances, partial, duration, milliseconds }) {
@@ -97,21 +98,25 @@ async function stopListening(reason = "") {
 }
 
 async function transcribe(file) {
-  busy = true;
-  update();
+  show(`Reading ${file.name}.`);
+  const { samples, rate } = await decode(file);
+  part("progress").max = samples.length / rate;
+  showProgress(true);
   try {
-    show(`Reading ${file.name}.`);
-    const { samples, rate } = await decode(file);
-    part("progress").max = samples.length / rate;
     await begin();
     await recognition.samples(samples, rate);
     await recognition.finish();
-    if (transcript.empty) {
-      show(`${file.name}: no words were heard.`);
-    }
   } finally {
-    busy = false;
+    showProgress(false);
   }
+  if (transcript.empty) {
+    show(`${file.name}: no words were heard.`);
+  }
+}
+
+function showProgress(shown) {
+  part("progress").hidden = !shown;
+  part("level").hidden = shown;
 }
 
 async function useModel(file) {
@@ -140,9 +145,6 @@ async function useAnyWords() {
 
 /** What a file is follows from its name. */
 async function take(file) {
-  if (busy || microphone || !recognition) {
-    throw new Error(`${file.name}: the page is still busy: stop, then drop the file again.`);
-  }
   if (file.name.endsWith(".tflite")) {
     return useModel(file);
   }
@@ -192,7 +194,9 @@ function connectDrops() {
     event.preventDefault();
     document.body.classList.remove("dropping");
     const [file] = event.dataTransfer.files;
-    if (file) {
+    if (file && part("open").disabled) {
+      showError(`${file.name}: the page is busy: drop the file again when it is ready.`);
+    } else if (file) {
       attempt(() => take(file));
     }
   };

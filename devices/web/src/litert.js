@@ -5,7 +5,6 @@ import { InputError } from "./errors.js";
 
 /**
  * Runs a model with LiteRT.js, on one thread of WebAssembly. LiteRT.js is loaded once.
- * @implements {import("./stream.js").Engine}
  */
 export class LiteRtEngine {
   #model;
