@@ -148,13 +148,17 @@ final class FourierTransform {
         nextIm[to] = c * y - s * x;
     }
 
+    /** The factors 4 as far as they go, then the prime factors. */
     private static int[] factors(int number) {
         int[] factors = new int[32];
         int count = 0;
-        for (int radix = 4; number > 1; radix = radix == 4 ? 2 : radix + 1) {
-            while (number % radix == 0) {
+        int radix = 4;
+        while (number > 1) {
+            if (number % radix == 0) {
                 factors[count++] = radix;
                 number /= radix;
+            } else {
+                radix = radix == 4 ? 2 : radix == 2 ? 3 : radix + 2;
             }
         }
         return Arrays.copyOf(factors, count);
