@@ -96,7 +96,12 @@ final class ModelFile {
         ByteBuffer flatbuffer = file.duplicate();
         flatbuffer.limit(end);
         CRC32 checksum = new CRC32();
-        checksum.update(flatbuffer);
+        byte[] block = new byte[1 << 16];
+        while (flatbuffer.hasRemaining()) {
+            int length = Math.min(block.length, flatbuffer.remaining());
+            flatbuffer.get(block, 0, length);
+            checksum.update(block, 0, length);
+        }
         return String.format(Locale.ROOT, "%08x", checksum.getValue());
     }
 }

@@ -77,9 +77,12 @@ public final class Phrases {
     /** Throws InputException if the alphabet lacks a letter. */
     PhraseGraph graph(List<String> alphabet) {
         if (graph == null || !alphabet.equals(graphAlphabet)) {
-            String all = " " + Letters.ANYTHING + String.join("", alphabet);
+            StringBuilder spelled = new StringBuilder(" ").append(Letters.ANYTHING);
+            for (String symbol : alphabet) {
+                spelled.append(symbol);
+            }
             for (char letter : letters.labels.toCharArray()) {
-                if (all.indexOf(letter) < 0) {
+                if (spelled.indexOf(String.valueOf(letter)) < 0) {
                     throw new InputException(
                             source + ": the model has no symbol for '" + letter
                                     + "': spell the phrases with other letters");
