@@ -26,7 +26,7 @@ MOST_TOKENS = 3000
 MOST_TRACES = 100_000  # a longer record drops the entries that no token needs
 MIN_CONFIDENCE = 0.1
 WILD_SYMBOLS = 8  # a wildcard may say only so many of the best symbols of a step
-BONUS = 5.0  # nats for each symbol of a phrase
+BONUS = 4.0  # nats for each symbol of a phrase
 
 Scores = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -93,6 +93,9 @@ class _Record:
 class PhraseDecoder(Decoder):
     """Decodes the phrase that was said, or nothing if it was none."""
 
+    symbol_bonus = BONUS
+    beam = BEAM
+
     def __init__(
         self,
         graph: Graph,
@@ -107,7 +110,7 @@ class PhraseDecoder(Decoder):
         self._graph = graph
         self._min_confidence = min_confidence
         self._arc_symbol = graph.node_symbol[graph.arc_node]
-        self._arc_weight = graph.arc_weight + BONUS * ~graph.free[graph.arc_node]
+        self._arc_weight = graph.arc_weight + self.symbol_bonus * ~graph.free[graph.arc_node]
         self._begin()
 
     @property
@@ -173,7 +176,7 @@ class PhraseDecoder(Decoder):
         states, before, traces = self._by_state()
         chosen = _best_indices(states, before)
         blank = Tokens(states[chosen], before[chosen] + scores[BLANK], traces[chosen])
-        self._said, self._blank = _prune(said, blank)
+        self._said, self._blank = _prune(said, blank, self.beam)
         self._steps += 1
         if self._record.size > MOST_TRACES:
             self._forget()
@@ -207,7 +210,7 @@ class PhraseDecoder(Decoder):
         rank = max(0, len(scores) - WILD_SYMBOLS)
         least = np.partition(scores, rank)[rank]
         allowed = ~self._graph.free[nodes] | (scores[self._graph.node_symbol[nodes]] >= least)
-        near = np.flatnonzero(allowed & (after > after.max(initial=-np.inf) - BEAM))
+        near = np.flatnonzero(allowed & (after > after.max(initial=-np.inf) - self.beam))
         chosen: Ids = near[_best_indices(nodes[near], after[near])]
         return chosen
 
@@ -245,7 +248,7 @@ class PhraseDecoder(Decoder):
         """The symbols of a wildcard are no evidence for the phrase: they do not count."""
         fixed = [entry for entry in path if not self._graph.free[self._record.node[entry]]]
         letters = sum(len(self._text(entry).strip()) for entry in fixed)
-        return float(np.exp(min(0.0, (score - BONUS * len(fixed)) / max(1, letters))))
+        return float(np.exp(min(0.0, (score - self.symbol_bonus * len(fixed)) / max(1, letters))))
 
     def _forget(self) -> None:
         numbers = self._record.forget(np.concatenate([self._said.traces, self._blank.traces]))
@@ -273,10 +276,10 @@ def _best_indices(places: Ids, scores: Scores) -> Ids:
     return best
 
 
-def _prune(said: Tokens, blank: Tokens) -> tuple[Tokens, Tokens]:
+def _prune(said: Tokens, blank: Tokens, beam: float) -> tuple[Tokens, Tokens]:
     """Drops the tokens that are too far below the best one, or too many."""
     scores = np.concatenate([said.scores, blank.scores])
-    least = scores.max() - BEAM
+    least = scores.max() - beam
     if len(scores) > MOST_TOKENS:
         least = max(least, np.partition(scores, -MOST_TOKENS)[-MOST_TOKENS])
     return _at_least(said, least), _at_least(blank, least)
