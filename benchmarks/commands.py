@@ -3,9 +3,10 @@
     python benchmarks/commands.py MANIFEST --phrases FILE [--noise FOLDER --noise-snr 24,12]
 
 Each line of MANIFEST has a sound file (`audio`), and an `intent` and `slots` or a `text` that the
-phrases contain. A command is understood if the intent and every slot are right and there is no other slot. It is misunderstood if the
-recogniser accepts something else, and rejected if it accepts nothing. The noise of a clip depends
-on its file name alone, so that it is the same at all levels and for all models.
+phrases contain. A command is understood if the intent and every slot are right and there is no
+other slot. It is misunderstood if the recogniser accepts something else, and rejected if it accepts
+nothing. The noise of a clip depends on its file name alone, so that it is the same at all levels
+and for all models.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     pip install home-assistant-intents
     python benchmarks/home_assistant.py house.yaml --entities 50 --examples 60 > sentences.txt
 
-The package has the sentences. The names of rooms and devices belong to each house, so this script adds
-some. The examples are sentences of random templates. Each template is equally likely.
+The package has the sentences. The names of rooms and devices belong to each house, so this script
+adds some. The examples are sentences of random templates. Each template is equally likely.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import click
 from ds2edge.runtime.phrases.grammar import Choice, Expression, Grammar, Sequence, Text
 from ds2edge.runtime.phrases.templates import read_grammar
 
-AREAS = "attic|bathroom|bedroom|garage|garden|hall|kitchen|living room|office|nursery".split("|")
+AREAS = ["attic", "bathroom", "bedroom", "garage", "hall", "kitchen", "living room", "office"]
 FLOORS = ["ground floor", "first floor", "basement"]
-DEVICES = "lamp|light|fan|heater|blind|speaker|television|window|door|socket".split("|")
-KINDS = "left|right|upper|lower|old|new|red|blue|green|white|large|small|front|rear".split("|")
+DEVICES = ["lamp", "light", "fan", "heater", "blind", "speaker", "television", "window"]
+KINDS = ["left", "right", "upper", "lower", "old", "new", "red", "blue", "green", "small"]
 
 
 def entities(count: int) -> list[str]:

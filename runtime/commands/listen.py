@@ -149,11 +149,11 @@ source_options = option_group(
 )
 
 
-def _wake_phrases(phrases: tuple[str, ...], confidence: float | None) -> Phrases | None:
-    if phrases:
-        least = WAKE_CONFIDENCE if confidence is None else confidence
-        return Phrases.of(*phrases, min_confidence=least)
-    if confidence is not None:
+def _wake_phrases(wake: tuple[str, ...], wake_confidence: float | None) -> Phrases | None:
+    if wake:
+        least = WAKE_CONFIDENCE if wake_confidence is None else wake_confidence
+        return Phrases.of(*wake, min_confidence=least)
+    if wake_confidence is not None:
         raise InputError("--wake-confidence needs --wake: it rejects other speech")
     return None
 
@@ -163,14 +163,12 @@ wake_options = option_group(
     _wake_phrases,
     click.option(
         "--wake",
-        "phrases",
         multiple=True,
         metavar="PHRASE",
         help="Wait for this phrase, then transcribe one utterance. May be repeated.",
     ),
     click.option(
         "--wake-confidence",
-        "confidence",
         type=click.FloatRange(0, 1),
         metavar="P",
         help=f"Confidence that a wake phrase needs; {WAKE_CONFIDENCE} by default.",
