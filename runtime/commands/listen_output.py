@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import time
@@ -14,6 +15,7 @@ from ds2edge.runtime.listener import Listener
 from ds2edge.runtime.live.block import Block
 from ds2edge.runtime.live.display import LiveLine
 from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
+from ds2edge.runtime.phrases.wake import Wake
 from ds2edge.runtime.utterances import Utterance
 
 log = logging.getLogger("ds2edge")
@@ -50,6 +52,14 @@ class ListenOutput:
             _print_json({"event": "partial", "text": partial, "heard": round(listener.duration, 3)})
         self._partial = partial
         self._line.draw(block.samples, partial)
+
+    def show_wake(self, wake: Wake) -> None:
+        """Shows that a wake phrase was heard."""
+        if self._as_json:
+            _print_json({"event": "wake", **dataclasses.asdict(wake)})
+        else:
+            self._line.clear()
+            click.echo(f"{wake.text} ...", err=True)
 
     def finish(self, listener: Listener) -> None:
         """Ends the recording and shows the last utterances."""

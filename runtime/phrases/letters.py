@@ -76,15 +76,14 @@ class _Builder:
 
     def whole(self) -> _Rest | None:
         end = _Rest(0.0, self._state(0.0, ()))
-        found = None
+        sentences = []
         for intent in self._grammar.intents:
             for sentence in intent.sentences:
                 rest = self._before(sentence, end)
-                if rest:
-                    rest = self._strip(rest)
-                    if self._states[rest.state][1]:
-                        rest = _Rest(rest.weight + intent.weight, rest.state)
-                        found = self._union(found, rest) if found else rest
+                rest = self._strip(rest) if rest else None
+                if rest and self._states[rest.state][1]:
+                    sentences.append(_Rest(rest.weight + intent.weight, rest.state))
+        found = self._any_of(sentences)
         if not found:
             return None
         final, arcs = self._states[found.state]
@@ -140,10 +139,8 @@ class _Builder:
                 rest = self._before(item, rest)
             return rest
         if isinstance(expression, Choice):
-            found = None
-            for item in expression.items:
-                found = self._either(found, self._before(item, rest))
-            return found
+            said = [self._before(item, rest) for item in expression.items]
+            return self._any_of([one for one in said if one])
         return self._slot(expression, rest)
 
     def _slot(self, slot: Slot, rest: _Rest) -> _Rest | None:

@@ -104,6 +104,11 @@ class Phrases:
 
     def __call__(self, alphabet: Sequence[str], step_seconds: float) -> PhraseDecoder:
         """Makes a decoder for this alphabet. InputError if the alphabet lacks a letter."""
+        graph = self.graph(alphabet)
+        return PhraseDecoder(graph, alphabet, step_seconds, self.min_confidence, self.meaning)
+
+    def graph(self, alphabet: Sequence[str]) -> Graph:
+        """Returns the graph for this alphabet. InputError if the alphabet lacks a letter."""
         key = tuple(alphabet)
         if key not in self._graphs:
             missing = set(self.letters.labels) - set("".join(alphabet)) - {" ", ANYTHING}
@@ -113,8 +118,7 @@ class Phrases:
                     f"{where}: the model has no symbol for '{letter}': spell it with other letters"
                 )
             self._graphs[key] = Graph.of(self.letters, alphabet)
-        graph = self._graphs[key]
-        return PhraseDecoder(graph, alphabet, step_seconds, self.min_confidence, self.meaning)
+        return self._graphs[key]
 
     def meaning(self, text: str) -> Meaning | None:
         """Returns what a text means; None if it is no phrase, or a phrase without an intent."""

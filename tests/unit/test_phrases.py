@@ -15,7 +15,7 @@ from support import GOLDEN, SPOKEN
 from ds2edge.runtime import Recognizer
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.false_accepts import least_confidence, upper_bound
-from ds2edge.runtime.phrases.decoder import BLANKS, PhraseDecoder
+from ds2edge.runtime.phrases.decoder import BONUS, PhraseDecoder
 from ds2edge.runtime.phrases.grammar import (
     SAID,
     Choice,
@@ -153,15 +153,14 @@ def test_weights_add_up_and_stand_at_the_first_letter_that_tells():
 
 def best_by_brute_force(phrases, logits, alphabet):
     """The best CTC path of all spellings of all phrases: score and text."""
-    scores = logits.copy()
-    scores[:, 0] -= math.log(BLANKS / (1 - BLANKS) * (len(alphabet) - 1))
-    scores -= scores.max(-1, keepdims=True)
+    scores = logits - logits.max(-1, keepdims=True)
     best = (-math.inf, "")
     for path in itertools.product(range(len(alphabet)), repeat=len(logits)):
         symbols = [s for s, _ in itertools.groupby(path) if s]
         text = "".join(alphabet[s] for s in symbols)
         if text.lstrip() in phrases:
-            best = max(best, (sum(scores[t, s] for t, s in enumerate(path)), text.lstrip()))
+            score = sum(scores[t, s] for t, s in enumerate(path)) + BONUS * len(symbols)
+            best = max(best, (score, text.lstrip()))
     return best
 
 
