@@ -19,6 +19,7 @@ from ds2edge.runtime.audio.reader import read_audio
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 WEB = Path("devices/web").resolve()
+HOUSE = Path("tests/golden/vectors/house.ds2ph").resolve()
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def node_tests(*files, **environment):
 
 
 def test_the_core_agrees_with_the_golden_vectors(packages):
-    report = node_tests("tests/core.test.js")
+    report = node_tests("tests/core.test.js", "tests/phrases.test.js")
     assert "# skipped 0" in report
 
 
@@ -93,6 +94,7 @@ def test_the_page_hears_what_python_hears(packages, address, tmp_path):
         texts = [[each.text for each in model.utterances(path)] for model in (bundled, golden)]
         assert all(texts)
         files.append([str(path), *texts])
+    meant = Recognizer(GOLDEN, phrases=HOUSE).transcribe(files[0][0])
     # The browser resamples the microphone and begins anywhere. This clip keeps its text then.
     robust = "seven one two five"
     sound = read_audio(SPOKEN[robust], RATE)
@@ -103,6 +105,12 @@ def test_the_page_hears_what_python_hears(packages, address, tmp_path):
     expected = {
         "files": files,
         "golden": str(GOLDEN),
+        "phrases": str(HOUSE),
+        "phrase": {
+            "text": meant.text,
+            "intent": meant.meaning.intent,
+            "slots": meant.meaning.slots,
+        },
         "microphone": str(microphone),
         "spoken": [robust],
     }

@@ -109,7 +109,7 @@ export class PhraseDecoder extends Decoder {
       nextSaid.offer(node, Math.fround(said.scores[i] + scores[graph.nodeSymbol[node]]), said.traces[i], false);
     }
     const least = nextSaid.best() - BEAM;
-    const wild = scores.toSorted()[Math.max(0, scores.length - WILD_SYMBOLS)];
+    const wild = scores.slice().sort()[Math.max(0, scores.length - WILD_SYMBOLS)];
     nextSaid.keep((slot) => {
       const node = nextSaid.places[slot];
       return nextSaid.scores[slot] > least && !(this.#isFree(node) && scores[graph.nodeSymbol[node]] < wild);

@@ -1,6 +1,7 @@
 /**
  * The page in Chromium. DS2EDGE_PAGE is its address. DS2EDGE_CLIPS is a JSON file with what Python
  * recognises: {"files": [[path, texts, texts with the golden model], ...], "golden": path,
+ * "phrases": path, "phrase": {"text", "intent", "slots"} of the first file,
  * "microphone": path, "spoken": texts with the golden model}.
  */
 import assert from "node:assert/strict";
@@ -71,6 +72,20 @@ test("another model is used, and its text is Python's, too", { skip }, async () 
     await ready();
     assert.deepEqual(await texts(), expected, path);
   }
+});
+
+test("with phrases, the meaning is shown", { skip }, async () => {
+  await page.setInputFiles("#phrases-file", clips.phrases);
+  await ready();
+  await page.click("#clear");
+  await page.setInputFiles("#file", clips.files[0][0]);
+  await ready();
+  assert.deepEqual(await texts(), [clips.phrase.text]);
+  const { intent, slots } = clips.phrase;
+  assert.equal(await page.textContent(".meaning"), `${intent} ${JSON.stringify(slots)}`);
+  await page.click("summary");
+  await page.click("#no-phrases");
+  await page.waitForFunction(() => document.getElementById("no-phrases").hidden);
 });
 
 test("the transcript can be saved", { skip }, async () => {
