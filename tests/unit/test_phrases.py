@@ -427,6 +427,15 @@ def test_the_command_compiles_and_sets_the_confidence(ds2edge, tmp_path):
     assert recognizer.transcribe(SPOKEN["turn down the radio"]).text == "turn down the radio"
 
 
+def test_a_rate_of_false_accepts_needs_speech_to_count_them_in(ds2edge, tmp_path):
+    (tmp_path / "p.txt").write_text("turn down the radio\n")
+    output = tmp_path / "p.ds2ph"
+    done = ds2edge("phrases", "compile", tmp_path / "p.txt", "-o", output, "--reject-at", 0.5)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "--reject-at needs --other-speech" in done.stderr
+    assert not output.exists()
+
+
 def test_what_cannot_be_compiled_leaves_no_file(ds2edge, tmp_path):
     (tmp_path / "p.txt").write_text("# nothing\n")
     done = ds2edge("phrases", "compile", tmp_path / "p.txt", "-o", tmp_path / "p.ds2ph")
