@@ -183,6 +183,7 @@ decoding_options = option_group(
         "--min-confidence",
         type=click.FloatRange(0, 1),
         metavar="P",
-        help=f"Reject phrases of less confidence, with --phrases; {MIN_CONFIDENCE} by default.",
+        help="Reject phrases of less confidence. By default, the value in the file made by "
+        f"`ds2edge phrases compile`; {MIN_CONFIDENCE} with other files of --phrases.",
     ),
 )

@@ -24,7 +24,7 @@ from ds2edge.runtime.phrases.graph import Graph
 BEAM = 25.0  # tokens that are more nats than this below the best one are dropped
 MOST_TOKENS = 3000
 MOST_TRACES = 100_000  # a longer record drops the entries that no token needs
-MIN_CONFIDENCE = 0.1
+MIN_CONFIDENCE = 0.15
 WILD_SYMBOLS = 8  # a wildcard may say only so many of the best symbols of a step
 BONUS = 4.0  # nats for each symbol of a phrase
 
@@ -242,7 +242,7 @@ class PhraseDecoder(Decoder):
         return [self._word(word) for word in split_words(symbols) if word]
 
     def _text(self, entry: int) -> str:
-        return self._alphabet[self._graph.node_symbol[self._record.node[entry]]]
+        return self._alphabet[int(self._graph.node_symbol[self._record.node[entry]])]
 
     def _confidence(self, score: float, path: list[int]) -> float:
         """The symbols of a wildcard are no evidence for the phrase: they do not count."""

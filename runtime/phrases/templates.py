@@ -57,6 +57,7 @@ class _Reader:
         self._speller = Speller(str(path), self._part("says"))
         self._rules = self._part("expansion_rules")
         self._open_rules: list[str] = []
+        self._open_lists: list[str] = []
         self._expanded: dict[str, Expression] = {}
         self._lists: dict[str, list[Value] | None] = {}
 
@@ -151,6 +152,8 @@ class _Reader:
 
     def _read_list(self, reference: Any, line: int) -> None:
         name = reference.list_name
+        if name in self._open_lists:
+            raise self._fault(line, f"list '{name}' leads to itself")
         if name in self._lists:
             return
         if reference.is_inline_range:
@@ -160,13 +163,14 @@ class _Reader:
         content = self._part("lists").get(name)
         if not isinstance(content, dict):
             raise self._fault(line, f"there is no list '{name}'")
-        self._lists[name] = WILDCARD  # while its values are read: one may name this list
         if content.get("wildcard"):
-            return
-        if "range" in content:
+            self._lists[name] = WILDCARD
+        elif "range" in content:
             self._lists[name] = list(self._range(content["range"], line))
         elif isinstance(content.get("values"), list):
+            self._open_lists.append(name)
             self._lists[name] = [self._value(value) for value in content["values"]]
+            self._open_lists.pop()
         else:
             raise self._fault(line, f"list '{name}' needs `values:`, `range:` or `wildcard: true`")
 

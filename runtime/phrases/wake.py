@@ -34,22 +34,23 @@ class Spotter(PhraseDecoder):
 
     symbol_bonus = 0.0
     beam = 60.0  # the graph is small
+    heard: list[Word]  # the words of a phrase that ended in the last step
+    _candidate: list[Word]  # a phrase that may have ended, if its confidence rises no more
 
     def accept(self, logits: npt.NDArray[np.float32]) -> None:
-        """Takes one step of logits, float [1, symbols]. A phrase that ends in it is in `heard`."""
+        """Takes one step of logits, float [1, symbols]. Fills `heard`."""
         previous = self._candidate
         super().accept(logits)
-        words = self.final_words()
-        self._candidate = words
         self.heard = []
+        self._candidate = words = self.final_words()
         if previous and (not words or words[0].confidence <= previous[0].confidence):
             self._begin()
             self.heard = previous
 
     def _begin(self) -> None:
         super()._begin()
-        self._candidate: list[Word] = []
-        self.heard: list[Word] = []
+        self._candidate = []
+        self.heard = []
 
     def _step(self, scores: npt.NDArray[np.float32]) -> None:
         super()._step(scores)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import GOLDEN, SPOKEN
+from support import GOLDEN, RATE, SPOKEN
 
 from ds2edge.runtime import Recognizer
 from ds2edge.runtime.errors import InputError
@@ -357,6 +357,60 @@ def test_the_values_of_a_list_are_replaced(house):
         phrases.with_values("rooms", ["attic"])
 
 
+def test_words_that_are_said_in_another_way(house):
+    house.write_text(HOUSE.replace("kitchen", "TV room") + "says: {TV: tee vee, set: adjust}\n")
+    phrases = Phrases.load(house)
+    assert phrases.meaning("turn on the tee vee room light") is not None
+    assert phrases.meaning("turn on the tv room light") is None
+    assert phrases.meaning("adjust volume five") is not None
+
+
+def test_a_hundred_may_have_an_and(house):
+    house.write_text(HOUSE.replace("to: 20", "to: 200"))
+    phrases = Phrases.load(house)
+    for number in ("one hundred five", "one hundred and five"):
+        assert phrases.meaning(f"volume {number}").slots["volume"] == 105
+    assert phrases.meaning("volume one hundred and") is None
+
+
+def test_a_loop_of_lists_is_refused(house):
+    house.write_text(HOUSE.replace("      - kitchen", '      - "{room} again"'))
+    with pytest.raises(InputError, match=r"house\.yaml:\d+: list 'room' leads to itself"):
+        Phrases.load(house)
+
+
+def test_too_many_states_are_refused(monkeypatch):
+    monkeypatch.setattr("ds2edge.runtime.phrases.letters.MOST_STATES", 5)
+    with pytest.raises(InputError, match="need more than 5 states"):
+        Phrases.of("turn on", "turn off")
+
+
+def test_phrases_change_between_utterances():
+    recognizer = Recognizer(GOLDEN, phrases=Phrases.of("turn down the radio"))
+    clip = SPOKEN["seven one two five"]
+    assert recognizer.transcribe(clip).text == ""
+    recognizer.phrases = Phrases.of("seven one two five")
+    assert recognizer.transcribe(clip).text == "seven one two five"
+    with pytest.raises(InputError, match="no symbol for"):
+        recognizer.phrases = Phrases.of("дверь")
+    assert recognizer.transcribe(clip).text == "seven one two five"
+
+
+@pytest.mark.parametrize("near", ["turn up the radio", "turn down the heating", "seven one two"])
+def test_near_phrases_are_no_phrases(near):
+    """Listed: phrases that differ from what is said in a word."""
+    recognizer = Recognizer(GOLDEN, phrases=Phrases.of(near))
+    for clip in SPOKEN.values():
+        assert recognizer.transcribe(clip).text == ""
+
+
+def test_silence_and_noise_say_nothing():
+    recognizer = Recognizer(GOLDEN, phrases=Phrases.of("yes", "no", "stop"))
+    noise = np.random.default_rng(0).standard_normal(10 * RATE).astype(np.float32)
+    for sound in (np.zeros(10 * RATE, np.float32), 0.01 * noise, 0.2 * noise):
+        assert recognizer.transcribe(sound, RATE).text == ""
+
+
 def test_the_command_compiles_and_sets_the_confidence(ds2edge, tmp_path):
     (tmp_path / "p.txt").write_text("turn down the radio\nopen the door\n")
     clips = [path for text, path in SPOKEN.items() if "radio" not in text]
@@ -371,6 +425,15 @@ def test_the_command_compiles_and_sets_the_confidence(ds2edge, tmp_path):
     recognizer = Recognizer(GOLDEN, phrases=compiled)
     assert [recognizer.transcribe(path).text for path in clips] == [""] * len(clips)
     assert recognizer.transcribe(SPOKEN["turn down the radio"]).text == "turn down the radio"
+
+
+def test_a_rate_of_false_accepts_needs_speech_to_count_them_in(ds2edge, tmp_path):
+    (tmp_path / "p.txt").write_text("turn down the radio\n")
+    output = tmp_path / "p.ds2ph"
+    done = ds2edge("phrases", "compile", tmp_path / "p.txt", "-o", output, "--reject-at", 0.5)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "--reject-at needs --other-speech" in done.stderr
+    assert not output.exists()
 
 
 def test_what_cannot_be_compiled_leaves_no_file(ds2edge, tmp_path):
