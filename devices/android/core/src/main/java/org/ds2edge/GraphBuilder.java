@@ -88,7 +88,7 @@ final class GraphBuilder {
         }
         for (int place = 0; place < states; place++) {
             for (int id = 1; id < alphabet.size() && inside[place] >= 0; id++) {
-                add(inside[place], id, inside[place], -PhraseGraph.FREE);
+                add(inside[place], id, inside[place], 0);
             }
         }
         int space = letters.labels.indexOf(' ');
@@ -110,7 +110,7 @@ final class GraphBuilder {
         for (int id = 1; id < alphabet.size() && wildcard >= 0; id++) {
             String text = alphabet.get(id);
             if (!text.isEmpty() && text.startsWith(" ") == spaced && text.length() > (spaced ? 1 : 0)) {
-                add(from, id, wildcard, -PhraseGraph.FREE);
+                add(from, id, wildcard, 0);
             }
         }
     }

@@ -2,29 +2,22 @@ package org.ds2edge;
 
 import java.util.Arrays;
 
-/**
- * The symbols that the paths have said. Each entry refers to the one before it.
- *
- * <p>{@code free} is the number of symbols in the best free text before the step of the entry.
- */
+/** The symbols that the paths have said. Each entry refers to the one before it. */
 final class PathRecord {
     int size;
     int[] parent = new int[1024];
     int[] node = new int[1024];
     int[] step = new int[1024];
-    int[] free = new int[1024];
 
-    int add(int before, int said, int at, int freeSymbols) {
+    int add(int before, int said, int at) {
         if (size == parent.length) {
             parent = Arrays.copyOf(parent, 2 * size);
             node = Arrays.copyOf(node, 2 * size);
             step = Arrays.copyOf(step, 2 * size);
-            free = Arrays.copyOf(free, 2 * size);
         }
         parent[size] = before;
         node[size] = said;
         step[size] = at;
-        free[size] = freeSymbols;
         return size++;
     }
 
@@ -62,7 +55,6 @@ final class PathRecord {
                 parent[kept] = parent[entry] < 0 ? -1 : numbers[parent[entry]];
                 node[kept] = node[entry];
                 step[kept] = step[entry];
-                free[kept] = free[entry];
                 numbers[entry] = kept++;
             }
         }

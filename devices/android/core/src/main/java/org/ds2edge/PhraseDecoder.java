@@ -9,21 +9,19 @@ import java.util.List;
  * Finds the phrase that was said, or that it was none, by token passing (Young et al. 1989).
  *
  * <p>A token stands for the best path to a place in the graph. There are two kinds: the last step of
- * the path said the symbol of a node, or it was blank. Outputs are divided by the prior of the
- * symbols, and the score of a step is relative to that of its best symbol. So the best free text
- * scores 0.
+ * the path said the symbol of a node, or it was blank. The score of a step is relative to that of its
+ * best symbol. So the best free text scores 0.
  */
 final class PhraseDecoder extends Decoder {
     private static final float BEAM = 25f; // tokens this far below the best one are dropped, in nats
     private static final int MOST_TOKENS = 3000;
     private static final int MOST_TRACES = 100_000; // a longer record drops what no token needs
     private static final int WILD_SYMBOLS = 8; // of a step, that a wildcard may say
-    private static final double BLANKS = 0.6; // prior of the blank; the others share the rest
+    private static final float BONUS = 4f; // nats for each symbol of a phrase
 
     private final PhraseGraph graph;
     private final double minConfidence;
     private final Phrases phrases;
-    private final float prior;
     private final float[] scores; // of the symbols in this step
     private float[] sorted = new float[0];
     private final PathRecord record = new PathRecord();
@@ -31,8 +29,7 @@ final class PhraseDecoder extends Decoder {
     private Tokens blank; // by state
     private Tokens nextSaid;
     private Tokens nextBlank;
-    private int freeSymbols; // in the best free text
-    private int freeLast;
+    private boolean heard; // a symbol in the best free text
 
     PhraseDecoder(
             PhraseGraph graph,
@@ -44,7 +41,6 @@ final class PhraseDecoder extends Decoder {
         this.graph = graph;
         this.minConfidence = minConfidence;
         this.phrases = phrases;
-        prior = (float) Math.log(BLANKS / (1 - BLANKS) * (alphabet.size() - 1));
         scores = new float[alphabet.size()];
         said = new Tokens(graph.nodeState.length);
         nextSaid = new Tokens(graph.nodeState.length);
@@ -55,7 +51,7 @@ final class PhraseDecoder extends Decoder {
 
     @Override
     boolean isEmpty() {
-        return freeSymbols == 0;
+        return !heard;
     }
 
     @Override
@@ -67,7 +63,6 @@ final class PhraseDecoder extends Decoder {
     public void accept(float[] logits, int first, int count) {
         for (int row = first; row < first + count; row++) {
             System.arraycopy(logits, row * scores.length, scores, 0, scores.length);
-            scores[BLANK] -= prior;
             int best = argmax(scores, 0, scores.length);
             float highest = scores[best];
             for (int i = 0; i < scores.length; i++) {
@@ -87,7 +82,7 @@ final class PhraseDecoder extends Decoder {
      * The words of the phrase that was said; none if it was rejected.
      *
      * <p>Each word has the confidence of the whole phrase: its probability relative to that of the
-     * best free text, as a geometric mean over the symbols.
+     * best free text, as a geometric mean over the letters.
      */
     @Override
     List<Word> finalWords() {
@@ -109,18 +104,14 @@ final class PhraseDecoder extends Decoder {
         blank.clear();
         blank.offer(0, 0f, -1, false);
         record.size = 0;
-        freeSymbols = 0;
-        freeLast = BLANK;
+        heard = false;
     }
 
     private void step(int best) {
         if (best != BLANK && hasLetter(best)) {
             lastLetterStep = steps;
         }
-        if (best != BLANK && best != freeLast) {
-            freeSymbols++;
-        }
-        freeLast = best;
+        heard |= best != BLANK;
         nextSaid.clear();
         enterNodes();
         stayInNodes();
@@ -160,7 +151,9 @@ final class PhraseDecoder extends Decoder {
             int node = graph.arcNode[arc];
             int symbol = graph.nodeSymbol[node];
             if (symbol != previous) {
-                nextSaid.offer(node, score + graph.arcWeight[arc] + scores[symbol], trace, true);
+                // In the order of the other runtimes: float32 sums depend on it.
+                float paid = graph.arcWeight[arc] + (graph.isFree(node) ? 0f : BONUS);
+                nextSaid.offer(node, score + scores[symbol] + paid, trace, true);
             }
         }
     }
@@ -189,7 +182,7 @@ final class PhraseDecoder extends Decoder {
         for (int i = 0; i < nextSaid.size; i++) {
             if (nextSaid.entered[i]) {
                 nextSaid.traces[i] =
-                        record.add(nextSaid.traces[i], nextSaid.places[i], steps, freeSymbols);
+                        record.add(nextSaid.traces[i], nextSaid.places[i], steps);
             }
         }
     }
@@ -262,19 +255,15 @@ final class PhraseDecoder extends Decoder {
 
     /** The symbols of a wildcard are no evidence for the phrase: they do not count. */
     private double confidence(float score, int[] path) {
-        int wild = 0;
-        int free = 0; // symbols of the free text where the phrase is fixed
-        int before = 0;
-        boolean fixed = true; // whether what lies before the entry is
+        int fixed = 0;
+        int letters = 0;
         for (int entry : path) {
-            free += fixed ? record.free[entry] - before : 0;
-            before = record.free[entry];
-            fixed = !graph.isFree(record.node[entry]);
-            wild += fixed ? 0 : 1;
+            int node = record.node[entry];
+            if (!graph.isFree(node)) {
+                fixed++;
+                letters += alphabet.get(graph.nodeSymbol[node]).trim().length();
+            }
         }
-        free += fixed ? freeSymbols - before : 0;
-        double symbols = (path.length - wild + free) / 2.0;
-        double total = Math.min(0.0, score + PhraseGraph.FREE * wild);
-        return Math.exp(total / Math.max(1.0, symbols));
+        return Math.exp(Math.min(0.0, score - BONUS * fixed) / Math.max(1, letters));
     }
 }

@@ -5,8 +5,6 @@ package org.ds2edge;
  * state. A node is a state together with the symbol that led to it. State 0 is the start.
  */
 final class PhraseGraph {
-    static final float FREE = 1f; // cost of each symbol of a wildcard in nats: fixed words win
-
     final int[] firstArc; // [states + 1]: arcs of state s are firstArc[s] to firstArc[s + 1]
     final int[] arcNode; // [arcs]
     final float[] arcWeight; // [arcs], log
