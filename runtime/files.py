@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
+
+# A zip may expand to so many bytes, or to so many times its own size: more is a zip bomb.
+MAX_EXPANDED_BYTES = 1 << 24
+MAX_EXPANSION = 100
 
 
 def read_text(path: Path) -> str:
@@ -30,3 +35,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except OSError as error:
         reason = f"{path}: cannot be written ({error.strerror})"
         raise InputError(f"{reason}: make room, or choose another folder") from None
+
+
+def refuse_zip_bomb(archive: zipfile.ZipFile) -> None:
+    """Raises zipfile.BadZipFile if the members are far larger than their compressed bytes."""
+    members = archive.infolist()
+    expanded = sum(member.file_size for member in members)
+    packed = sum(member.compress_size for member in members)
+    if expanded > max(MAX_EXPANDED_BYTES, MAX_EXPANSION * packed):
+        raise zipfile.BadZipFile(f"{packed} bytes would expand to {expanded}")
