@@ -286,7 +286,7 @@ def test_arrays_that_are_no_automaton_are_refused(change):
     letters = Phrases.of("a").letters
     arrays = {name: np.resize(array, 2) for name, array in letters.arrays().items()}
     Letters.from_arrays(letters.labels, arrays)
-    with pytest.raises(ValueError, match="its arrays|an arc|a weight"):
+    with pytest.raises(ValueError, match=r"its arrays|an arc|a weight"):
         Letters.from_arrays(letters.labels, arrays | change)
 
 

@@ -14,6 +14,7 @@ from support import RATE, babble
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
 from ds2edge.train.data.join import join_clips
+from ds2edge.train.data.limits import without_long
 from ds2edge.train.data.manifest import Clip, read_manifest, write_manifest
 from ds2edge.train.data.symbols import Symbols
 from ds2edge.train.evaluation.scoring import bootstrap_interval, score
@@ -21,7 +22,6 @@ from ds2edge.train.lock import alone_in
 from ds2edge.train.pipeline.batches import Batches
 from ds2edge.train.pipeline.dataset import scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
-from ds2edge.train.pipeline.long_clips import without_long
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.resuming import require_same
 

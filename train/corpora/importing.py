@@ -33,6 +33,7 @@ class ListedClip:
     split: str
     speaker: str = ""
     where: str = ""  # file and line that list it
+    problem: str = ""  # why it cannot be used
 
 
 def write_corpus(listed: Iterable[ListedClip], folder: Path, skip_bad: bool = False) -> Path:
@@ -53,7 +54,7 @@ def write_corpus(listed: Iterable[ListedClip], folder: Path, skip_bad: bool = Fa
     if not clips:
         raise InputError(f"{folder}: none of {total} clips can be used; the first: {problems[0]}")
     if not skip_bad:
-        refuse_many(problems, total, ": mend them, or leave them out with --skip-bad")
+        refuse_many(problems, total)
     if problems:
         log.warning("skipped %d of %d clips", len(problems), total)
     manifest = folder / "manifest.jsonl"
@@ -65,6 +66,8 @@ def write_corpus(listed: Iterable[ListedClip], folder: Path, skip_bad: bool = Fa
 def _measure(listed: ListedClip) -> Clip | str:
     """The clip with its duration, or why it cannot be used."""
     where = f"{listed.where}: " if listed.where else ""
+    if listed.problem:
+        return where + listed.problem
     try:
         normalise_clip(listed.audio, listed.text)
         audio = scan_audio(listed.audio)
