@@ -81,5 +81,5 @@ def test_a_killed_listen_keeps_all_that_was_said_before(tmp_path, kills):
     for row in rows:
         sound_file = soundfile.info(saved / row["audio"])
         assert sound_file.samplerate == RATE
-        assert sound_file.frames == round(row["duration"] * RATE)
+        assert abs(sound_file.frames - row["duration"] * RATE) <= 0.0005 * RATE + 1
     assert len(said.splitlines()) - kills <= len(rows) <= len(said.splitlines())
