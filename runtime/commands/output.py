@@ -21,6 +21,8 @@ def require_writable(path: Path, example: str = "") -> None:
     if path.is_dir():
         such_as = f", such as {path / example}" if example else ""
         raise InputError(f"{path}: is a folder: name the file to write{such_as}")
+    if (path.exists() and not path.is_file()) or path.is_relative_to("/dev"):
+        raise InputError(f"{path}: is a device or a pipe: name a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):

@@ -55,8 +55,8 @@ def compile_phrases(
         raise InputError(f"{output}: must end in {SUFFIX}")
     if false_accepts is not None and not other_speech:
         raise InputError("--false-accepts needs --other-speech, recordings to count them in")
-    loaded = Phrases.load(file)
     require_writable(output)
+    loaded = Phrases.load(file)
     if other_speech:
         _calibrate(loaded, model, other_speech, false_accepts or 0.0)
     loaded.save(output)

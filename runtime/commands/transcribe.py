@@ -22,7 +22,7 @@ from ds2edge.runtime.commands.options import (
     model_option,
     threads_option,
 )
-from ds2edge.runtime.commands.output import Output
+from ds2edge.runtime.commands.output import Output, require_writable
 from ds2edge.runtime.decoding.beam import BeamDecoder
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.errors import InputError
@@ -93,6 +93,8 @@ def transcribe(
     several = len(files) > 1 or any(path.is_dir() for path in audio)
     _check_format(output, output_format, several, alternatives)
     folder = output if several and output_format in SUBTITLES else None
+    if folder:
+        require_writable(folder / f"subtitles.{output_format}")
     recognizer = Recognizer(model, threads=threads, decoder=decoder)
     if alternatives and not isinstance(recognizer.decoder(), BeamDecoder):
         raise InputError(

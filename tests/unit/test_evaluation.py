@@ -304,7 +304,7 @@ def test_what_is_no_model_or_no_manifest_is_refused_by_name(model, manifest, say
         (("--noise-snr", "10", "--noise", "empty"), "empty: holds no sound file"),
         (("--noise-snr", "10,loud"), "'10,loud' is not a number of dB"),
         (("--noise-snr", "inf"), "'inf' holds a level that is not finite"),
-        (("-o", "file/report"), "file/report: cannot hold a report"),
+        (("-o", "file/report"), "file/report: cannot be written"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(ds2edge, tmp_path, options, says):

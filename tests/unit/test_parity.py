@@ -442,7 +442,7 @@ def no_conversion(monkeypatch):
             "made from epoch 7 or from another run; the run's best epoch is 1",
         ),
         (["RUN", "no.jsonl", "-m", "MODEL"], "no.jsonl: cannot read the manifest"),
-        (["RUN", "MANIFEST", "-m", "MODEL", "-o", "MANIFEST"], "cannot hold a report"),
+        (["RUN", "MANIFEST", "-m", "MODEL", "-o", "MANIFEST"], "cannot be written"),
     ],
 )
 def test_bad_input_is_refused_before_the_conversion(

@@ -15,6 +15,7 @@ from ds2edge.runtime.files import read_text
 from ds2edge.train.data.manifest import SPLITS, Clip, write_manifest
 from ds2edge.train.data.skipped import name_some, refuse_many
 from ds2edge.train.data.text import normalise_clip
+from ds2edge.train.files import require_place_for
 from ds2edge.train.progress import track
 
 log = logging.getLogger("ds2edge")
@@ -39,9 +40,11 @@ class ListedClip:
 def write_corpus(listed: Iterable[ListedClip], folder: Path, skip_bad: bool = False) -> Path:
     """Reads every clip to its end, writes `folder`/manifest.jsonl and returns its path.
 
-    Clips without audio or without a letter are skipped and named. InputError if no clip is left.
+    Clips without audio or without a letter are skipped and named. InputError if no clip is left,
+    or if the folder cannot be written.
     InputError if more than 1 % of a large corpus are skipped, unless `skip_bad` is set.
     """
+    require_place_for(folder)
     to_measure = list(listed)
     total = len(to_measure)
     if not total:
