@@ -14,6 +14,9 @@ from ds2edge.runtime.audio.wav_header import UNKNOWN_BYTES
 from ds2edge.runtime.quiet import quiet
 
 UNKNOWN_SAMPLES = 1 << 40
+# How a MIDI sample dump (.sds) starts. libsndfile prints its errors to standard output.
+MIDI_DUMP = b"\xf0\x7e"
+COMMON = (b"RI", b"fL", b"Og")  # how WAV, FLAC and Ogg start: surely no MP3
 TOLERANCE = 0.05  # seconds by which a recording may be shorter than its header says
 
 
@@ -34,8 +37,11 @@ class LibsndfileDecoder:
     def __init__(self, path: Path, byte_range: ByteRange) -> None:
         """Opens a part of a file. Raises soundfile's own errors and OSError."""
         whole = byte_range == ByteRange(0, path.stat().st_size)
-        # The suffix is a guess, since the format is not known before the file is open.
-        with _silence_libmpg123(path.suffix.lower() not in {".wav", ".flac"}):
+        with RangeFile(path, byte_range) as file:
+            head = file.read(len(MIDI_DUMP))
+        if head == MIDI_DUMP:
+            raise ValueError("a MIDI sample dump")
+        with _silence_libmpg123(head not in COMMON):
             self._file = _ForwardFile(str(path) if whole else RangeFile(path, byte_range))
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)

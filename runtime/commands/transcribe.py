@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import click
 
 from ds2edge.runtime.audio.file_types import expand_folders
+from ds2edge.runtime.audio.level import QUIET, QUIET_FOR_FIXED_LEVEL
 from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.commands.options import (
     channel_option,
@@ -162,7 +164,8 @@ def _transcribe(
             )
     else:
         result = recognizer.transcribe(audio, alternatives=alternatives)
-    if warning := audio.level.warning():
+    adapts = recognizer.specification.features.level_rise
+    if warning := audio.level.warning(QUIET if adapts else QUIET_FOR_FIXED_LEVEL):
         log.warning("%s: %s", path, warning)
     return result
 
@@ -215,12 +218,17 @@ class ResultWriter:
         if self._format == "vtt":
             return vtt(result.words)
         if self._format == "tsv":
-            return tsv(result.words, str(path))
-        prefix = f"{path}: " if self._several else ""
+            return tsv(result.words, _one_line(path))
+        prefix = f"{_one_line(path)}: " if self._several else ""
         if not result.alternatives:
             return prefix + result.text
         lines = [f"{prefix}{a.score:.2f} {a.text}" for a in result.alternatives]
         return "\n".join(lines)
+
+
+def _one_line(path: Path) -> str:
+    """The path with spaces in place of line breaks and tabs, which a file name may have."""
+    return re.sub(r"[\n\r\t]", " ", str(path))
 
 
 def _as_json(path: Path, result: Result, elapsed: float) -> str:

@@ -264,6 +264,27 @@ def test_any_error_of_a_decoder_is_a_one_line_input_error(wav, monkeypatch, erro
     assert "\n" not in str(caught.value)
 
 
+def test_a_midi_dump_and_an_mp3_with_another_suffix_print_nothing(tmp_path, capfd):
+    """libsndfile prints checksum errors to standard output, libmpg123 warnings to the other."""
+    sound = babble(0.5)
+    soundfile.write(tmp_path / "a.sds", sound, RATE, subtype="PCM_16")
+    dump = bytearray((tmp_path / "a.sds").read_bytes())
+    dump[100] ^= 1
+    (tmp_path / "dump.wav").write_bytes(dump)
+    with pytest.raises(InputError, match="a MIDI sample dump"):
+        read_audio(tmp_path / "dump.wav", RATE)
+    soundfile.write(tmp_path / "a.mp3", sound, RATE)
+    (tmp_path / "a.wav").write_bytes((tmp_path / "a.mp3").read_bytes()[:-800])
+    read_audio(tmp_path / "a.wav", RATE)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_with_the_name_of_a_sound_file_is_no_sound_file(tmp_path, wav):
+    wav("a.wav")
+    (tmp_path / "b.wav").mkdir()
+    assert [path.name for path in find_audio_files(tmp_path)] == ["a.wav"]
+
+
 def test_audio_suffixes_do_not_depend_on_case():
     assert all(map(is_audio, map(Path, ("a.wav", "b.FLAC", "c.Opus", "d.m4a", "e.WebM"))))
     assert not any(map(is_audio, map(Path, ("a.txt", "wav", "a.raw", "a.m3u8"))))
@@ -285,4 +306,4 @@ def test_sounds_to_augment_with_are_searched_without_system_files(wav, tmp_path)
     noise = wav("noise.wav")
     (tmp_path / "._noise.wav").write_bytes(b"written by macOS")
     (tmp_path / "video.mp4").write_bytes(b"needs FFmpeg")
-    assert sound_files(str(tmp_path)) == (noise,)
+    assert sound_files(str(tmp_path)) == (noise, tmp_path / "video.mp4")
