@@ -33,7 +33,7 @@ def _pages(data: mmap.mmap) -> Iterator[tuple[int, int]]:
             position = data.find(b"OggS", position + 1)
             continue
         table_start = position + HEADER
-        segment_sizes = data[table_start : table_start + data[position + 26]]
-        end = table_start + len(segment_sizes) + sum(segment_sizes)
+        table_size = data[position + 26]
+        end = table_start + table_size + sum(data[table_start : table_start + table_size])
         yield position, end
         position = end
