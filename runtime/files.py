@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
         part.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         reason = f"{path}: cannot be written ({error.strerror})"
         raise InputError(f"{reason}: make room, or choose another folder") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -36,9 +37,11 @@ class Output:
     """Writes lines to standard output, or to a file that appears when all lines are written."""
 
     def __init__(self, path: Path | None) -> None:
-        """`path`: None for standard output. Raises InputError if the file cannot be written."""
+        """`path`: None for standard output. Raises InputError if it cannot be written."""
         self._path = path
         self._file: TextIO | None = None
+        if path is None and sys.stdout is None:
+            raise InputError("standard output is closed: name a file with -o")
         if path is not None:
             require_writable(path)
             self._partial = path.with_name(path.name + ".part")

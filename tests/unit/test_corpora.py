@@ -264,6 +264,15 @@ def test_a_text_that_cannot_be_read_costs_its_clip_alone(tmp_path, caplog):
     assert "skipped 2 of 4 clips" in caplog.text
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_csv_of_excel_may_have_another_delimiter_and_capitals(tmp_path, delimiter):
+    sound(tmp_path / "a.wav")
+    rows = [("Audio", " Text ", "SPLIT"), ("a.wav", '"one; two, three"', "Test")]
+    (tmp_path / "t.csv").write_text("\n".join(map(delimiter.join, rows)))
+    (clip,) = read_manifest(import_folder(tmp_path / "t.csv", tmp_path, 0, 0, True, False))
+    assert (clip.text, clip.split) == ("one; two, three", "test")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_tables_of_any_program_are_read(tmp_path, encoding, end):

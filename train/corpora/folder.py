@@ -115,7 +115,7 @@ def _read_table(source: Path) -> Iterator[ListedClip]:
         return
     for number, row in read_table(source, ("audio", "text")):
         where = f"{source}:{number}"
-        split = row.get("split", "")
+        split = row.get("split", "").lower()
         if split and split not in SPLITS:
             raise InputError(f"{where}: split '{split}' is none of {', '.join(SPLITS)}")
         audio = source.parent / row["audio"]

@@ -1,4 +1,4 @@
-"""Tables with a header: CSV with quotation marks, TSV without."""
+"""Tables with a header in any case: CSV with quotation marks, TSV without."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ def read_table(path: Path, required: Collection[str]) -> Iterator[tuple[int, dic
     if path.suffix.lower() == ".tsv":  # quotation marks are ordinary characters
         rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     else:
-        rows = csv.DictReader(lines, strict=True)
+        rows = csv.DictReader(lines, delimiter=_delimiter(lines.getvalue()), strict=True)
     try:
-        header = rows.fieldnames
-        missing = [name for name in required if name not in (header or ())]
+        header = [name.strip().lower() for name in rows.fieldnames or ()]
+        rows.fieldnames = header
+        missing = [name for name in required if name not in header]
         if missing:
-            raise InputError(f"{path}:1: no column {', '.join(missing)} in the header {header}")
+            raise InputError(
+                f"{path}:1: no column {', '.join(missing)} in the header {header}: rename a column"
+            )
         for row in rows:
             if _is_blank(row):
                 continue
@@ -36,6 +39,12 @@ def read_table(path: Path, required: Collection[str]) -> Iterator[tuple[int, dic
             yield rows.line_num, {name: field or "" for name, field in row.items()}
     except csv.Error as error:
         raise InputError(f"{path}:{rows.line_num}: not a row of a table ({error})") from None
+
+
+def _delimiter(text: str) -> str:
+    """What separates the fields of a CSV file: where the comma is decimal, Excel writes another."""
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)
 
 
 def _is_blank(row: dict[str, str]) -> bool:
