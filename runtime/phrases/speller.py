@@ -35,8 +35,9 @@ class Speller:
         """Spells a part of a phrase. A space at either end stays."""
         for word, said in self._says.items():
             pattern = rf"(?<!\w){re.escape(word)}(?!\w)"
-            # A function, since a backslash in a replacement string has a meaning of its own.
-            text = re.sub(pattern, lambda _, said=said: said, text, flags=re.IGNORECASE)
+            # A backslash in a replacement has a meaning of its own.
+            literal = said.replace("\\", r"\\")
+            text = re.sub(pattern, literal, text, flags=re.IGNORECASE)
         text = re.sub(r"\d+", lambda found: f" {self.number(int(found[0]), line)} ", text)
         spelled = _OTHER.sub(" ", plain(text)).replace("_", " ")
         for letter in spelled:
