@@ -130,6 +130,7 @@ class Training:
         report_devices(self.model, self.run.recipe)
         self.group.synchronise(self.model)
         batches = self._training_batches()
+        self.model.consistency = settings.consistency
         self.model.fit(
             batches,
             epochs=settings.epochs,

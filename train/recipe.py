@@ -189,6 +189,10 @@ class TrainingSettings:
     # Share of all steps, at the end, in which the learning rate falls to 0.
     decay_share: float = 1.0
     weight_decay: float = 1e-2
+    # Weight of the difference between the outputs for two masked views of each clip (CR-CTC, arXiv
+    # 2410.05101, which uses 0.2). 0: each clip is seen once per epoch. Above 0, a step takes twice
+    # as long.
+    consistency: float = 0.0
     # Largest norm of all gradients together.
     clip_norm: float = 1.0
     # Quantization-aware training (arXiv 1712.05877): the forward pass rounds as int8 will.
@@ -197,7 +201,9 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         _require_at_least(self, 1, "epochs", "batch_size", "gradient_accumulation", "keep_best")
-        _require_at_least(self, 0, "batch_seconds", "cached_augmentations", "patience")
+        _require_at_least(
+            self, 0, "batch_seconds", "cached_augmentations", "patience", "consistency"
+        )
         _require_share("warmup_share", self.warmup_share)
         _require_share("decay_share", self.decay_share)
         shares = self.manifest_shares

@@ -53,6 +53,7 @@ class DeepSpeech2(keras.Model):
         self.settings = settings
         self.bins = bins
         self.symbols = symbols
+        self.consistency = 0.0  # weight of the second loss; rows must then come in pairs
         self.ranges: dict[str, Range] = {}
         self.convolutions = [
             ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
@@ -166,11 +167,14 @@ class DeepSpeech2(keras.Model):
         """Mean CTC loss of the batch; Keras calls this.
 
         `sample_weight` [batch]: factor of each clip's loss, 0 for an empty row. `keras.losses.CTC`
-        would take the padded length for every clip; this takes the real ones.
+        would take the padded length for every clip; this takes the real ones. With `consistency`,
+        the loss of a row grows with its divergence from the other view of its clip.
         """
         # An empty row has no steps, but the loss needs one.
         steps = ops.maximum(self.output_lengths(ops.cast(x["lengths"], "int32")), 1)
         loss = ctc_loss(y["labels"], y_pred, y["label_lengths"], steps)
+        if self.consistency:
+            loss = loss + self.consistency * view_divergence(y_pred, steps)
         return _Mean("mean")(loss, loss, sample_weight)
 
     def state_shapes(self) -> Shapes:
@@ -268,3 +272,19 @@ def _recurrent_layer(settings: ModelSettings, name: str) -> RecurrentLayer | Qua
 
 def _state_name(layer: StreamingLayer, key: str) -> str:
     return f"{layer.name}_{key}" if key else layer.name
+
+
+def view_divergence(logits: Tensor, steps: Tensor) -> Tensor:
+    """How much each row differs from the other view of its clip: [batch], nats per clip.
+
+    `logits` [batch, steps, symbols], rows in pairs; `steps` [batch] real ones. It is the
+    Kullback-Leibler divergence from the other view, which gets no gradient, summed over the steps
+    (CR-CTC, arXiv 2410.05101, section 3.2).
+    """
+    log_probs = ops.log_softmax(ops.cast(logits, "float32"))
+    length, symbols = ops.shape(logits)[1], logits.shape[2]
+    pairs = ops.reshape(log_probs, (-1, 2, length, symbols))
+    other = ops.reshape(ops.stop_gradient(ops.flip(pairs, axis=1)), (-1, length, symbols))
+    divergence = ops.sum(ops.exp(other) * (other - log_probs), axis=-1)
+    real = ops.arange(length) < ops.expand_dims(steps, 1)
+    return ops.sum(ops.where(real, divergence, 0.0), axis=-1)
