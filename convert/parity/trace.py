@@ -14,9 +14,8 @@ from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
-from ds2edge.runtime.specification import Specification
+from ds2edge.runtime.specification import CONVOLUTIONS, OUTPUT, Specification
 from ds2edge.runtime.stream import Stream
-from ds2edge.runtime.whole_clip import CONVOLUTIONS, OUTPUT
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,12 @@ class ListenOutput:
             # From the last word to the endpoint, plus waiting in the queue and computing.
             latency = listener.duration - utterance.end + time.monotonic() - captured
             event = final_event(utterance, latency)
+            self._store(utterance, event)  # first, so that nothing is lost that was shown
             self._line.clear()
             if self._as_json:
                 _print_json(event)
             else:
                 click.echo(utterance.text)
-            self._store(utterance, event)
 
     def _store(self, utterance: Utterance, event: dict[str, Any]) -> None:
         try:

@@ -56,8 +56,8 @@ def compile_phrases(
         raise InputError(f"{output}: must end in {SUFFIX}")
     if per_hour is not None and not other_speech:
         raise InputError("--reject-at needs --other-speech: recordings to count false accepts in")
-    loaded = Phrases.load(file)
     require_writable(output)
+    loaded = Phrases.load(file)
     if other_speech:
         _calibrate(loaded, model, other_speech, per_hour or 0.0)
     loaded.save(output)

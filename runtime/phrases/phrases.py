@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ds2edge.runtime.decoding.ctc import Meaning
+from ds2edge.runtime.decoding.language_model import BROKEN_FILE_ERRORS
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.files import write_whole
+from ds2edge.runtime.files import refuse_zip_bomb, write_whole
 from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE, PhraseDecoder
 from ds2edge.runtime.phrases.grammar import SAID, Grammar, Text, Value
 from ds2edge.runtime.phrases.graph import Graph
@@ -129,17 +130,20 @@ class Phrases:
     def _compiled(cls, path: Path) -> Phrases:
         try:
             with zipfile.ZipFile(path) as archive:
+                refuse_zip_bomb(archive)
                 content = json.loads(archive.read(_CONTENT))
                 arrays = np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False)
-                columns = [arrays[name] for name in Letters.ARRAYS]
+            refuse_zip_bomb(arrays.zip)
             if content["format"] != FORMAT:
                 raise InputError(f"{path}: made by a newer ds2edge: upgrade this one")
-            letters = Letters(content["labels"], *columns)
+            letters = Letters.from_arrays(content["labels"], arrays)
             grammar = Grammar.from_dict(content["grammar"])
             return cls(grammar, letters, float(content["min_confidence"]))
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        except InputError:
+            raise
+        except BROKEN_FILE_ERRORS as error:
             raise InputError(
                 f"{path}: not made by `ds2edge phrases compile`, or cut short ({error})"
             ) from None

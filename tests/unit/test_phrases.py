@@ -270,6 +270,38 @@ def test_a_compiled_file_that_is_cut_short_is_refused(tmp_path, size):
         Phrases.load(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"targets": np.array([1, 99], np.int32)},
+        {"label_ids": np.array([0, 9], np.uint8)},
+        {"weights": np.array([0, np.nan], np.float32)},
+        {"final": np.zeros((2, 2), np.float32)},
+        {"sources": np.zeros(1, np.int32)},
+        {"sources": np.zeros(2, np.float64)},
+    ],
+)
+def test_arrays_that_are_no_automaton_are_refused(change):
+    letters = Phrases.of("a").letters
+    arrays = {name: np.resize(array, 2) for name, array in letters.arrays().items()}
+    Letters.from_arrays(letters.labels, arrays)
+    with pytest.raises(ValueError, match=r"its arrays|an arc|a weight"):
+        Letters.from_arrays(letters.labels, arrays | change)
+
+
+def test_a_compiled_slot_must_name_a_list(house):
+    content = Phrases.load(house).grammar.to_dict()
+    Grammar.from_dict(content)
+    del content["lists"]["room"]
+    with pytest.raises(KeyError, match="room"):
+        Grammar.from_dict(content)
+
+
+def test_how_a_word_is_said_may_hold_a_backslash(house):
+    house.write_text(house.read_text() + 'says: {kitchen: "kit\\\\exen"}\n')
+    assert "turn on kit exen light" in sentences(Phrases.load(house).grammar)
+
+
 def test_a_text_file_holds_a_phrase_a_line(tmp_path):
     path = tmp_path / "phrases.txt"
     path.write_text("# lights\nTurn ON, the light!\n\nCafé O\u2019Neill\n")
@@ -288,6 +320,13 @@ def test_a_text_file_holds_a_phrase_a_line(tmp_path):
         (("to: 20", "to: 2000000"), 8, "10000 at most"),
         (("  Volume:\n    data:", "  Volume:\n    date:"), 6, "intent 'Volume' needs `data:`"),
         (("  room:\n", "\troom:\n"), 13, "not YAML"),
+        (("      - kitchen", '      - "{room} two"'), 15, "list 'room' leads to itself"),
+        (("slots: {domain: media}", "slots: [media]"), 1, "'slots' must be a mapping"),
+        (("slots: {domain: media}", "metadata: {weight: .inf}"), 8, "must be a number above 0"),
+        (("to: 20", f"to: 1{400 * '0'}"), 8, "is no range"),
+        (("step: 5", "multiplier: [2]"), 8, "is no range"),
+        (("- kitchen", f"- room 1{400 * '0'}"), 15, "use words"),
+        (("lists:", "says: {tv: {t: v}}\nlists:"), 12, "says 'tv': give words"),
     ],
 )
 def test_a_fault_is_named_with_its_line(house, change, line, says):

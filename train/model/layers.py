@@ -19,7 +19,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ds2edge.runtime.whole_clip import BACKWARD
+from ds2edge.runtime.specification import BACKWARD
 from ds2edge.train.model.cells import RECURRENT_CELLS, FoldedCell
 from ds2edge.train.model.convolution import convolve, convolve_space_to_depth
 from ds2edge.train.model.quantization import Quantizer
