@@ -51,7 +51,8 @@ def ratio(times: list[float], reference: list[float]) -> float:
 def heading(run: Run, what: str) -> str:
     """Two lines: the network with `what` was done, and the machine."""
     settings = run.recipe.model
-    network = f"{settings.depth} x {settings.cell.upper()}-{settings.width}"
+    kind = settings.cell.upper() if settings.encoder == "recurrent" else settings.encoder
+    network = f"{settings.depth} x {kind}-{settings.width}"
     return f"{network}, {what}, one thread\n{machine()}"
 
 

@@ -49,6 +49,10 @@ class Quantizer:
         """
         return x
 
+    def relu(self, point: str, x: Tensor) -> Tensor:
+        """The ReLU of `x` as rounded at `point`."""
+        return self(point, ops.relu(x))
+
     def weight(self, x: Tensor, channels: int = -1) -> Tensor:
         """`x` as rounded weights; `channels` is the axis of their output channels."""
         return x
