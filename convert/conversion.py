@@ -65,8 +65,8 @@ def convert_run(
     With `isolated=False` it runs in this process, which saves the import of tensorflow.
 
     InputError for a folder without a trained epoch, for missing calibration clips and for
-    `chunk_steps` that do not fit the attention, before tensorflow is imported. QualityCheckFailed if the converter crashes or an int8 model has float
-    tensors inside.
+    `chunk_steps` that do not fit the attention, before tensorflow is imported. QualityCheckFailed
+    if the converter crashes or an int8 model has float tensors inside.
     """
     _require_convertible(Run.open(folder), mode, calibration, chunk_steps)
     output.parent.mkdir(parents=True, exist_ok=True)

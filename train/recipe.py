@@ -106,7 +106,7 @@ class ModelSettings:
                 if encoder != self.encoder and getattr(self, name) != defaults[name]:
                     raise ValueError(
                         f"{name} belongs to encoder '{encoder}', not to '{self.encoder}': "
-                        f"leave it out, or set encoder = \"{encoder}\""
+                        f'leave it out, or set encoder = "{encoder}"'
                     )
 
     def _check_conformer(self) -> None:
