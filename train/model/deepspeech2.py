@@ -24,6 +24,8 @@ from ds2edge.train.model.quasi_recurrent import QuasiRecurrentLayer
 from ds2edge.train.model.tensor import Shapes, States, Tensor
 from ds2edge.train.recipe import ModelSettings
 
+MOST_BATCHES = 2**18  # of an epoch
+
 
 @keras.saving.register_keras_serializable("ds2edge")
 class DeepSpeech2(keras.Model):
@@ -77,7 +79,7 @@ class DeepSpeech2(keras.Model):
         self.ranges = {point: (low, high) for point, (low, high) in (ranges or {}).items()}
 
     @property
-    def encoder(self) -> list[StreamingLayer]:
+    def encoder(self) -> list[Any]:
         """The layers between the convolutions and the lookahead."""
         return [*self.recurrences, *self.blocks]
 
@@ -164,6 +166,17 @@ class DeepSpeech2(keras.Model):
         for layer in (*self.convolutions, *self.encoder):
             yield from layer.norms()
         yield self.norm
+
+    def seed_dropout(self, seed: int, epoch: int) -> None:
+        """Makes what `epoch` drops depend on `seed` and the epoch alone.
+
+        A .keras file does not hold the state of dropout, so a resumed training would drop others.
+        """
+        for index, layer in enumerate(self.encoder):
+            dropout = getattr(layer, "dropout", None)
+            if dropout and dropout.rate:
+                # The state is a key and a counter, which every batch raises by 1.
+                dropout.seed_generator.state.assign([seed + index, epoch * MOST_BATCHES])
 
     def compute_loss(
         self,
