@@ -1,6 +1,7 @@
 """The conformer: attention sees what it should, and streams compute what whole clips compute."""
 
 import dataclasses
+import tracemalloc
 
 import keras
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from keras import ops
-from support import RATE, SPOKEN, jolt, jolted_run
+from support import GOLDEN, RATE, SPOKEN, jolt, jolted_run
 
 from ds2edge.convert import INT8_MODES, MODES
 from ds2edge.convert.conversion import convert_run
 from ds2edge.convert.inspection import inspect_model
 from ds2edge.convert.parity.trace import Tracer
+from ds2edge.runtime import Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
@@ -245,6 +247,29 @@ def test_every_mode_says_what_keras_says(run, models, tmp_path, mode):
         # The rounded Keras model is nearer, because it rounds as this file does.
         rounded = keras_logits(run, models[True], samples)
         assert decibels(rounded, found) > max(28, decibels(expected, found))
+
+
+class Discard(Logits):
+    """A decoder that keeps nothing."""
+
+    def accept(self, logits):
+        pass
+
+
+def test_a_trained_model_says_words_and_a_long_stream_takes_no_more_memory():
+    recognizer = Recognizer(GOLDEN.with_name("mini-conformer.tflite"))
+    for text in ("turn down the radio", "seven one two five"):
+        assert recognizer.transcribe(SPOKEN[text]).text == text
+    stream = Stream(recognizer.network, Discard())
+    second = read_audio(SPEECH, RATE)[:RATE]
+    tracemalloc.start()
+    sizes = []
+    for _ in range(2):
+        for _ in range(60):
+            stream.accept(second, RATE)
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert sizes[1] < sizes[0] + 10_000  # the sound of the second minute has 3.8 MB
 
 
 def decibels(signal, other):
