@@ -128,6 +128,11 @@ class ModelSettings:
         return self.lookahead + self.depth * self.ahead
 
     @property
+    def layer_kind(self) -> str:
+        """The cell of a recurrent encoder; the name of another encoder."""
+        return self.cell if self.encoder == "recurrent" else self.encoder
+
+    @property
     def attention_chunk(self) -> int:
         """Steps that the encoder must get at once: a multiple of this many."""
         return self.chunk if self.encoder == "conformer" else 1

@@ -29,7 +29,9 @@ MOST_BATCHES = 2**18  # of an epoch
 
 @keras.saving.register_keras_serializable("ds2edge")
 class DeepSpeech2(keras.Model):
-    """Convolutions, recurrent layers, a row convolution and a dense layer; trained with CTC.
+    """Convolutions, an encoder, a row convolution and a dense layer; trained with CTC.
+
+    In the paper the encoder consists of recurrent layers. A recipe can choose conformer blocks.
 
     `call` takes {"features": float32 [batch, frames, bins], "lengths": int32 [batch]} and returns
     logits [batch, frames // time_stride - warmup - delay, symbols]. `step` returns the same for one
