@@ -27,6 +27,7 @@ ENCODERS = {
 }
 CELLS = ("gru", "lstm", "rnn", "qrnn")
 DIRECTIONS = ("forward", "bidirectional")
+MAX_CHUNK_STEPS = 256  # output steps in one run of a converted graph
 PRECISIONS = ("float32", "bfloat16", "float16")
 QAT_RATE_DIVISOR = 10  # quantization-aware training fine-tunes, so its learning rate is lower
 
@@ -113,6 +114,10 @@ class ModelSettings:
         _require_at_least(self, 1, *ENCODERS["conformer"])
         if self.width % self.heads:
             raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        if self.chunk > MAX_CHUNK_STEPS:
+            raise ValueError(
+                f"chunk ({self.chunk}) must be at most {MAX_CHUNK_STEPS}, the longest --chunk-steps"
+            )
 
     def _check_bidirectional(self) -> None:
         if self.lookahead:

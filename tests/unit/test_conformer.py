@@ -290,6 +290,7 @@ def test_a_chunk_that_does_not_fit_the_attention_is_refused(run, tmp_path):
         ("heads = 5", "heads (5) must divide width (96)"),
         ("context = 0", "context (0) must be at least 1"),
         ("chunk = 0", "chunk (0) must be at least 1"),
+        ("chunk = 257", "chunk (257) must be at most 256, the longest --chunk-steps"),
         ("kernel = 0", "kernel (0) must be at least 1"),
         ("chunk = 2.5", "chunk: expected int, got 2.5"),
         ('encoder = "transformer"', "encoder 'transformer' is none of recurrent, conformer"),
