@@ -66,6 +66,8 @@ class Graph:
     calibration_clips: int = 0  # number of clips that the int8 ranges were measured on
     # Whether operations that share weights also share their scales: see engine.py.
     shares_weights: bool = False
+    # Steps that attention sees as a whole: the padded stream has a multiple of this many.
+    attention_chunk: int = 1
     # Recurrent layers of a bidirectional model; the outputs of both directions are added.
     layers: tuple[str, ...] = ()
 
@@ -85,7 +87,7 @@ class Graph:
     @property
     def padding(self) -> Padding:
         """The silence that the network needs around a clip."""
-        return Padding(self.warmup, self.time_stride, self.lookahead)
+        return Padding(self.warmup, self.time_stride, self.lookahead, self.attention_chunk)
 
     @property
     def direction(self) -> str:

@@ -167,6 +167,9 @@ class Training:
         callbacks = [
             # Keras calls on_epoch_end of a dataset before the first epoch too, but not on resuming.
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch)),
+            keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: self.model.seed_dropout(settings.seed, epoch)
+            ),
             StopAtNan(),
             evaluate,
         ]

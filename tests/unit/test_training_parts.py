@@ -328,7 +328,11 @@ def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["mini", "digits", "edge", "english", "voice", "ljspeech", "deepspeech2-bidirectional"]
+    "name",
+    [
+        *("mini", "digits", "edge", "english", "voice", "ljspeech", "deepspeech2-bidirectional"),
+        *("conformer", "mini-conformer"),
+    ],
 )
 def test_the_shipped_recipes_can_be_read(name):
     assert read_recipe(name).name == name
@@ -367,7 +371,8 @@ def test_a_faulty_recipe_is_refused_with_its_file(tmp_path, text, says):
 
 def test_an_unknown_recipe_is_refused_with_a_list_of_the_known_ones():
     with pytest.raises(
-        InputError, match="deepspeech2-bidirectional, digits, edge, english, ljspeech, mini, voice"
+        InputError,
+        match=r"conformer, deepspeech2-bidirectional, digits, .*, mini, voice",
     ):
         read_recipe("nonsense")
 

@@ -11,6 +11,7 @@ from keras import ops
 
 from ds2edge.runtime.decoding.ctc import BLANK
 from ds2edge.runtime.records import from_dict
+from ds2edge.train.model.conformer import conformer_layers
 from ds2edge.train.model.layers import (
     ConvolutionLayer,
     LookaheadLayer,
@@ -23,10 +24,14 @@ from ds2edge.train.model.quasi_recurrent import QuasiRecurrentLayer
 from ds2edge.train.model.tensor import Shapes, States, Tensor
 from ds2edge.train.recipe import ModelSettings
 
+MOST_BATCHES = 2**18  # of an epoch
+
 
 @keras.saving.register_keras_serializable("ds2edge")
 class DeepSpeech2(keras.Model):
-    """Convolutions, recurrent layers, a row convolution and a dense layer; trained with CTC.
+    """Convolutions, an encoder, a row convolution and a dense layer; trained with CTC.
+
+    In the paper the encoder consists of recurrent layers. A recipe can choose conformer blocks.
 
     `call` takes {"features": float32 [batch, frames, bins], "lengths": int32 [batch]} and returns
     logits [batch, frames // time_stride - warmup - delay, symbols]. `step` returns the same for one
@@ -59,9 +64,13 @@ class DeepSpeech2(keras.Model):
             ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
             for i, c in enumerate(settings.convolutions)
         ]
-        self.recurrences = [
-            _recurrent_layer(settings, f"{settings.cell}{i}") for i in range(settings.depth)
-        ]
+        conformer = settings.encoder == "conformer"
+        self.blocks = conformer_layers(settings) if conformer else []
+        self.recurrences = (
+            []
+            if conformer
+            else [_recurrent_layer(settings, f"{settings.cell}{i}") for i in range(settings.depth)]
+        )
         self.lookaheads = (
             [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
         )
@@ -71,6 +80,11 @@ class DeepSpeech2(keras.Model):
         self({"features": ops.zeros((1, frames, bins)), "lengths": ops.full((1,), frames, "int32")})
         # Set last: only the float model builds its layers.
         self.ranges = {point: (low, high) for point, (low, high) in (ranges or {}).items()}
+
+    @property
+    def encoder(self) -> list[Any]:
+        """The layers between the convolutions and the lookahead."""
+        return [*self.recurrences, *self.blocks]
 
     def round_to(self, ranges: dict[str, Range]) -> None:
         """Makes `call` round as int8 does, to these ranges. An empty dict ends the rounding."""
@@ -110,7 +124,7 @@ class DeepSpeech2(keras.Model):
             valid = ops.arange(ops.shape(x)[1] // layer.stride[0]) < ops.expand_dims(lengths, 1)
             x = layer(x, valid=valid, training=training)
         x = ops.reshape(x, (-1, ops.shape(x)[1], x.shape[2] * x.shape[3]))
-        for layer in self.recurrences:
+        for layer in self.encoder:
             x = layer(x, valid=valid, training=training)
         for layer in self.lookaheads:
             x = layer(x)
@@ -133,7 +147,7 @@ class DeepSpeech2(keras.Model):
         x = ops.reshape(x, (-1, ops.shape(x)[1], x.shape[2] * x.shape[3]))
         lengths = ops.cast(inputs["lengths"], "int32") // self.settings.time_stride
         valid = ops.arange(ops.shape(x)[1]) < ops.expand_dims(lengths, 1)
-        for layer in self.recurrences:
+        for layer in self.encoder:
             x = layer.quantized(x, valid, quantizer)
         for layer in self.lookaheads:
             x = layer.quantized(x, quantizer)
@@ -152,9 +166,20 @@ class DeepSpeech2(keras.Model):
 
     def norms(self) -> Iterator[SequenceNorm]:
         """Every batch norm of the model."""
-        for layer in (*self.convolutions, *self.recurrences):
-            yield layer.norm
+        for layer in (*self.convolutions, *self.encoder):
+            yield from layer.norms()
         yield self.norm
+
+    def seed_dropout(self, seed: int, epoch: int) -> None:
+        """Makes what `epoch` drops depend on `seed` and the epoch alone.
+
+        A .keras file does not hold the state of dropout, so a resumed training would drop others.
+        """
+        for index, layer in enumerate(self.encoder):
+            dropout = getattr(layer, "dropout", None)
+            if dropout and dropout.rate:
+                # The state is a key and a counter, which every batch raises by 1.
+                dropout.seed_generator.state.assign([seed + index, epoch * MOST_BATCHES])
 
     def compute_loss(
         self,
@@ -179,7 +204,7 @@ class DeepSpeech2(keras.Model):
 
     def state_shapes(self) -> Shapes:
         """Names and shapes of a stream's states, in the order of the layers."""
-        layers = (*self.convolutions, *self.recurrences, *self.lookaheads)
+        layers = (*self.convolutions, *self.encoder, *self.lookaheads)
         return {
             _state_name(layer, key): shape
             for layer in layers
@@ -198,7 +223,7 @@ class DeepSpeech2(keras.Model):
         if self.settings.direction == "bidirectional":
             raise ValueError("a bidirectional model has no step form")
         x, convolution_states = self.convolve(features, states, quantizer)
-        layers = (*self.recurrences, *self.lookaheads)
+        layers = (*self.encoder, *self.lookaheads)
         point = self.convolutions[-1].output_point
         x, next_states = _step_layers(layers, x, point, states, quantizer)
         logits = ops.expand_dims(self.output(x, quantizer), 0)
