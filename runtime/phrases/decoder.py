@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ds2edge.runtime.decoding.ctc import BLANK, Decoder, Emission, Meaning, Word, split_words
 from ds2edge.runtime.phrases.graph import Graph
+from ds2edge.runtime.phrases.wildcards import WildcardText
 
 BEAM = 25.0  # tokens that are more nats than this below the best one are dropped
 MOST_TOKENS = 3000
@@ -103,9 +104,15 @@ class PhraseDecoder(Decoder):
         step_seconds: float,
         min_confidence: float,
         meaning: Callable[[str], Meaning | None],
+        wildcard_text: WildcardText | None = None,
     ) -> None:
-        """Rejects phrases below `min_confidence`. `meaning`: finds the meaning of a text."""
+        """Rejects phrases below `min_confidence`. `meaning`: finds the meaning of a text.
+
+        `wildcard_text` decodes the final words of wildcards. Without it, they are the best free
+        text.
+        """
         super().__init__(alphabet, step_seconds)
+        self._wildcard_text = wildcard_text
         self._meaning = meaning
         self._graph = graph
         self._min_confidence = min_confidence
@@ -128,6 +135,8 @@ class PhraseDecoder(Decoder):
         scores = logits.astype(np.float32)
         scores -= scores.max(-1, keepdims=True)
         for row in scores:
+            if self._wildcard_text:
+                self._wildcard_text.add(row, self._steps)
             self._step(row)
 
     def meaning(self, text: str) -> Meaning | None:
@@ -147,8 +156,9 @@ class PhraseDecoder(Decoder):
         """
         best = self._best(final=True)
         words = self._spell(*best) if best else []
-        confident = words and words[0].confidence >= self._min_confidence
-        return words if confident else []
+        if not best or not words or words[0].confidence < self._min_confidence:
+            return []
+        return self._with_free_text(best[1], words)
 
     def take(self, open_word: bool = True) -> list[Word]:
         """Returns the words of the phrase that was said, and starts again.
@@ -164,6 +174,8 @@ class PhraseDecoder(Decoder):
         self._said = Tokens(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
         # By state: the last step was blank.
         self._blank = Tokens(np.zeros(1, np.int64), np.zeros(1, np.float32), np.full(1, -1))
+        if self._wildcard_text:
+            self._wildcard_text.clear()
         self._record = _Record()
         self._heard = False  # a symbol in the best free text
 
@@ -240,6 +252,23 @@ class PhraseDecoder(Decoder):
             step = int(self._record.step[entry])
             symbols.append(Emission(self._text(entry), step, step, confidence))
         return [self._word(word) for word in split_words(symbols) if word]
+
+    def _with_free_text(self, trace: int, words: list[Word]) -> list[Word]:
+        """Replaces the words of wildcards by those of `wildcard_text`, where it finds some."""
+        path = self._record.path(trace)
+        wild = self._graph.free[self._record.node[path]]
+        if not self._wildcard_text or not wild.any():
+            return words
+        steps = [*self._record.step[path].tolist(), self._steps]
+        edges = np.flatnonzero(np.diff(wild, prepend=False, append=False)).reshape(-1, 2)
+        for first, after in edges.tolist():
+            start = steps[first - 1] + 1 if first else 0
+            free = self._wildcard_text.words(start, steps[after])
+            if free:
+                times = [steps[first] * self._step_seconds, steps[after] * self._step_seconds]
+                before = [word for word in words if word.start < times[0] - 1e-3]
+                words = before + free + [word for word in words if word.start > times[1] - 1e-3]
+        return words
 
     def _text(self, entry: int) -> str:
         return self._alphabet[int(self._graph.node_symbol[self._record.node[entry]])]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ds2edge.runtime.decoding.ctc import Meaning
+from ds2edge.runtime.decoding.ctc import DecoderFactory, Meaning
 from ds2edge.runtime.decoding.language_model import BROKEN_FILE_ERRORS
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.files import refuse_zip_bomb, write_whole
@@ -23,6 +23,7 @@ from ds2edge.runtime.phrases.graph import Graph
 from ds2edge.runtime.phrases.letters import ANYTHING, Letters
 from ds2edge.runtime.phrases.speller import Speller
 from ds2edge.runtime.phrases.templates import read_grammar
+from ds2edge.runtime.phrases.wildcards import WildcardText
 
 SUFFIX = ".ds2ph"
 FORMAT = 1
@@ -41,6 +42,7 @@ class Phrases:
         self.letters = letters
         self.min_confidence = min_confidence
         self._graphs: dict[tuple[str, ...], Graph] = {}
+        self._free_text: DecoderFactory | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], min_confidence: float | None = None) -> Phrases:
@@ -85,7 +87,29 @@ class Phrases:
         letters = {**speller.letters, **self.grammar.letters}
         lists = {**self.grammar.lists, name: new}
         grammar = replace(self.grammar, lists=lists, letters=letters)
-        return Phrases(grammar, Letters.of(grammar), self.min_confidence)
+        phrases = Phrases(grammar, Letters.of(grammar), self.min_confidence)
+        phrases._free_text = self._free_text
+        return phrases
+
+    @property
+    def has_wildcard(self) -> bool:
+        """Whether a sentence has a wildcard."""
+        return ANYTHING in self.letters.labels
+
+    def with_free_text(self, decoder: DecoderFactory) -> Phrases:
+        """Returns the same phrases. `decoder` finds the words of their wildcards.
+
+        InputError if there is no wildcard.
+        """
+        if not self.has_wildcard:
+            raise InputError(
+                "a language model, hot words and a beam are for free text, and these phrases have "
+                "no wildcard: omit them"
+            )
+        phrases = Phrases(self.grammar, self.letters, self.min_confidence)
+        phrases._graphs = self._graphs
+        phrases._free_text = decoder
+        return phrases
 
     def save(self, path: Path) -> None:
         """Writes a compiled file, which a device reads without hassil."""
@@ -106,7 +130,15 @@ class Phrases:
     def __call__(self, alphabet: Sequence[str], step_seconds: float) -> PhraseDecoder:
         """Makes a decoder for this alphabet. InputError if the alphabet lacks a letter."""
         graph = self.graph(alphabet)
-        return PhraseDecoder(graph, alphabet, step_seconds, self.min_confidence, self.meaning)
+        free_text = self._free_text
+        wildcard_text = (
+            WildcardText(lambda: free_text(alphabet, step_seconds), step_seconds)
+            if free_text and self.has_wildcard
+            else None
+        )
+        return PhraseDecoder(
+            graph, alphabet, step_seconds, self.min_confidence, self.meaning, wildcard_text
+        )
 
     def graph(self, alphabet: Sequence[str]) -> Graph:
         """Returns the graph for this alphabet. InputError if the alphabet lacks a letter."""

@@ -79,15 +79,35 @@ def test_other_speech_wakes_nobody():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--phrases", "p.txt", "--beam", 4], "--phrases replaces --lm, --hotwords and --beam"),
-        (["--phrases", "p.txt", "--hotwords", "radio"], "--phrases replaces"),
-        (["--phrases", "p.txt", "--lm", "pretrained"], "--phrases replaces"),
         (["--min-confidence", 0.5], "--min-confidence needs --phrases"),
         (["--phrases", "nosuch.txt"], "nosuch.txt"),
     ],
 )
 def test_options_that_exclude_each_other(ds2edge, options, message):
     assert message in one_line(ds2edge("transcribe", "-m", GOLDEN, *options, RADIO))
+
+
+@pytest.mark.parametrize(
+    "options", [["--beam", 4], ["--hotwords", "radio"], ["--lm", "pretrained"]]
+)
+def test_free_text_needs_a_wildcard(ds2edge, phrases, options):
+    done = ds2edge("transcribe", "-m", GOLDEN, "--phrases", phrases, *options, RADIO)
+    assert "these phrases have no wildcard" in one_line(done)
+
+
+def test_a_wildcard_is_decoded_with_hot_words(ds2edge, tmp_path):
+    pytest.importorskip("hassil", reason="hassil is not installed (the extra `phrases`)")
+    path = tmp_path / "note.yaml"
+    path.write_text(
+        "intents: {Note: {data: [{sentences: ['turn down {what}']}]}}\n"
+        "lists: {what: {wildcard: true}}\n"
+    )
+    clip = [RADIO, "--json"]
+    done = ds2edge("transcribe", "-m", GOLDEN, "--phrases", path, *clip)
+    assert json.loads(done.stdout)["slots"] == {"what": "the radio"}, done.stderr
+    options = ["--hotwords", "the radios", "--beam", 16]
+    done = ds2edge("transcribe", "-m", GOLDEN, "--phrases", path, *options, *clip)
+    assert json.loads(done.stdout)["slots"]["what"].startswith("the radio"), done.stderr
 
 
 def test_a_wake_confidence_needs_a_wake_phrase(ds2edge):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from support import GOLDEN, RATE, SPOKEN
 
 from ds2edge.runtime import Recognizer
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.false_accepts import least_confidence, upper_bound
 from ds2edge.runtime.phrases.decoder import BONUS, PhraseDecoder
@@ -373,6 +375,39 @@ def test_a_wildcard_takes_any_words(symbols):
     assert phrases.meaning(text).slots == {"note": "abb"}
     decoder.accept(logits_of(["ab", " ", "b"]))
     assert decoder.take() == []  # a wildcard holds at least one word
+
+
+def test_the_words_of_a_wildcard_come_from_another_decoder():
+    """Its logits are those of the wildcard alone, and its times those of the stream."""
+    grammar = Grammar(
+        [Intent("note", (Sequence((Text("ab "), Slot("any", "note"), Text(" b"))),))], {"any": None}
+    )
+    decoded = []
+
+    class Shout(GreedyDecoder):
+        def accept(self, logits):
+            decoded.append((self._steps, logits.argmax(-1).tolist()))
+            super().accept(logits)
+
+        def take(self, open_word=True):
+            words = super().take(open_word)
+            return [replace(word, text=word.text.upper()) for word in words]
+
+    phrases = Phrases(grammar, Letters.of(grammar)).with_free_text(Shout)
+    decoder = phrases(ALPHABET, 0.08)
+    plain = Phrases(grammar, Letters.of(grammar))(ALPHABET, 0.08)
+    logits = logits_of(["ab", " a", "b", "b", " ", "b"])
+    for offset in (0, 12):  # in a second utterance, too
+        decoder.accept(logits)
+        plain.accept(logits)
+        expected = plain.take()
+        assert decoder.text() == "ab abb b"  # partial text has no other decoder
+        words = decoder.take()
+        assert [word.text for word in words] == ["ab", "ABB", "b"]
+        assert [word.start for word in words] == [word.start for word in expected]
+        assert decoded.pop() == (offset + 1, [0, 5, 0, 3, 0, 3, 0])
+    with pytest.raises(InputError, match="have no wildcard"):
+        Phrases.of("a b").with_free_text(GreedyDecoder)
 
 
 def test_a_plain_phrase_has_no_meaning_and_is_spelled_as_the_model_does():
