@@ -53,6 +53,7 @@ MEANINGS = {
     "names.ds2ph": ["call ann mary please", "call please", "call", "good morning", "seven a b"],
     "odd.ds2ph": ["ab a"],
 }
+DTYPES = {".i16": "<i2", ".i8": "i1", ".f32": "<f4"}
 SPEECH = "speech.i16"
 EDGES = "edges.i16"
 
@@ -90,6 +91,22 @@ class Source:
             "step_seconds": self.step_seconds,
             "logits": self.place,
         }
+
+
+def stage(name: str) -> dict[str, Any]:
+    """The content of a JSON file, which lists the cases of one stage."""
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def read(file: str | dict[str, Any]) -> np.ndarray:
+    """An array: a file, or an object with a file, a shape, and perhaps the steps to decode."""
+    if isinstance(file, str):
+        return np.fromfile(FOLDER / file, DTYPES[(FOLDER / file).suffix])
+    array = read(file["file"]).reshape(file["shape"])
+    if "steps" in file:
+        first, last = file["steps"]
+        array = array.reshape(-1, array.shape[-1])[first:last]
+    return array
 
 
 def pieces(samples: np.ndarray, cuts: list[int]) -> Iterator[np.ndarray]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from record_vectors import FOLDER, ROOT, meaning, pieces, quantized, utterances, words
+from record_vectors import FOLDER, ROOT, meaning, pieces, quantized, read, stage, utterances, words
 
 from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.decoding.greedy import GreedyDecoder
@@ -18,29 +17,12 @@ from ds2edge.runtime.network import Network
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.stream import Stream
 
-DTYPES = {".i16": "<i2", ".i8": "i1", ".f32": "<f4"}
-
-
-def stage(name: str) -> dict[str, Any]:
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-
 
 def cases(name: str) -> list[Any]:
     return [
         pytest.param(case, id=case.get("name", str(case.get("rate"))).replace(" ", "-"))
         for case in stage(name)["cases"]
     ]
-
-
-def read(file: str | dict[str, Any]) -> np.ndarray:
-    """An array: a file, or an object with a file, a shape, and perhaps the steps to decode."""
-    if isinstance(file, str):
-        return np.fromfile(FOLDER / file, DTYPES[(FOLDER / file).suffix])
-    array = read(file["file"]).reshape(file["shape"])
-    if "steps" in file:
-        first, last = file["steps"]
-        array = array.reshape(-1, array.shape[-1])[first:last]
-    return array
 
 
 def floats(samples: np.ndarray) -> np.ndarray:

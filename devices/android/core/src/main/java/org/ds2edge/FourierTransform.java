@@ -9,6 +9,11 @@ import java.util.Arrays;
  * mixed-radix algorithm. It needs no second pass to sort the results.
  */
 final class FourierTransform {
+    private static final double COS_72 = Math.cos(2 * Math.PI / 5);
+    private static final double SIN_72 = Math.sin(2 * Math.PI / 5);
+    private static final double COS_144 = Math.cos(4 * Math.PI / 5);
+    private static final double SIN_144 = Math.sin(4 * Math.PI / 5);
+
     private final int length;
     private final int points; // complex ones
     private final int[] radices;
@@ -47,22 +52,32 @@ final class FourierTransform {
             }
         }
         transform();
-        for (int k = 0; k <= length / 2; k++) {
-            power[k] = points == length ? re[k] * re[k] + im[k] * im[k] : realPower(k);
+        if (points == length) {
+            for (int k = 0; k <= length / 2; k++) {
+                power[k] = re[k] * re[k] + im[k] * im[k];
+            }
+            return;
+        }
+        for (int k = 0; k <= points / 2; k++) {
+            realPower(k, power);
         }
     }
 
-    /** Power of bin k of the real samples, whose even and odd ones were the two parts of a point. */
-    private double realPower(int k) {
-        int a = k % points;
-        int b = (points - k) % points;
-        double evenRe = (re[a] + re[b]) / 2;
-        double evenIm = (im[a] - im[b]) / 2;
-        double oddRe = (im[a] + im[b]) / 2;
-        double oddIm = (re[b] - re[a]) / 2;
-        double real = evenRe + cos[k] * oddRe + sin[k] * oddIm;
-        double imaginary = evenIm + cos[k] * oddIm - sin[k] * oddRe;
-        return real * real + imaginary * imaginary;
+    /** Power of bins k and points - k of the real samples: the two parts of a point are two of them. */
+    private void realPower(int k, double[] power) {
+        int other = k == 0 ? 0 : points - k;
+        double evenRe = (re[k] + re[other]) / 2;
+        double evenIm = (im[k] - im[other]) / 2;
+        double oddRe = (im[k] + im[other]) / 2;
+        double oddIm = (re[other] - re[k]) / 2;
+        double turnedRe = cos[k] * oddRe + sin[k] * oddIm;
+        double turnedIm = cos[k] * oddIm - sin[k] * oddRe;
+        double real = evenRe + turnedRe;
+        double imaginary = evenIm + turnedIm;
+        power[k] = real * real + imaginary * imaginary;
+        real = evenRe - turnedRe;
+        imaginary = evenIm - turnedIm;
+        power[points - k] = real * real + imaginary * imaginary;
     }
 
     private void transform() {
@@ -70,10 +85,18 @@ final class FourierTransform {
         int stride = 1;
         for (int radix : radices) {
             rest /= radix;
-            if (radix == 4) {
-                pass4(rest, stride);
-            } else {
-                pass(radix, rest, stride);
+            switch (radix) {
+                case 2:
+                    pass2(rest, stride);
+                    break;
+                case 4:
+                    pass4(rest, stride);
+                    break;
+                case 5:
+                    pass5(rest, stride);
+                    break;
+                default:
+                    pass(radix, rest, stride);
             }
             stride *= radix;
             double[] swap = re;
@@ -85,9 +108,27 @@ final class FourierTransform {
         }
     }
 
-    /** One pass of radix 4 over {@code rest} groups. */
-    private void pass4(int rest, int stride) {
+    /** One pass of radix 2 over {@code rest} groups. */
+    private void pass2(int rest, int stride) {
         int turn = length / points * stride; // of one twiddle factor, in entries of the tables
+        int half = stride * rest;
+        for (int p = 0; p < rest; p++) {
+            double c = cos[p * turn];
+            double s = sin[p * turn];
+            int from = stride * p;
+            int to = stride * 2 * p;
+            for (int q = 0; q < stride; q++, from++, to++) {
+                double x = re[from] - re[from + half];
+                double y = im[from] - im[from + half];
+                nextRe[to] = re[from] + re[from + half];
+                nextIm[to] = im[from] + im[from + half];
+                put(to + stride, x, y, c, s);
+            }
+        }
+    }
+
+    private void pass4(int rest, int stride) {
+        int turn = length / points * stride;
         int quarter = stride * rest;
         for (int p = 0; p < rest; p++) {
             double c1 = cos[p * turn];
@@ -96,8 +137,9 @@ final class FourierTransform {
             double s2 = sin[2 * p * turn];
             double c3 = cos[3 * p * turn];
             double s3 = sin[3 * p * turn];
-            for (int q = 0; q < stride; q++) {
-                int from = q + stride * p;
+            int from = stride * p;
+            int to = stride * 4 * p;
+            for (int q = 0; q < stride; q++, from++, to++) {
                 double aRe = re[from] + re[from + 2 * quarter];
                 double aIm = im[from] + im[from + 2 * quarter];
                 double bRe = re[from] - re[from + 2 * quarter];
@@ -106,12 +148,45 @@ final class FourierTransform {
                 double cIm = im[from + quarter] + im[from + 3 * quarter];
                 double dRe = im[from + quarter] - im[from + 3 * quarter]; // times -i
                 double dIm = re[from + 3 * quarter] - re[from + quarter];
-                int to = q + stride * 4 * p;
                 nextRe[to] = aRe + cRe;
                 nextIm[to] = aIm + cIm;
                 put(to + stride, bRe + dRe, bIm + dIm, c1, s1);
                 put(to + 2 * stride, aRe - cRe, aIm - cIm, c2, s2);
                 put(to + 3 * stride, bRe - dRe, bIm - dIm, c3, s3);
+            }
+        }
+    }
+
+    private void pass5(int rest, int stride) {
+        int turn = length / points * stride;
+        int fifth = stride * rest;
+        for (int p = 0; p < rest; p++) {
+            int from = stride * p;
+            int to = stride * 5 * p;
+            for (int q = 0; q < stride; q++, from++, to++) {
+                double aRe = re[from + fifth] + re[from + 4 * fifth];
+                double aIm = im[from + fifth] + im[from + 4 * fifth];
+                double bRe = re[from + 2 * fifth] + re[from + 3 * fifth];
+                double bIm = im[from + 2 * fifth] + im[from + 3 * fifth];
+                double cRe = re[from + fifth] - re[from + 4 * fifth];
+                double cIm = im[from + fifth] - im[from + 4 * fifth];
+                double dRe = re[from + 2 * fifth] - re[from + 3 * fifth];
+                double dIm = im[from + 2 * fifth] - im[from + 3 * fifth];
+                double evenRe = re[from] + COS_72 * aRe + COS_144 * bRe;
+                double evenIm = im[from] + COS_72 * aIm + COS_144 * bIm;
+                double oddRe = SIN_72 * cIm + SIN_144 * dIm; // times -i
+                double oddIm = -SIN_72 * cRe - SIN_144 * dRe;
+                int w = p * turn;
+                put(to + stride, evenRe + oddRe, evenIm + oddIm, cos[w], sin[w]);
+                put(to + 4 * stride, evenRe - oddRe, evenIm - oddIm, cos[4 * w], sin[4 * w]);
+                evenRe = re[from] + COS_144 * aRe + COS_72 * bRe;
+                evenIm = im[from] + COS_144 * aIm + COS_72 * bIm;
+                oddRe = SIN_144 * cIm - SIN_72 * dIm;
+                oddIm = SIN_72 * dRe - SIN_144 * cRe;
+                put(to + 2 * stride, evenRe + oddRe, evenIm + oddIm, cos[2 * w], sin[2 * w]);
+                put(to + 3 * stride, evenRe - oddRe, evenIm - oddIm, cos[3 * w], sin[3 * w]);
+                nextRe[to] = re[from] + aRe + bRe;
+                nextIm[to] = im[from] + aIm + bIm;
             }
         }
     }
