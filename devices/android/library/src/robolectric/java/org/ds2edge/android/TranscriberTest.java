@@ -24,7 +24,7 @@ import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
 
 @RunWith(RobolectricTestRunner.class)
-@Config(sdk = 29, manifest = Config.NONE)
+@Config(sdk = 29)
 public class TranscriberTest {
     private static final long PATIENCE_MS = 60000;
 
