@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support import GOLDEN, RATE, int16, speech
+from support import GOLDEN, RATE, int16, logits_of, speech
 
 from ds2edge.runtime.audio.resampler import Resampler
 from ds2edge.runtime.decoding.ctc import Decoder, Meaning, Word
@@ -38,6 +38,8 @@ PARTIAL_STEPS = 7  # between two partial texts
 # Symbols with a space at every place.
 ODD_ALPHABET = ("", " ", "a", "b", "ab", " a", "b ", "a b")
 ODD_STEP_SECONDS = 0.04
+# "a", "b" and "a": the second pause is just long enough to end a word, the first one is not.
+PAUSES = [2, *[0] * 19, 3, *[0] * 20, 2, *[0] * 30]
 ODD_PHRASES = ("ab a", "b ab", "a b b", "b", "a a a")
 MEANINGS = {
     "house.ds2ph": [
@@ -187,10 +189,11 @@ class Vectors:
         self._resampler()
         self._features()
         self._streams()
-        for seed in range(3):
-            logits = odd_logits(seed)
-            place = {**self._write(f"odd-{seed}-logits.f32", logits), "steps": [0, len(logits)]}
-            self._sources[f"odd-{seed}"] = Source(ODD_ALPHABET, ODD_STEP_SECONDS, logits, place)
+        odd = {f"odd-{seed}": odd_logits(seed) for seed in range(3)}
+        odd["odd-pauses"] = logits_of(PAUSES, ODD_ALPHABET)
+        for name, logits in odd.items():
+            place = {**self._write(f"{name}-logits.f32", logits), "steps": [0, len(logits)]}
+            self._sources[name] = Source(ODD_ALPHABET, ODD_STEP_SECONDS, logits, place)
         self._decoding()
         self._endpoints()
         self._phrases()
