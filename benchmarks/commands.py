@@ -2,10 +2,11 @@
 
     python benchmarks/commands.py MANIFEST --phrases FILE [--noise FOLDER --noise-snr 24,12]
 
-Each line of MANIFEST has a sound file (`audio`), an `intent` and `slots`. A command is understood
-if the intent and every slot are right and there is no other slot. It is misunderstood if the
-recogniser accepts something else, and rejected if it accepts nothing. The noise of a clip depends
-on its file name alone, so that it is the same at all levels and for all models.
+Each line of MANIFEST has a sound file (`audio`), and an `intent` and `slots` or a `text` that the
+phrases contain. A command is understood if the intent and every slot are right and there is no
+other slot. It is misunderstood if the recogniser accepts something else, and rejected if it accepts
+nothing. The noise of a clip depends on its file name alone, so that it is the same at all levels
+and for all models.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ds2edge.runtime import Phrases, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.decoding.ctc import Meaning
+from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 from ds2edge.train.augmentation.noise import add_noise, draw_noise
 from ds2edge.train.progress import track
@@ -41,10 +43,17 @@ class Command:
     slots: dict[str, Any]
 
 
-def read_commands(manifest: Path) -> list[Command]:
-    """The commands of a manifest."""
-    rows = map(json.loads, manifest.read_text("utf-8").splitlines())
-    return [Command(manifest.parent / row["audio"], row["intent"], row["slots"]) for row in rows]
+def read_commands(manifest: Path, phrases: Phrases) -> list[Command]:
+    """The commands of a manifest. InputError for a text that is no phrase."""
+    commands = []
+    for row in map(json.loads, manifest.read_text("utf-8").splitlines()):
+        if "intent" not in row:
+            meaning = phrases.meaning(row["text"])
+            if not meaning:
+                raise InputError(f"{manifest}: '{row['text']}' is none of the phrases")
+            row |= asdict(meaning)
+        commands.append(Command(manifest.parent / row["audio"], row["intent"], row["slots"]))
+    return commands
 
 
 def levels(
@@ -89,9 +98,10 @@ def main(
 ) -> None:
     """Print the shares of commands that are understood, misunderstood and rejected."""
     snrs = [float(snr) for snr in noise_snr.split(",") if snr]
-    recognizer = Recognizer(model, phrases=Phrases.load(phrases, min_confidence))
+    loaded = Phrases.load(phrases, min_confidence)
+    recognizer = Recognizer(model, phrases=loaded)
     rate = recognizer.specification.features.sample_rate
-    commands = read_commands(manifest)
+    commands = read_commands(manifest, loaded)
     counts: list[Counter[str]] = [Counter() for _ in range(len(snrs) + 1)]
     for command in track(commands, "listening", len(commands)):
         samples = read_audio(command.audio, rate)

@@ -179,7 +179,7 @@ def main(run: Path, chunk_steps: int, rounds: int, output: Path | None) -> None:
     quiet_process()
     opened = Run.open(run)
     settings = opened.recipe.model
-    if (settings.cell, settings.direction) != ("gru", "forward"):
+    if (settings.layer_kind, settings.direction) != ("gru", "forward"):
         raise click.UsageError(f"{run}: only forward GRUs are compared")
     with tempfile.TemporaryDirectory() as folder:
         files, failed = convert_all(opened, chunk_steps, Path(folder))

@@ -20,7 +20,7 @@ from ds2edge.train.calibration import calibrate
 from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.data.text import LETTERS
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
-from ds2edge.train.recipe import read_recipe
+from ds2edge.train.recipe import Recipe, read_recipe
 from ds2edge.train.run import Run
 
 CLIPS = 4  # for the int8 ranges, whose values do not matter here
@@ -41,6 +41,12 @@ STD = 15.0
 def main(run: Path, name: str) -> None:
     """Write a run with random weights to the folder RUN, as if one epoch had been trained."""
     recipe = read_recipe(name)
+    weights = write_random_run(run, recipe)
+    click.echo(f"{run}: {recipe.name}, {weights} random weights")
+
+
+def write_random_run(run: Path, recipe: Recipe) -> int:
+    """Writes a run with random weights, spelled in letters. Returns the number of weights."""
     keras.utils.set_random_seed(1)
     bins = recipe.features.bins
     model = DeepSpeech2(recipe.model, bins, len(LETTERS))
@@ -57,7 +63,7 @@ def main(run: Path, name: str) -> None:
     Run.create(run, recipe, specification).save_epoch(
         model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}]
     )
-    click.echo(f"{run}: {recipe.name}, {model.count_params()} random weights")
+    return int(model.count_params())
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ def _name(x: Any) -> str:
 def main(run: Path, name: str, output: Path, chunk_steps: int) -> None:
     """Convert the best epoch of RUN in a usual WAY."""
     opened = Run.open(run)
-    if (opened.recipe.model.cell, opened.recipe.model.direction) != ("gru", "forward"):
+    if (opened.recipe.model.layer_kind, opened.recipe.model.direction) != ("gru", "forward"):
         raise click.UsageError(f"{run}: only forward GRUs are compared")
     output.write_bytes(convert_stock(opened, WAYS[name], chunk_steps))
 

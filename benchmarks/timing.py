@@ -51,7 +51,7 @@ def ratio(times: list[float], reference: list[float]) -> float:
 def heading(run: Run, what: str) -> str:
     """Two lines: the network with `what` was done, and the machine."""
     settings = run.recipe.model
-    network = f"{settings.depth} x {settings.cell.upper()}-{settings.width}"
+    network = f"{settings.depth} x {settings.layer_kind.upper()}-{settings.width}"
     return f"{network}, {what}, one thread\n{machine()}"
 
 

@@ -151,8 +151,8 @@ def example_model(recipe: Recipe, symbols: int) -> keras.Model:
         x = layers.ReLU()(layers.BatchNormalization()(x))
     x = layers.Reshape((-1, x.shape[-2] * x.shape[-1]))(x)
     for i in range(settings.depth):
-        cell = {"gru": layers.GRU, "lstm": layers.LSTM, "rnn": layers.SimpleRNN}[settings.cell]
-        layer = cell(settings.width, return_sequences=True)
+        cells = {"gru": layers.GRU, "lstm": layers.LSTM, "rnn": layers.SimpleRNN}
+        layer = cells[settings.layer_kind](settings.width, return_sequences=True)
         if settings.direction == "bidirectional":
             layer = layers.Bidirectional(layer, merge_mode="sum")
         x = layer(x)

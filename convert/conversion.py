@@ -64,11 +64,11 @@ def convert_run(
     The conversion runs in a process of its own, since the converter can crash (tensorflow#76672).
     With `isolated=False` it runs in this process, which saves the import of tensorflow.
 
-    InputError for a folder without a trained epoch and for missing calibration clips, before
-    tensorflow is imported. QualityCheckFailed if the converter crashes or an int8 model has float
-    tensors inside.
+    InputError for a folder without a trained epoch, for missing calibration clips and for
+    `chunk_steps` that do not fit the attention, before tensorflow is imported. QualityCheckFailed
+    if the converter crashes or an int8 model has float tensors inside.
     """
-    _require_convertible(Run.open(folder), mode, calibration)
+    _require_convertible(Run.open(folder), mode, calibration, chunk_steps)
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(output.name + ".part")
     build = _build_isolated if isolated else _build
@@ -94,10 +94,16 @@ def converted_specification(run: Run) -> Specification:
     return dataclasses.replace(run.specification, training=facts)
 
 
-def _require_convertible(run: Run, mode: str, calibration: list[Clip]) -> None:
+def _require_convertible(run: Run, mode: str, calibration: list[Clip], chunk_steps: int) -> None:
     run.best_figures()  # InputError if there is no checkpoint
     if mode in INT8_MODES and not calibration and not _has_ranges(run):
         raise InputError(f"{run.folder}: mode {mode} needs --calibration MANIFEST: real speech")
+    chunk = run.recipe.model.attention_chunk
+    if chunk_steps % chunk:
+        raise InputError(
+            f"{run.folder}: its attention works on chunks of {chunk} steps: give --chunk-steps "
+            f"{chunk} or a multiple, not {chunk_steps}"
+        )
 
 
 def _has_ranges(run: Run) -> bool:

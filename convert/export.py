@@ -25,6 +25,7 @@ def describe_graph(model: DeepSpeech2, mode: str, chunk_steps: int) -> Graph:
         time_stride=settings.time_stride,
         warmup=settings.warmup,
         lookahead=settings.delay,
+        attention_chunk=settings.attention_chunk,
         states=tuple(
             state for signature in signatures(model, chunk_steps) for state in signature.states
         ),
@@ -45,6 +46,13 @@ class RangesInGraph(Quantizer):
         """See Quantizer. KeyError for a point without a range."""
         low, high = fixed or self.ranges[point]
         return tf.quantization.fake_quant_with_min_max_args(x, low, high)
+
+    def relu(self, point: str, x: Any) -> Any:
+        """See Quantizer. The range begins at 0, so its clipping is the ReLU.
+
+        BATCH_MATMUL has no fused ReLU: a separate one would need a range of its own before it.
+        """
+        return self(point, x)
 
 
 def export(

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from ds2edge.runtime.specification import State
-from ds2edge.runtime.whole_clip import BACKWARD, CONVOLUTIONS, OUTPUT
+from ds2edge.runtime.specification import BACKWARD, CONVOLUTIONS, OUTPUT, State
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.layers import RecurrentLayer
 from ds2edge.train.model.quantization import FLOAT, Quantizer

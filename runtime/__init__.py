@@ -29,6 +29,7 @@ from ds2edge.runtime.features import Features, FeatureSettings
 from ds2edge.runtime.listener import Listener
 from ds2edge.runtime.live.microphone import Microphone
 from ds2edge.runtime.phrases.phrases import Phrases
+from ds2edge.runtime.phrases.wake import Wake
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification, read_specification
 from ds2edge.runtime.stream import Result, Stream
@@ -53,6 +54,7 @@ __all__ = [
     "Specification",
     "Stream",
     "Utterance",
+    "Wake",
     "Weights",
     "Word",
     "read_specification",

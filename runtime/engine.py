@@ -39,6 +39,7 @@ class Engine(Protocol):
     """A loaded model file."""
 
     inputs: dict[str, Shapes]  # by signature, then by name
+    outputs: dict[str, Shapes]
 
     def run(self, signature: str, inputs: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
         """Runs one of the graphs: float32 tensors by name in, float32 tensors by name out."""
@@ -128,6 +129,9 @@ class _InterpreterEngine:
         self.inputs = {
             name: _shapes(runner.get_input_details()) for name, runner in self._runners.items()
         }
+        self.outputs = {
+            name: _shapes(runner.get_output_details()) for name, runner in self._runners.items()
+        }
 
     def run(self, signature: str, inputs: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
         outputs: Tensors = self._runners[signature](**inputs)
@@ -153,9 +157,7 @@ class _CompiledEngine:
         signatures = model.get_signature_list()
         self._model = model
         self.inputs = {name: _shapes(model.get_input_tensor_details(name)) for name in signatures}
-        self._output_shapes = {
-            name: _shapes(model.get_output_tensor_details(name)) for name in signatures
-        }
+        self.outputs = {name: _shapes(model.get_output_tensor_details(name)) for name in signatures}
         self._input_buffers = {
             name: {t: model.create_input_buffer_by_name(name, t) for t in tensors["inputs"]}
             for name, tensors in signatures.items()
@@ -178,7 +180,7 @@ class _CompiledEngine:
         self._model.run_by_name(signature, buffers, outputs)
         return {
             name: outputs[name].read(int(np.prod(shape)), np.float32).reshape(shape)
-            for name, shape in self._output_shapes[signature].items()
+            for name, shape in self.outputs[signature].items()
         }
 
 

@@ -73,6 +73,7 @@ class Padding(NamedTuple):
     warmup: int  # output steps of silence before the first sample
     time_stride: int  # frames per output step
     delay: int  # output steps by which the network is late: silence after the last sample
+    chunk: int = 1  # the padded clip has a multiple of this many output steps
 
     def before(self, settings: FeatureSettings) -> int:
         """The number of zeros to put before a clip."""
@@ -82,11 +83,12 @@ class Padding(NamedTuple):
         """The number of zeros to append to a clip of this many samples.
 
         The padded clip makes whole output steps: at least one, as many as it takes to cover the
-        last sample, and then `delay` more.
+        last sample, then `delay` more, and then as many as fill the last `chunk`.
         """
         # Frames that it takes to cover the last sample.
         frames = 1 + max(0, -(-(samples - settings.window) // settings.hop))
         steps = -(-frames // self.time_stride) + self.delay
+        steps += -(self.warmup + steps) % self.chunk
         return (steps * self.time_stride - 1) * settings.hop + settings.window - samples
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Protocol
 
@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.endpoint import EndpointRules
+from ds2edge.runtime.phrases.phrases import Phrases
+from ds2edge.runtime.phrases.wake import WAKE_CONFIDENCE, Wake, WakeDecoder
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.utterances import Utterance, UtteranceStream
 
@@ -46,13 +48,29 @@ class Listener(UtteranceStream):
     serves one recording.
     """
 
-    def __init__(self, recognizer: Recognizer, rules: EndpointRules | None = None) -> None:
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        rules: EndpointRules | None = None,
+        *,
+        wake: Phrases | str | None = None,
+        on_wake: Callable[[Wake], object] | None = None,
+    ) -> None:
         """Listeners of one recognizer may be interleaved, from one thread.
 
-        `rules`: when an utterance ends. InputError for a bidirectional model.
+        `rules`: when an utterance ends. `wake`: a phrase to wait for, or several as `Phrases` with
+        their least confidence. The listener calls `on_wake` when it hears one, and returns the one
+        utterance that follows. InputError for a bidirectional model, or if it cannot spell `wake`.
         """
-        recognizer.specification.require_streaming(recognizer.network.path)
-        super().__init__(recognizer.network, recognizer.decoder(), rules)
+        specification = recognizer.specification
+        specification.require_streaming(recognizer.network.path)
+        decoder = recognizer.decoder()
+        if wake is not None:
+            if isinstance(wake, str):
+                wake = Phrases.of(wake, min_confidence=WAKE_CONFIDENCE)
+            alphabet, step_seconds = specification.alphabet, specification.step_seconds
+            decoder = WakeDecoder(decoder, wake, alphabet, step_seconds, on_wake)
+        super().__init__(recognizer.network, decoder, rules)
 
     def listen(self, source: SoundSource, stop: Event | None = None) -> Iterator[Utterance]:
         """Opens a microphone and yields each utterance when it ends.

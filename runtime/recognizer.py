@@ -14,6 +14,7 @@ from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.decoding.beam import BeamDecoder
 from ds2edge.runtime.decoding.build import build_decoder
 from ds2edge.runtime.decoding.ctc import Decoder, DecoderFactory
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
@@ -45,23 +46,27 @@ class Recognizer:
         `model`: the file, or "pretrained" for the English model that comes with the kit (the
         default). `language_model`: a file made by `ds2edge lm build`, a loaded `LanguageModel`, or
         "pretrained" for English. `hotwords`: words and phrases to expect. `beam`: the number of
-        texts that the search keeps. Without these three, decoding is greedy. `phrases` replaces
-        them: all that may be said, as `Phrases` or the file that `Phrases.load` reads. `decoder`
-        replaces them too: a function that makes a decoder from the alphabet and the seconds per
+        texts that the search keeps. Without these three, decoding is greedy. `phrases`: all that
+        may be said, as `Phrases` or the file that `Phrases.load` reads; the three then decode
+        their wildcards. `decoder` replaces all of them: a function that makes a decoder from the
+        alphabet and the seconds per
         step. `threads`: threads of the interpreter.
 
         InputError if a file cannot be used or the model cannot spell a hot word; TypeError for an
         argument of the wrong type.
         """
         others = language_model is not None or bool(hotwords) or beam is not None
-        if (phrases is not None) + (decoder is not None) + others > 1:
+        if decoder is not None and (phrases is not None or others):
             raise InputError(
-                "phrases and decoder each replace language_model, hotwords and beam: give one"
+                "decoder replaces phrases, language_model, hotwords and beam: give one"
             )
+        self._free_text = build_decoder(language_model, hotwords, beam) if others else None
         if phrases is not None:
             decoder = _load(phrases)
+            if self._free_text:
+                decoder = decoder.with_free_text(self._free_text)
         elif decoder is None:
-            decoder = build_decoder(language_model, hotwords, beam)
+            decoder = self._free_text or GreedyDecoder
         if threads < 1:
             raise InputError(f"threads must be at least 1, not {threads}")
         self.network = Network(model_path(model), threads)
@@ -81,6 +86,8 @@ class Recognizer:
     @phrases.setter
     def phrases(self, phrases: Phrases | str | os.PathLike[str]) -> None:
         loaded = _load(phrases)
+        if self._free_text and loaded.has_wildcard:
+            loaded = loaded.with_free_text(self._free_text)
         loaded(self.specification.alphabet, self.specification.step_seconds)
         self._decoder = loaded
 

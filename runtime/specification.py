@@ -22,6 +22,11 @@ MEMBER = "ds2edge.json"
 CHECKSUM = "ds2edge.crc32"
 MAX_BYTES = 1 << 22  # of a specification; `ds2edge convert` writes about a hundredth of that
 FORMAT = 1
+# The signature of a streaming model, and the parts of a bidirectional one.
+STEP = "step"
+CONVOLUTIONS = "convolutions"
+OUTPUT = "output"
+BACKWARD = "_backward"  # what the name of a layer's backward direction ends in
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class State:
 
     name: str
     shape: tuple[int, ...]
-    part: str = "step"  # the signature that takes it
+    part: str = STEP  # the signature that takes it
 
     @property
     def output(self) -> str:
@@ -61,6 +66,8 @@ class Graph:
     calibration_clips: int = 0  # number of clips that the int8 ranges were measured on
     # Whether operations that share weights also share their scales: see engine.py.
     shares_weights: bool = False
+    # Steps that attention sees as a whole: the padded stream has a multiple of this many.
+    attention_chunk: int = 1
     # Recurrent layers of a bidirectional model; the outputs of both directions are added.
     layers: tuple[str, ...] = ()
 
@@ -70,9 +77,17 @@ class Graph:
         return self.chunk_steps * self.time_stride
 
     @property
+    def signatures(self) -> tuple[str, ...]:
+        """Names of the graphs in the file."""
+        if not self.layers:
+            return (STEP,)
+        directions = [name for layer in self.layers for name in (layer, layer + BACKWARD)]
+        return (CONVOLUTIONS, *directions, OUTPUT)
+
+    @property
     def padding(self) -> Padding:
         """The silence that the network needs around a clip."""
-        return Padding(self.warmup, self.time_stride, self.lookahead)
+        return Padding(self.warmup, self.time_stride, self.lookahead, self.attention_chunk)
 
     @property
     def direction(self) -> str:

@@ -9,12 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.network import Logits, Rows, States
-from ds2edge.runtime.specification import Graph
-
-# Names of the parts of a bidirectional graph.
-CONVOLUTIONS = "convolutions"
-OUTPUT = "output"
-BACKWARD = "_backward"  # what the name of a layer's backward direction ends in
+from ds2edge.runtime.specification import BACKWARD, CONVOLUTIONS, OUTPUT, Graph
 
 
 class PartedNetwork(Protocol):

@@ -12,7 +12,6 @@ import numpy as np
 
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.layers import RecurrentLayer
-from ds2edge.train.model.quasi_recurrent import QuasiRecurrentLayer
 from ds2edge.train.recipe import Recipe
 
 log = logging.getLogger("ds2edge")
@@ -46,8 +45,8 @@ def report_devices(model: DeepSpeech2, recipe: Recipe) -> None:
         log.info("%s on the CPU, %s: no GPU is seen", backend, precision)
         return
     place = f"{backend} on {', '.join(names)}, {precision}"
-    layer = model.recurrences[0]
-    if isinstance(layer, QuasiRecurrentLayer):
+    layer = model.encoder[0]
+    if not isinstance(layer, RecurrentLayer):
         log.info("%s", place)  # it has no recurrent product for cuDNN
     elif model.ranges:
         log.info("%s: each step is rounded, so the recurrent layers do not run on cuDNN", place)

@@ -1,20 +1,23 @@
-"""Folders for reports and runs: made, or refused, before the work starts."""
+"""Folders for reports and data: made, or refused, before the work starts."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the folder of a report, before the work starts. InputError if that is impossible."""
+    """Makes a folder for output. InputError if it cannot be made, or no file can be made in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise InputError(
-            f"{folder}: cannot hold a report ({error.strerror}): choose another folder"
+            f"{folder}: cannot be written ({error.strerror}): choose another folder"
         ) from None
 
 

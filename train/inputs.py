@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.train.data.limits import NO_LIMITS, ClipLimits, without_long
 from ds2edge.train.data.manifest import Clip, read_manifest
 from ds2edge.train.files import require_place_for
-from ds2edge.train.pipeline.long_clips import without_long
 from ds2edge.train.pipeline.shares import set_uses
 from ds2edge.train.recipe import Recipe
 from ds2edge.train.resuming import require_same
@@ -27,6 +26,7 @@ class TrainingInput:
     folder: Path  # of the run
     begun: Run | None  # the run to continue
     parent: Run | None  # the run whose weights a new one starts from
+    limits: ClipLimits = NO_LIMITS
 
 
 def read_input(
@@ -35,7 +35,7 @@ def read_input(
     folder: Path,
     resume: bool = False,
     init_from: Path | None = None,
-    max_seconds: float = math.inf,
+    limits: ClipLimits = NO_LIMITS,
 ) -> TrainingInput:
     """Opens the runs and reads the manifests. Arguments and InputError as for `trainer.train`."""
     begun = None
@@ -44,12 +44,12 @@ def read_input(
         begun = _run_to_resume(recipe, folder, init_from)
     else:
         parent = _parent(recipe, folder, init_from)
-    parts = [without_long(read_manifest(path), max_seconds) for path in manifests]
+    parts = [without_long(read_manifest(path), limits.max_seconds) for path in manifests]
     if shares := recipe.training.manifest_shares:
         parts = set_uses(manifests, parts, shares)
     clips = [clip for part in parts for clip in part]
     data = ", ".join(path.resolve().parent.name for path in manifests)
-    return TrainingInput(recipe, clips, data, folder, begun, parent)
+    return TrainingInput(recipe, clips, data, folder, begun, parent, limits)
 
 
 def _run_to_resume(recipe: Recipe, folder: Path, init_from: Path | None) -> Run:

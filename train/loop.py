@@ -85,7 +85,7 @@ class Training:
         recipe = inputs.recipe
         symbols = _symbols(inputs)
         group.require_equal(symbols.alphabet, "version of sentencepiece")
-        dataset = scan_dataset(inputs.clips, recipe, cache, symbols)
+        dataset = scan_dataset(inputs.clips, recipe, cache, symbols, inputs.limits)
         specification = _specification(inputs, dataset, symbols)
         model = _new_model(inputs, specification)
         steps = recipe.training.epochs * _batches_per_epoch(dataset, recipe.training)
@@ -114,7 +114,7 @@ class Training:
         model, history = run.last_model()
         epochs = run.recipe.training.epochs
         log.info("%s: continuing after epoch %d of %d", run.folder, len(history), epochs)
-        dataset = scan_dataset(inputs.clips, run.recipe, cache, run.symbols())
+        dataset = scan_dataset(inputs.clips, run.recipe, cache, run.symbols(), inputs.limits)
         return cls(run, dataset, model, history, cache, group)
 
     def fit(self) -> None:
@@ -130,6 +130,7 @@ class Training:
         report_devices(self.model, self.run.recipe)
         self.group.synchronise(self.model)
         batches = self._training_batches()
+        self.model.consistency = settings.consistency
         self.model.fit(
             batches,
             epochs=settings.epochs,
@@ -166,6 +167,9 @@ class Training:
         callbacks = [
             # Keras calls on_epoch_end of a dataset before the first epoch too, but not on resuming.
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch)),
+            keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: self.model.seed_dropout(settings.seed, epoch)
+            ),
             StopAtNan(),
             evaluate,
         ]

@@ -20,8 +20,14 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+# The settings of [model] that belong to one encoder.
+ENCODERS = {
+    "recurrent": ("cell", "direction", "ahead"),
+    "conformer": ("heads", "chunk", "context", "kernel"),
+}
 CELLS = ("gru", "lstm", "rnn", "qrnn")
 DIRECTIONS = ("forward", "bidirectional")
+MAX_CHUNK_STEPS = 256  # output steps in one run of a converted graph
 PRECISIONS = ("float32", "bfloat16", "float16")
 QAT_RATE_DIVISOR = 10  # quantization-aware training fine-tunes, so its learning rate is lower
 
@@ -47,9 +53,9 @@ class ModelSettings:
 
     convolutions: tuple[Convolution, ...]
     cell: str = "gru"
-    # Units of each recurrent layer.
+    # Units of each recurrent layer or conformer block.
     width: int = 256
-    # Number of recurrent layers.
+    # Number of recurrent layers or conformer blocks.
     depth: int = 3
     # Steps of future context in the row convolution.
     lookahead: int = 8
@@ -59,10 +65,23 @@ class ModelSettings:
     direction: str = "forward"
     # Steps of future context in each layer of cell qrnn: 0 to 2.
     ahead: int = 0
-    # Share of the inputs of cell qrnn's matrix products that training drops.
+    # Share of the inputs of some matrix products, of cell qrnn and the conformer, that training
+    # drops.
     dropout: float = 0.0
+    # What lies between the convolutions and the row convolution: "recurrent" or "conformer".
+    encoder: str = "recurrent"
+    # Attention heads of the conformer. They divide the width.
+    heads: int = 4
+    # Steps of a chunk. A step of the conformer sees its whole chunk.
+    chunk: int = 8
+    # Steps before its chunk that a step of the conformer also sees.
+    context: int = 32
+    # Steps of each depthwise convolution of the conformer.
+    kernel: int = 9
 
     def __post_init__(self) -> None:
+        _require_one_of("encoder", self.encoder, tuple(ENCODERS))
+        self._require_own_settings()
         _require_one_of("cell", self.cell, CELLS)
         _require_one_of("direction", self.direction, DIRECTIONS)
         if not self.convolutions:
@@ -73,10 +92,32 @@ class ModelSettings:
             raise ValueError(f"ahead ({self.ahead}) must be 0 to 2")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout ({self.dropout}) must be at least 0 and below 1")
-        if self.cell != "qrnn" and (self.ahead or self.dropout):
+        if self.encoder == "conformer":
+            self._check_conformer()
+        elif self.cell != "qrnn" and (self.ahead or self.dropout):
             raise ValueError(f"ahead and dropout belong to cell 'qrnn', not to '{self.cell}'")
         if self.direction == "bidirectional":
             self._check_bidirectional()
+
+    def _require_own_settings(self) -> None:
+        """Settings of another encoder keep their default."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for encoder, names in ENCODERS.items():
+            for name in names:
+                if encoder != self.encoder and getattr(self, name) != defaults[name]:
+                    raise ValueError(
+                        f"{name} belongs to encoder '{encoder}', not to '{self.encoder}': "
+                        f'leave it out, or set encoder = "{encoder}"'
+                    )
+
+    def _check_conformer(self) -> None:
+        _require_at_least(self, 1, *ENCODERS["conformer"])
+        if self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        if self.chunk > MAX_CHUNK_STEPS:
+            raise ValueError(
+                f"chunk ({self.chunk}) must be at most {MAX_CHUNK_STEPS}, the longest --chunk-steps"
+            )
 
     def _check_bidirectional(self) -> None:
         if self.lookahead:
@@ -90,6 +131,16 @@ class ModelSettings:
     def delay(self) -> int:
         """Output delay in steps: the future context of all layers together."""
         return self.lookahead + self.depth * self.ahead
+
+    @property
+    def layer_kind(self) -> str:
+        """The cell of a recurrent encoder; the name of another encoder."""
+        return self.cell if self.encoder == "recurrent" else self.encoder
+
+    @property
+    def attention_chunk(self) -> int:
+        """Steps that the encoder must get at once: a multiple of this many."""
+        return self.chunk if self.encoder == "conformer" else 1
 
     @property
     def time_stride(self) -> int:
@@ -189,6 +240,10 @@ class TrainingSettings:
     # Share of all steps, at the end, in which the learning rate falls to 0.
     decay_share: float = 1.0
     weight_decay: float = 1e-2
+    # Weight of the difference between the outputs for two masked views of each clip (CR-CTC, arXiv
+    # 2410.05101, which uses 0.2). 0: each clip is seen once per epoch. Above 0, a step takes twice
+    # as long.
+    consistency: float = 0.0
     # Largest norm of all gradients together.
     clip_norm: float = 1.0
     # Quantization-aware training (arXiv 1712.05877): the forward pass rounds as int8 will.
@@ -197,7 +252,9 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         _require_at_least(self, 1, "epochs", "batch_size", "gradient_accumulation", "keep_best")
-        _require_at_least(self, 0, "batch_seconds", "cached_augmentations", "patience")
+        _require_at_least(
+            self, 0, "batch_seconds", "cached_augmentations", "patience", "consistency"
+        )
         _require_share("warmup_share", self.warmup_share)
         _require_share("decay_share", self.decay_share)
         shares = self.manifest_shares

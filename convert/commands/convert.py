@@ -8,6 +8,7 @@ import click
 
 from ds2edge.convert import INT8_MODES, MODES
 from ds2edge.runtime.commands.output import require_writable
+from ds2edge.train.recipe import MAX_CHUNK_STEPS
 
 
 @click.command()
@@ -40,7 +41,7 @@ from ds2edge.runtime.commands.output import require_writable
     metavar="N",
     default=16,
     show_default=True,
-    type=click.IntRange(1, 256),
+    type=click.IntRange(1, MAX_CHUNK_STEPS),
     help="Output steps in one run of the graph. Long chunks compute less, short chunks "
     "give text sooner.",
 )

@@ -14,9 +14,8 @@ from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import QualityCheckFailed
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.network import Logits, Network, Rows, States
-from ds2edge.runtime.specification import Specification
+from ds2edge.runtime.specification import CONVOLUTIONS, OUTPUT, Specification
 from ds2edge.runtime.stream import Stream
-from ds2edge.runtime.whole_clip import CONVOLUTIONS, OUTPUT
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ class Tracer:
     """Runs clips through a .tflite file chunk by chunk, on one thread, as a device does.
 
     The stages of a streaming model are its states: the input of a convolution or of the
-    lookahead, the output of a recurrent layer. The stages of a bidirectional model are the output
-    of the convolutions and of each layer.
+    lookahead, the output of a recurrent layer, the keys and values of attention. The stages of a
+    bidirectional model are the output of the convolutions and of each layer.
     """
 
     def __init__(self, path: Path) -> None:

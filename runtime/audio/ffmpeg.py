@@ -50,6 +50,7 @@ class FFmpegDecoder:
         self.header_duration = self._duration(stream)
         self._frames = self._container.decode(stream)
         self._converter: Any = None  # av.AudioResampler
+        self._error: ValueError | None = None
         self._pending: Channels = np.zeros((0, self.channels), np.float32)
 
     def _duration(self, stream: Any) -> float:
@@ -60,13 +61,20 @@ class FFmpegDecoder:
 
     def read(self, count: int) -> Channels:
         """Returns the next samples, at most `count` per channel; none at the end."""
+        if self._error:
+            raise self._error
         pieces = [self._pending]
         total = len(self._pending)
-        with self._value_errors():
-            while total < count and (frame := next(self._frames, None)) is not None:
-                piece = self._to_float(frame)
-                pieces.append(piece)
-                total += len(piece)
+        try:
+            with self._value_errors():
+                while total < count and (frame := next(self._frames, None)) is not None:
+                    piece = self._to_float(frame)
+                    pieces.append(piece)
+                    total += len(piece)
+        except ValueError as error:
+            if not total:
+                raise
+            self._error = error  # for the next call: first, what was decoded before
         samples = np.concatenate(pieces)
         self._pending = samples[count:]
         return samples[:count]

@@ -9,8 +9,10 @@ import soundfile
 
 from ds2edge.runtime.errors import InputError
 
-# RAW files do not say their sample rate, so no program can read them without options.
-_FORMATS = {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"}
+# RAW files do not say their sample rate, so no program can read them without options. SDS is a
+# MIDI sample dump, whose errors libsndfile prints to standard output.
+UNREAD = ("RAW", "SDS")
+_FORMATS = {f".{name.lower()}" for name in soundfile.available_formats() if name not in UNREAD}
 LIBSNDFILE_SUFFIXES = frozenset(_FORMATS | {".opus", ".oga", ".aif", ".mp2", ".snd", ".rf64"})
 FFMPEG_SUFFIXES = frozenset(
     [
@@ -23,8 +25,8 @@ AUDIO_SUFFIXES = LIBSNDFILE_SUFFIXES | FFMPEG_SUFFIXES
 
 
 def is_audio(path: Path) -> bool:
-    """Whether a file has the suffix of an audio or video file, in any case."""
-    return path.suffix.lower() in AUDIO_SUFFIXES
+    """Whether this is a file with the suffix of an audio or video file, in any case."""
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.is_dir()
 
 
 def is_system_file(path: Path, folder: Path) -> bool:

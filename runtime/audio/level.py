@@ -14,6 +14,9 @@ FULL_SCALE = 0.999  # a sample of this size or more counts as clipped
 MAX_CLIPPED_SHARE = 0.001  # of all samples
 # dBFS of the loudest second. Below it, even speech is close to the noise of a sound card.
 QUIET = -50.0
+# The same for models whose front end does not adapt to the level: they lose words from about 10 dB
+# below the clips that they were trained on.
+QUIET_FOR_FIXED_LEVEL = -32.0
 # dBFS. Below it, there is nothing but noise in the last bits.
 SILENT = -95.0
 # Peak above which samples are not clipped but on another scale, such as that of int16.
@@ -88,30 +91,36 @@ class LevelMeter:
         """Share of the samples that are clipped, 0..1."""
         return self.clipped / max(self.samples, 1)
 
-    def problem(self) -> LevelProblem | None:
-        """Returns what is wrong with the level, None if it is fine."""
+    def problem(self, quiet: float = QUIET) -> LevelProblem | None:
+        """Returns what is wrong with the level, None if it is fine.
+
+        `quiet`: dBFS of the loudest second below which a recording is very quiet.
+        """
         if not self.samples:
             return None
         if self.peak > MAX_PEAK:
             return LevelProblem.WRONG_SCALE
         if self.loudest < SILENT:
             return LevelProblem.SILENT
-        if self.loudest < QUIET:
+        if self.loudest < quiet:
             return LevelProblem.QUIET
         if self.clipped_share > MAX_CLIPPED_SHARE:
             return LevelProblem.CLIPPED
         return None
 
-    def warning(self) -> str:
-        """Returns what is wrong and what to do, as a predicate ("is clipped ..."), or ""."""
-        problem = self.problem()
+    def warning(self, quiet: float = QUIET) -> str:
+        """Returns what is wrong and what to do, as a predicate ("is clipped ..."), or "".
+
+        `quiet`: as for `problem`.
+        """
+        problem = self.problem(quiet)
         if problem is LevelProblem.WRONG_SCALE:
             return f"has samples up to {self.peak:.0f} times full scale: scale them to -1..1"
         if problem is LevelProblem.SILENT:
             return "is silent: check that the microphone is on and the right input is selected"
         if problem is LevelProblem.QUIET:
             return (
-                f"is very quiet ({self.loudest:.0f} dBFS): "
+                f"is {'very ' if self.loudest < QUIET else ''}quiet ({self.loudest:.0f} dBFS): "
                 "raise the recording level or speak closer to the microphone"
             )
         if problem is LevelProblem.CLIPPED:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import re
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
+from ds2edge.runtime.audio import ogg
 from ds2edge.runtime.audio.byte_range import ByteRange, RangeFile
 from ds2edge.runtime.audio.channels import Channels
 from ds2edge.runtime.audio.wav_header import UNKNOWN_BYTES
 from ds2edge.runtime.quiet import quiet
 
 UNKNOWN_SAMPLES = 1 << 40
+# How a MIDI sample dump (.sds) starts. libsndfile prints its errors to standard output.
+MIDI_DUMP = b"\xf0\x7e"
+COMMON = (b"RI", b"fL", b"Og")  # how WAV, FLAC and Ogg start: surely no MP3
+PIECE = 1024  # samples
 TOLERANCE = 0.05  # seconds by which a recording may be shorter than its header says
 
 
@@ -33,14 +40,20 @@ class LibsndfileDecoder:
 
     def __init__(self, path: Path, byte_range: ByteRange) -> None:
         """Opens a part of a file. Raises soundfile's own errors and OSError."""
+        self._path = path
+        self._is_last = byte_range.end == path.stat().st_size
         whole = byte_range == ByteRange(0, path.stat().st_size)
-        # The suffix is a guess, since the format is not known before the file is open.
-        with _silence_libmpg123(path.suffix.lower() not in {".wav", ".flac"}):
+        with RangeFile(path, byte_range) as file:
+            head = file.read(len(MIDI_DUMP))
+        if head == MIDI_DUMP:
+            raise ValueError("a MIDI sample dump")
+        with _silence_libmpg123(head not in COMMON):
             self._file = _ForwardFile(str(path) if whole else RangeFile(path, byte_range))
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self._is_mp3 = self._file.format == "MP3"
         self._log = self._file.extra_info
+        self._error: Exception | None = None
         if self._file.frames < UNKNOWN_SAMPLES:
             self._header_samples = self._file.frames
             self.header_duration = self._header_samples / self.rate if self.rate else 0.0
@@ -49,9 +62,29 @@ class LibsndfileDecoder:
             self.header_duration = float("inf")
 
     def read(self, count: int) -> Channels:
-        """Returns the next samples, at most `count` per channel; none at the end."""
+        """Returns the next samples, at most `count` per channel; none at the end.
+
+        soundfile drops what it has read when there is an error. So the samples are read in small
+        pieces, and the pieces before the error are returned first.
+        """
+        if self._error:
+            raise self._error
+        pieces = [np.zeros((0, self.channels), np.float32)]
         with _silence_libmpg123(self._is_mp3):
-            samples: Channels = self._file.read(count, dtype="float32", always_2d=True)
+            for first in range(0, count, PIECE):
+                try:
+                    piece = self._file.read(
+                        min(PIECE, count - first), dtype="float32", always_2d=True
+                    )
+                except (soundfile.SoundFileError, OSError) as error:
+                    self._error = error
+                    break
+                pieces.append(piece)
+                if not len(piece):
+                    break
+        samples: Channels = np.concatenate(pieces)
+        if self._error and not len(samples):
+            raise self._error
         return samples
 
     def shortfall(self, samples: int) -> str:
@@ -59,9 +92,18 @@ class LibsndfileDecoder:
         match = re.search(r"^\s*data\s*:\s*(\d+) \(should be (\d+)\)", self._log, re.MULTILINE)
         if match and int(match[2]) < int(match[1]) < UNKNOWN_BYTES:
             return f"{match[2]} of {match[1]} bytes of sound"
+        if self._file.format == "OGG" and self._ends_in_a_page():
+            return "the last page of the Ogg file is not whole"
         if self._header_samples - samples > TOLERANCE * self.rate:
             return f"its header says {self.header_duration:.1f} s"
         return ""
+
+    def _ends_in_a_page(self) -> bool:
+        with (
+            self._path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            return self._is_last and ogg.is_cut(data)
 
     def close(self) -> None:
         """Closes the file."""

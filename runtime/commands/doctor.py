@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -144,7 +145,8 @@ def _check_microphone(name: str | None, rate: int, seconds: float) -> Iterator[F
     try:
         if not list_devices():
             raise InputError(f"{NO_MICROPHONE}; `ds2edge transcribe` needs none")
-        with Microphone(name, rate) as microphone:
+        # A virtual microphone may have no clock and deliver all its sound at once: drop nothing.
+        with Microphone(name, rate, queue_seconds=math.inf) as microphone:
             click.echo(f"recording for {seconds:g} s: say something", err=True)
             level, recorded_rate = _record(microphone, seconds)
             supported_rates = microphone.supported_rates()

@@ -32,6 +32,8 @@ from ds2edge.runtime.live.block import Block
 from ds2edge.runtime.live.devices import NO_MICROPHONE, list_devices
 from ds2edge.runtime.live.microphone import Microphone
 from ds2edge.runtime.live.sources import SAMPLE_FORMATS, play_file, read_pipe
+from ds2edge.runtime.phrases.phrases import Phrases
+from ds2edge.runtime.phrases.wake import WAKE_CONFIDENCE
 from ds2edge.runtime.recognizer import Recognizer
 
 log = logging.getLogger("ds2edge")
@@ -147,6 +149,33 @@ source_options = option_group(
 )
 
 
+def _wake_phrases(wake: tuple[str, ...], wake_confidence: float | None) -> Phrases | None:
+    if wake:
+        least = WAKE_CONFIDENCE if wake_confidence is None else wake_confidence
+        return Phrases.of(*wake, min_confidence=least)
+    if wake_confidence is not None:
+        raise InputError("--wake-confidence needs --wake: it rejects other speech")
+    return None
+
+
+wake_options = option_group(
+    "wake",
+    _wake_phrases,
+    click.option(
+        "--wake",
+        multiple=True,
+        metavar="PHRASE",
+        help="Wait for this phrase, then transcribe one utterance. May be repeated.",
+    ),
+    click.option(
+        "--wake-confidence",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help=f"Confidence that a wake phrase needs; {WAKE_CONFIDENCE} by default.",
+    ),
+)
+
+
 @dataclass(frozen=True)
 class OutputOptions:
     """What is printed and stored."""
@@ -187,6 +216,7 @@ output_options = option_group(
 @output_options
 @threads_option
 @decoding_options
+@wake_options
 def listen(
     model: Path,
     source: SourceOptions,
@@ -194,6 +224,7 @@ def listen(
     output: OutputOptions,
     threads: int,
     decoder: DecoderFactory,
+    wake: Phrases | None,
 ) -> None:
     """Transcribe live sound from a microphone, a pipe or a file.
 
@@ -201,10 +232,10 @@ def listen(
     stop: the last words are still transcribed.
     """
     recognizer = Recognizer(model, threads=threads, decoder=decoder)
-    listener = Listener(recognizer, rules)
     rate = recognizer.specification.features.sample_rate
     with contextlib.ExitStack() as stack:
         results = stack.enter_context(ListenOutput(output.as_json, output.log, output.save, rate))
+        listener = Listener(recognizer, rules, wake=wake, on_wake=results.show_wake)
         stop = stack.enter_context(_stop_on_signals())
         blocks = stack.enter_context(source.open(rate, stop))
         monitor = LiveLevelMonitor()

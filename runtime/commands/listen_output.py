@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import time
@@ -14,6 +15,7 @@ from ds2edge.runtime.listener import Listener
 from ds2edge.runtime.live.block import Block
 from ds2edge.runtime.live.display import LiveLine
 from ds2edge.runtime.live.transcript import JsonLines, Recordings, final_event
+from ds2edge.runtime.phrases.wake import Wake
 from ds2edge.runtime.utterances import Utterance
 
 log = logging.getLogger("ds2edge")
@@ -51,6 +53,14 @@ class ListenOutput:
         self._partial = partial
         self._line.draw(block.samples, partial)
 
+    def show_wake(self, wake: Wake) -> None:
+        """Shows that a wake phrase was heard."""
+        if self._as_json:
+            _print_json({"event": "wake", **dataclasses.asdict(wake)})
+        else:
+            self._line.clear()
+            click.echo(f"{wake.text} ...", err=True)
+
     def finish(self, listener: Listener) -> None:
         """Ends the recording and shows the last utterances."""
         started = time.monotonic()
@@ -62,12 +72,12 @@ class ListenOutput:
             # From the last word to the endpoint, plus waiting in the queue and computing.
             latency = listener.duration - utterance.end + time.monotonic() - captured
             event = final_event(utterance, latency)
+            self._store(utterance, event)  # first, so that nothing is lost that was shown
             self._line.clear()
             if self._as_json:
                 _print_json(event)
             else:
                 click.echo(utterance.text)
-            self._store(utterance, event)
 
     def _store(self, utterance: Utterance, event: dict[str, Any]) -> None:
         try:

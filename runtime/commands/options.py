@@ -103,11 +103,7 @@ def _decoder(
     phrases: Path | None,
     min_confidence: float | None,
 ) -> DecoderFactory:
-    if phrases is not None:
-        if lm is not None or hotwords or beam is not None:
-            raise InputError("--phrases replaces --lm, --hotwords and --beam: omit them")
-        return Phrases.load(phrases, min_confidence)
-    if min_confidence is not None:
+    if phrases is None and min_confidence is not None:
         raise InputError("--min-confidence needs --phrases: it rejects other speech")
     if lm is None:
         for option, value in (("--lm-weight", lm_weight), ("--word-bonus", word_bonus)):
@@ -117,7 +113,12 @@ def _decoder(
         language_model=WEIGHTS.language_model if lm_weight is None else lm_weight,
         word_bonus=WEIGHTS.word_bonus if word_bonus is None else word_bonus,
     )
-    return build_decoder(lm, hotwords, beam, weights)
+    free_text = build_decoder(lm, hotwords, beam, weights)
+    if phrases is None:
+        return free_text
+    loaded = Phrases.load(phrases, min_confidence)
+    others = lm is not None or hotwords or beam is not None
+    return loaded.with_free_text(free_text) if others else loaded
 
 
 def _parse_hotwords(
@@ -183,6 +184,7 @@ decoding_options = option_group(
         "--min-confidence",
         type=click.FloatRange(0, 1),
         metavar="P",
-        help=f"Reject phrases of less confidence, with --phrases; {MIN_CONFIDENCE} by default.",
+        help="Reject phrases of less confidence. By default, the value in the file made by "
+        f"`ds2edge phrases compile`; {MIN_CONFIDENCE} with other files of --phrases.",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,8 @@ def require_writable(path: Path, example: str = "") -> None:
     if path.is_dir():
         such_as = f", such as {path / example}" if example else ""
         raise InputError(f"{path}: is a folder: name the file to write{such_as}")
+    if (path.exists() and not path.is_file()) or path.is_relative_to("/dev"):
+        raise InputError(f"{path}: is a device or a pipe: name a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
@@ -34,9 +37,11 @@ class Output:
     """Writes lines to standard output, or to a file that appears when all lines are written."""
 
     def __init__(self, path: Path | None) -> None:
-        """`path`: None for standard output. Raises InputError if the file cannot be written."""
+        """`path`: None for standard output. Raises InputError if it cannot be written."""
         self._path = path
         self._file: TextIO | None = None
+        if path is None and sys.stdout is None:
+            raise InputError("standard output is closed: name a file with -o")
         if path is not None:
             require_writable(path)
             self._partial = path.with_name(path.name + ".part")

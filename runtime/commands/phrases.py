@@ -35,17 +35,18 @@ def phrases() -> None:
     "confidence that the model needs. May be repeated.",
 )
 @click.option(
-    "--false-accepts",
+    "--reject-at",
+    "per_hour",
     type=click.FloatRange(min=0),
     metavar="N",
-    help="False accepts an hour to allow in --other-speech; 0 by default.",
+    help="Allow at most N false accepts an hour in --other-speech; 0 by default.",
 )
 def compile_phrases(
     file: Path,
     output: Path,
     model: Path,
     other_speech: tuple[Path, ...],
-    false_accepts: float | None,
+    per_hour: float | None,
 ) -> None:
     """Compile FILE, so that a device needs neither hassil nor the time to read templates.
 
@@ -53,12 +54,12 @@ def compile_phrases(
     """
     if output.suffix != SUFFIX:
         raise InputError(f"{output}: must end in {SUFFIX}")
-    if false_accepts is not None and not other_speech:
-        raise InputError("--false-accepts needs --other-speech, recordings to count them in")
-    loaded = Phrases.load(file)
+    if per_hour is not None and not other_speech:
+        raise InputError("--reject-at needs --other-speech: recordings to count false accepts in")
     require_writable(output)
+    loaded = Phrases.load(file)
     if other_speech:
-        _calibrate(loaded, model, other_speech, false_accepts or 0.0)
+        _calibrate(loaded, model, other_speech, per_hour or 0.0)
     loaded.save(output)
     letters = loaded.letters
     click.echo(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import click
 
 from ds2edge.runtime.audio.file_types import expand_folders
+from ds2edge.runtime.audio.level import QUIET, QUIET_FOR_FIXED_LEVEL
 from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.commands.options import (
     channel_option,
@@ -22,7 +24,7 @@ from ds2edge.runtime.commands.options import (
     model_option,
     threads_option,
 )
-from ds2edge.runtime.commands.output import Output
+from ds2edge.runtime.commands.output import Output, require_writable
 from ds2edge.runtime.decoding.beam import BeamDecoder
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.errors import InputError
@@ -93,6 +95,8 @@ def transcribe(
     several = len(files) > 1 or any(path.is_dir() for path in audio)
     _check_format(output, output_format, several, alternatives)
     folder = output if several and output_format in SUBTITLES else None
+    if folder:
+        require_writable(folder / f"subtitles.{output_format}")
     recognizer = Recognizer(model, threads=threads, decoder=decoder)
     if alternatives and not isinstance(recognizer.decoder(), BeamDecoder):
         raise InputError(
@@ -160,7 +164,8 @@ def _transcribe(
             )
     else:
         result = recognizer.transcribe(audio, alternatives=alternatives)
-    if warning := audio.level.warning():
+    adapts = recognizer.specification.features.level_rise
+    if warning := audio.level.warning(QUIET if adapts else QUIET_FOR_FIXED_LEVEL):
         log.warning("%s: %s", path, warning)
     return result
 
@@ -213,12 +218,17 @@ class ResultWriter:
         if self._format == "vtt":
             return vtt(result.words)
         if self._format == "tsv":
-            return tsv(result.words, str(path))
-        prefix = f"{path}: " if self._several else ""
+            return tsv(result.words, _one_line(path))
+        prefix = f"{_one_line(path)}: " if self._several else ""
         if not result.alternatives:
             return prefix + result.text
         lines = [f"{prefix}{a.score:.2f} {a.text}" for a in result.alternatives]
         return "\n".join(lines)
+
+
+def _one_line(path: Path) -> str:
+    """The path with spaces in place of line breaks and tabs, which a file name may have."""
+    return re.sub(r"[\n\r\t]", " ", str(path))
 
 
 def _as_json(path: Path, result: Result, elapsed: float) -> str:

@@ -95,6 +95,10 @@ class Decoder(ABC):
     def accept(self, logits: npt.NDArray[np.float32]) -> None:
         """Decodes the next logits, float32 [steps, symbols]."""
 
+    def skip(self, steps: int) -> None:
+        """Passes over steps: they count as time, but nothing in them is decoded."""
+        self._steps += steps
+
     @property
     @abstractmethod
     def empty(self) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import refuse_zip_bomb
 
 FORMAT = 1
 # Ids of <unk>, <s> and </s>. All other words follow.
@@ -33,6 +34,7 @@ BROKEN_FILE_ERRORS = (
     AttributeError,
     EOFError,
     RuntimeError,
+    MemoryError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -164,6 +166,7 @@ class LanguageModel:
             raise InputError(f"{path}: no such language model; make one with `ds2edge lm build`")
         try:
             with np.load(path, allow_pickle=False) as arrays:
+                refuse_zip_bomb(arrays.zip)
                 if int(arrays["format"]) > FORMAT:
                     raise InputError(
                         f"{path}: this language model needs a newer version of ds2edge"

@@ -39,19 +39,26 @@ class Microphone:
     While it is open, what ALSA and JACK write to standard error is discarded.
     """
 
-    def __init__(self, name: str | None = None, rate: int = 16000, wait: bool = False) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        rate: int = 16000,
+        wait: bool = False,
+        queue_seconds: float = QUEUE_SECONDS,
+    ) -> None:
         """Chooses a microphone without opening it.
 
         `name`: the name of the device or a unique part of it; None: the system's default.
         `rate`: preferred sample rate in Hz; blocks say which rate the device took. `wait`: wait
-        for a device that is missing at the start, as `blocks` always does later.
+        for a device that is missing at the start, as `blocks` always does later. `queue_seconds`:
+        how much sound may wait for the caller; of more, the oldest is dropped.
         """
         self._name = name
         self._rate = rate
         self._wait = wait
         self.device: Device | None = None  # the last one that was opened
         self.overflows = 0  # how often the system lost sound before it reached the kit
-        self._queue = AudioQueue(QUEUE_SECONDS)
+        self._queue = AudioQueue(queue_seconds)
         self._dropped_seconds = 0.0
         self._reported_seconds = 0.0
         self._next_report = 0.0

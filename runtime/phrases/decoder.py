@@ -4,9 +4,10 @@ A token stands for the best path to a place in the graph. It has the score of th
 reference to what the path said. There are two kinds: the last step of the path said a symbol, or
 it was blank.
 
-A network that was trained with CTC outputs a blank where it does not hear clearly. So the decoder
-divides the outputs by the prior of the symbols, as hybrid systems do (Bourlard and Morgan 1994).
 The score of a step is relative to that of its best symbol. So the best free text scores 0.
+
+A network that was trained with CTC outputs a blank where it does not hear clearly. So the phrases
+with the fewest symbols would win. A bonus for each symbol makes up for it.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.decoding.ctc import BLANK, Decoder, Emission, Meaning, Word, split_words
-from ds2edge.runtime.phrases.graph import FREE, Graph
+from ds2edge.runtime.phrases.graph import Graph
+from ds2edge.runtime.phrases.wildcards import WildcardText
 
 BEAM = 25.0  # tokens that are more nats than this below the best one are dropped
 MOST_TOKENS = 3000
 MOST_TRACES = 100_000  # a longer record drops the entries that no token needs
-MIN_CONFIDENCE = 0.1
+MIN_CONFIDENCE = 0.15
 WILD_SYMBOLS = 8  # a wildcard may say only so many of the best symbols of a step
-BLANKS = 0.6  # prior of the blank; the other symbols share the rest equally
+BONUS = 4.0  # nats for each symbol of a phrase
 
 Scores = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -40,18 +42,15 @@ class Tokens(NamedTuple):
 
 
 class _Record:
-    """The symbols that the paths have said. Each entry refers to the one before it.
+    """The symbols that the paths have said. Each entry refers to the one before it."""
 
-    `free` is the number of symbols in the best free text before the step of the entry.
-    """
-
-    ARRAYS = ("parent", "node", "step", "free")
+    ARRAYS = ("parent", "node", "step")
 
     def __init__(self) -> None:
         self.size = 0
-        self.parent, self.node, self.step, self.free = (np.zeros(1024, np.int64) for _ in range(4))
+        self.parent, self.node, self.step = (np.zeros(1024, np.int64) for _ in range(3))
 
-    def add(self, parents: Ids, nodes: Ids, step: int, free: int) -> Ids:
+    def add(self, parents: Ids, nodes: Ids, step: int) -> Ids:
         """Adds entries; returns their numbers."""
         while self.size + len(parents) > len(self.parent):
             for name in self.ARRAYS:
@@ -61,7 +60,6 @@ class _Record:
         self.parent[new] = parents
         self.node[new] = nodes
         self.step[new] = step
-        self.free[new] = free
         self.size += len(parents)
         return new
 
@@ -96,6 +94,9 @@ class _Record:
 class PhraseDecoder(Decoder):
     """Decodes the phrase that was said, or nothing if it was none."""
 
+    symbol_bonus = BONUS
+    beam = BEAM
+
     def __init__(
         self,
         graph: Graph,
@@ -103,14 +104,20 @@ class PhraseDecoder(Decoder):
         step_seconds: float,
         min_confidence: float,
         meaning: Callable[[str], Meaning | None],
+        wildcard_text: WildcardText | None = None,
     ) -> None:
-        """Rejects phrases below `min_confidence`. `meaning`: finds the meaning of a text."""
+        """Rejects phrases below `min_confidence`. `meaning`: finds the meaning of a text.
+
+        `wildcard_text` decodes the final words of wildcards. Without it, they are the best free
+        text.
+        """
         super().__init__(alphabet, step_seconds)
+        self._wildcard_text = wildcard_text
         self._meaning = meaning
         self._graph = graph
         self._min_confidence = min_confidence
         self._arc_symbol = graph.node_symbol[graph.arc_node]
-        self._prior = np.float32(np.log(BLANKS / (1 - BLANKS) * (len(alphabet) - 1)))
+        self._arc_weight = graph.arc_weight + self.symbol_bonus * ~graph.free[graph.arc_node]
         self._begin()
 
     @property
@@ -121,14 +128,15 @@ class PhraseDecoder(Decoder):
     @property
     def empty(self) -> bool:
         """True if nothing was said, neither a phrase nor other speech."""
-        return not self._free_symbols
+        return not self._heard
 
     def accept(self, logits: npt.NDArray[np.float32]) -> None:
         """Decodes the next logits, float [steps, symbols]."""
         scores = logits.astype(np.float32)
-        scores[:, BLANK] -= self._prior
         scores -= scores.max(-1, keepdims=True)
         for row in scores:
+            if self._wildcard_text:
+                self._wildcard_text.add(row, self._steps)
             self._step(row)
 
     def meaning(self, text: str) -> Meaning | None:
@@ -144,12 +152,13 @@ class PhraseDecoder(Decoder):
         """The words of the phrase that was said; none if it was rejected.
 
         Each word has the confidence of the whole phrase: its probability relative to that of the
-        best free text, as a geometric mean over the symbols.
+        best free text, as a geometric mean over the letters.
         """
         best = self._best(final=True)
         words = self._spell(*best) if best else []
-        confident = words and words[0].confidence >= self._min_confidence
-        return words if confident else []
+        if not best or not words or words[0].confidence < self._min_confidence:
+            return []
+        return self._with_free_text(best[1], words)
 
     def take(self, open_word: bool = True) -> list[Word]:
         """Returns the words of the phrase that was said, and starts again.
@@ -165,22 +174,21 @@ class PhraseDecoder(Decoder):
         self._said = Tokens(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
         # By state: the last step was blank.
         self._blank = Tokens(np.zeros(1, np.int64), np.zeros(1, np.float32), np.full(1, -1))
+        if self._wildcard_text:
+            self._wildcard_text.clear()
         self._record = _Record()
-        self._free_symbols = 0  # in the best free text
-        self._free_last = BLANK
+        self._heard = False  # a symbol in the best free text
 
     def _step(self, scores: Scores) -> None:
         best = int(scores.argmax())
         if best != BLANK and self._alphabet[best].strip():
             self._last_letter_step = self._steps
-        if best not in (BLANK, self._free_last):
-            self._free_symbols += 1
-        self._free_last = best
+        self._heard |= best != BLANK
         said = self._advance(scores)
         states, before, traces = self._by_state()
         chosen = _best_indices(states, before)
         blank = Tokens(states[chosen], before[chosen] + scores[BLANK], traces[chosen])
-        self._said, self._blank = _prune(said, blank)
+        self._said, self._blank = _prune(said, blank, self.beam)
         self._steps += 1
         if self._record.size > MOST_TRACES:
             self._forget()
@@ -196,20 +204,17 @@ class PhraseDecoder(Decoder):
         entered = np.concatenate([arcs, more])
         nodes = np.concatenate([graph.arc_node[entered], self._said.places])
         before = np.concatenate(
-            [
-                np.concatenate([self._blank.scores[origin], self._said.scores[source]])
-                + graph.arc_weight[entered],
-                self._said.scores,
-            ]
+            [self._blank.scores[origin], self._said.scores[source], self._said.scores]
         )
         traces = np.concatenate(
             [self._blank.traces[origin], self._said.traces[source], self._said.traces]
         )
         after = before + scores[graph.node_symbol[nodes]]
+        after[: len(entered)] += self._arc_weight[entered]
         new = np.arange(len(nodes)) < len(entered)
         chosen = self._select(nodes, after, scores)
         nodes, after, traces, new = nodes[chosen], after[chosen], traces[chosen], new[chosen]
-        traces[new] = self._record.add(traces[new], nodes[new], self._steps, self._free_symbols)
+        traces[new] = self._record.add(traces[new], nodes[new], self._steps)
         return Tokens(nodes, after, traces)
 
     def _select(self, nodes: Ids, after: Scores, scores: Scores) -> Ids:
@@ -217,7 +222,7 @@ class PhraseDecoder(Decoder):
         rank = max(0, len(scores) - WILD_SYMBOLS)
         least = np.partition(scores, rank)[rank]
         allowed = ~self._graph.free[nodes] | (scores[self._graph.node_symbol[nodes]] >= least)
-        near = np.flatnonzero(allowed & (after > after.max(initial=-np.inf) - BEAM))
+        near = np.flatnonzero(allowed & (after > after.max(initial=-np.inf) - self.beam))
         chosen: Ids = near[_best_indices(nodes[near], after[near])]
         return chosen
 
@@ -245,18 +250,34 @@ class PhraseDecoder(Decoder):
         symbols = []
         for entry in path:
             step = int(self._record.step[entry])
-            text = self._alphabet[self._graph.node_symbol[self._record.node[entry]]]
-            symbols.append(Emission(text, step, step, confidence))
+            symbols.append(Emission(self._text(entry), step, step, confidence))
         return [self._word(word) for word in split_words(symbols) if word]
+
+    def _with_free_text(self, trace: int, words: list[Word]) -> list[Word]:
+        """Replaces the words of wildcards by those of `wildcard_text`, where it finds some."""
+        path = self._record.path(trace)
+        wild = self._graph.free[self._record.node[path]]
+        if not self._wildcard_text or not wild.any():
+            return words
+        steps = [*self._record.step[path].tolist(), self._steps]
+        edges = np.flatnonzero(np.diff(wild, prepend=False, append=False)).reshape(-1, 2)
+        for first, after in edges.tolist():
+            start = steps[first - 1] + 1 if first else 0
+            free = self._wildcard_text.words(start, steps[after])
+            if free:
+                times = [steps[first] * self._step_seconds, steps[after] * self._step_seconds]
+                before = [word for word in words if word.start < times[0] - 1e-3]
+                words = before + free + [word for word in words if word.start > times[1] - 1e-3]
+        return words
+
+    def _text(self, entry: int) -> str:
+        return self._alphabet[int(self._graph.node_symbol[self._record.node[entry]])]
 
     def _confidence(self, score: float, path: list[int]) -> float:
         """The symbols of a wildcard are no evidence for the phrase: they do not count."""
-        record = self._record
-        wild = self._graph.free[record.node[path]]
-        free = np.diff(record.free[path], prepend=0, append=self._free_symbols)
-        fixed = np.concatenate([[True], ~wild])  # what lies before each entry, and after the last
-        symbols = (np.sum(~wild) + free[fixed].sum()) / 2
-        return float(np.exp(min(0.0, (score + FREE * wild.sum()) / max(1.0, symbols))))
+        fixed = [entry for entry in path if not self._graph.free[self._record.node[entry]]]
+        letters = sum(len(self._text(entry).strip()) for entry in fixed)
+        return float(np.exp(min(0.0, (score - self.symbol_bonus * len(fixed)) / max(1, letters))))
 
     def _forget(self) -> None:
         numbers = self._record.forget(np.concatenate([self._said.traces, self._blank.traces]))
@@ -284,10 +305,10 @@ def _best_indices(places: Ids, scores: Scores) -> Ids:
     return best
 
 
-def _prune(said: Tokens, blank: Tokens) -> tuple[Tokens, Tokens]:
+def _prune(said: Tokens, blank: Tokens, beam: float) -> tuple[Tokens, Tokens]:
     """Drops the tokens that are too far below the best one, or too many."""
     scores = np.concatenate([said.scores, blank.scores])
-    least = scores.max() - BEAM
+    least = scores.max() - beam
     if len(scores) > MOST_TOKENS:
         least = max(least, np.partition(scores, -MOST_TOKENS)[-MOST_TOKENS])
     return _at_least(said, least), _at_least(blank, least)

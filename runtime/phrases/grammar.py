@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -103,13 +103,19 @@ class Grammar:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Grammar:
-        """Reads what `to_dict` returns."""
+        """Reads what `to_dict` returns. Raises built-in errors for anything else."""
+        names = set(content["lists"])
         lists = {
-            name: WILDCARD if values is None else [_value(*value) for value in values]
+            name: WILDCARD if values is None else [_value(names, *value) for value in values]
             for name, values in content["lists"].items()
         }
         intents = [
-            Intent(name, tuple(map(_expression, sentences)), slots, weight)
+            Intent(
+                str(name),
+                tuple(_expression(names, sentence) for sentence in sentences),
+                dict(slots),
+                float(weight),
+            )
             for name, sentences, slots, weight in content["intents"]
         ]
         return cls(intents, lists)
@@ -137,14 +143,17 @@ def _plain(expression: Expression) -> Any:
     return [kind, *map(_plain, expression.items)]
 
 
-def _expression(content: Any) -> Expression:
+def _expression(lists: Collection[str], content: Any) -> Expression:
+    """The inverse of `_plain`. KeyError for a slot that names none of `lists`."""
     if isinstance(content, str):
         return Text(content)
     if isinstance(content, dict):
         ((list_name, name),) = content.items()
+        if list_name not in lists:
+            raise KeyError(list_name)
         return Slot(list_name, name)
     kind, *inner = content
-    items = tuple(map(_expression, inner))
+    items = tuple(_expression(lists, item) for item in inner)
     return Choice(items) if kind == "any" else Sequence(items)
 
 
@@ -153,8 +162,8 @@ def _plain_value(value: Value) -> list[Any]:
     return [said, value.weight] if value.means is SAID else [said, value.weight, value.means]
 
 
-def _value(said: Any, weight: float, means: Any = SAID) -> Value:
-    return Value(_expression(said), means, weight)
+def _value(lists: Collection[str], said: Any, weight: float, means: Any = SAID) -> Value:
+    return Value(_expression(lists, said), means, float(weight))
 
 
 class _Matcher:

@@ -20,8 +20,6 @@ Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Arcs = tuple[Ints, Ints, Ints, Floats]  # source states, symbols, target states, weights
 
-FREE = 1.0  # cost of each symbol of a wildcard in nats: fixed words win where they fit
-
 
 @dataclass(frozen=True)
 class Graph:
@@ -83,7 +81,7 @@ def _with_wildcards(
             np.full(len(chosen), place, np.int32),
             chosen,
             np.full(len(chosen), state, np.int32),
-            np.full(len(chosen), -FREE, np.float32),
+            np.zeros(len(chosen), np.float32),
         )
         for place, chosen, state in added
     ]

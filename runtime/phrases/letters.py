@@ -7,6 +7,7 @@ once. The weight of a sentence lies on the first letter that distinguishes it fr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -39,11 +40,36 @@ class Letters:
     weights: npt.NDArray[np.float32]  # [arcs], log, at most 0
     final: npt.NDArray[np.float32]  # [states], log; -inf where no sentence ends
 
-    ARRAYS: ClassVar = ("sources", "label_ids", "targets", "weights", "final")
+    TYPES: ClassVar = {
+        "sources": np.dtype(np.int32),
+        "label_ids": np.dtype(np.uint8),
+        "targets": np.dtype(np.int32),
+        "weights": np.dtype(np.float32),
+        "final": np.dtype(np.float32),
+    }
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Returns all arrays by name."""
-        return {name: getattr(self, name) for name in self.ARRAYS}
+        return {name: getattr(self, name) for name in self.TYPES}
+
+    @classmethod
+    def from_arrays(cls, labels: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Letters:
+        """The inverse of `arrays`. ValueError if they are no automaton."""
+        letters = cls(labels, *(arrays[name] for name in cls.TYPES))
+        types = {name: array.dtype for name, array in letters.arrays().items()}
+        sizes = {letters.arrays()[name].shape for name in cls.TYPES if name != "final"}
+        if types != cls.TYPES or sizes != {(len(letters.sources),)} or letters.final.ndim != 1:
+            raise ValueError("its arrays have other types or sizes")
+        for indices, end in (
+            (letters.sources, len(letters.final)),
+            (letters.targets, len(letters.final)),
+            (letters.label_ids, len(labels)),
+        ):
+            if not len(indices) or indices.min() < 0 or indices.max() >= end:
+                raise ValueError("an arc leads to a state or label that is not there")
+        if np.isnan(letters.weights).any() or np.isnan(letters.final).any():
+            raise ValueError("a weight is not a number")
+        return letters
 
     @classmethod
     def of(cls, grammar: Grammar) -> Letters:
@@ -76,15 +102,14 @@ class _Builder:
 
     def whole(self) -> _Rest | None:
         end = _Rest(0.0, self._state(0.0, ()))
-        found = None
+        sentences = []
         for intent in self._grammar.intents:
             for sentence in intent.sentences:
                 rest = self._before(sentence, end)
-                if rest:
-                    rest = self._strip(rest)
-                    if self._states[rest.state][1]:
-                        rest = _Rest(rest.weight + intent.weight, rest.state)
-                        found = self._union(found, rest) if found else rest
+                rest = self._strip(rest) if rest else None
+                if rest and self._states[rest.state][1]:
+                    sentences.append(_Rest(rest.weight + intent.weight, rest.state))
+        found = self._any_of(sentences)
         if not found:
             return None
         final, arcs = self._states[found.state]
@@ -140,10 +165,8 @@ class _Builder:
                 rest = self._before(item, rest)
             return rest
         if isinstance(expression, Choice):
-            found = None
-            for item in expression.items:
-                found = self._either(found, self._before(item, rest))
-            return found
+            said = [self._before(item, rest) for item in expression.items]
+            return self._any_of([one for one in said if one])
         return self._slot(expression, rest)
 
     def _slot(self, slot: Slot, rest: _Rest) -> _Rest | None:

@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from ds2edge.runtime.decoding.ctc import Meaning
+from ds2edge.runtime.decoding.ctc import DecoderFactory, Meaning
+from ds2edge.runtime.decoding.language_model import BROKEN_FILE_ERRORS
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.files import write_whole
+from ds2edge.runtime.files import refuse_zip_bomb, write_whole
 from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE, PhraseDecoder
 from ds2edge.runtime.phrases.grammar import SAID, Grammar, Text, Value
 from ds2edge.runtime.phrases.graph import Graph
 from ds2edge.runtime.phrases.letters import ANYTHING, Letters
 from ds2edge.runtime.phrases.speller import Speller
 from ds2edge.runtime.phrases.templates import read_grammar
+from ds2edge.runtime.phrases.wildcards import WildcardText
 
 SUFFIX = ".ds2ph"
 FORMAT = 1
@@ -40,6 +42,7 @@ class Phrases:
         self.letters = letters
         self.min_confidence = min_confidence
         self._graphs: dict[tuple[str, ...], Graph] = {}
+        self._free_text: DecoderFactory | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], min_confidence: float | None = None) -> Phrases:
@@ -89,7 +92,29 @@ class Phrases:
         letters = {**speller.letters, **self.grammar.letters}
         lists = {**self.grammar.lists, name: new}
         grammar = replace(self.grammar, lists=lists, letters=letters)
-        return Phrases(grammar, Letters.of(grammar), self.min_confidence)
+        phrases = Phrases(grammar, Letters.of(grammar), self.min_confidence)
+        phrases._free_text = self._free_text
+        return phrases
+
+    @property
+    def has_wildcard(self) -> bool:
+        """Whether a sentence has a wildcard."""
+        return ANYTHING in self.letters.labels
+
+    def with_free_text(self, decoder: DecoderFactory) -> Phrases:
+        """Returns the same phrases. `decoder` finds the words of their wildcards.
+
+        InputError if there is no wildcard.
+        """
+        if not self.has_wildcard:
+            raise InputError(
+                "a language model, hot words and a beam are for free text, and these phrases have "
+                "no wildcard: omit them"
+            )
+        phrases = Phrases(self.grammar, self.letters, self.min_confidence)
+        phrases._graphs = self._graphs
+        phrases._free_text = decoder
+        return phrases
 
     def save(self, path: Path) -> None:
         """Writes a compiled file, which a device reads without hassil."""
@@ -109,6 +134,19 @@ class Phrases:
 
     def __call__(self, alphabet: Sequence[str], step_seconds: float) -> PhraseDecoder:
         """Makes a decoder for this alphabet. InputError if the alphabet lacks a letter."""
+        graph = self.graph(alphabet)
+        free_text = self._free_text
+        wildcard_text = (
+            WildcardText(lambda: free_text(alphabet, step_seconds), step_seconds)
+            if free_text and self.has_wildcard
+            else None
+        )
+        return PhraseDecoder(
+            graph, alphabet, step_seconds, self.min_confidence, self.meaning, wildcard_text
+        )
+
+    def graph(self, alphabet: Sequence[str]) -> Graph:
+        """Returns the graph for this alphabet. InputError if the alphabet lacks a letter."""
         key = tuple(alphabet)
         if key not in self._graphs:
             missing = set(self.letters.labels) - set("".join(alphabet)) - {" ", ANYTHING}
@@ -118,8 +156,7 @@ class Phrases:
                     f"{where}: the model has no symbol for '{letter}': spell it with other letters"
                 )
             self._graphs[key] = Graph.of(self.letters, alphabet)
-        graph = self._graphs[key]
-        return PhraseDecoder(graph, alphabet, step_seconds, self.min_confidence, self.meaning)
+        return self._graphs[key]
 
     def meaning(self, text: str) -> Meaning | None:
         """Returns what a text means; None if it is no phrase, or a phrase without an intent."""
@@ -130,17 +167,20 @@ class Phrases:
     def _compiled(cls, path: Path) -> Phrases:
         try:
             with zipfile.ZipFile(path) as archive:
+                refuse_zip_bomb(archive)
                 content = json.loads(archive.read(_CONTENT))
                 arrays = np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False)
-                columns = [arrays[name] for name in Letters.ARRAYS]
+            refuse_zip_bomb(arrays.zip)
             if content["format"] != FORMAT:
                 raise InputError(f"{path}: made by a newer ds2edge: upgrade this one")
-            letters = Letters(content["labels"], *columns)
+            letters = Letters.from_arrays(content["labels"], arrays)
             grammar = Grammar.from_dict(content["grammar"])
             return cls(grammar, letters, float(content["min_confidence"]))
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        except InputError:
+            raise
+        except BROKEN_FILE_ERRORS as error:
             raise InputError(
                 f"{path}: not made by `ds2edge phrases compile`, or cut short ({error})"
             ) from None

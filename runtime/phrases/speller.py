@@ -11,6 +11,7 @@ from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.spelling import plain
 
 REMEDY = "pip install '.[phrases]' in the checkout of ds2edge"
+MOST_NUMBER = 10**15
 _OTHER = re.compile(r"[^\w']+")
 
 
@@ -33,7 +34,10 @@ class Speller:
     def chunk(self, text: str, line: int) -> str:
         """Spells a part of a phrase. A space at either end stays."""
         for word, said in self._says.items():
-            text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", said, text, flags=re.IGNORECASE)
+            pattern = rf"(?<!\w){re.escape(word)}(?!\w)"
+            # A backslash in a replacement has a meaning of its own.
+            literal = said.replace("\\", r"\\")
+            text = re.sub(pattern, literal, text, flags=re.IGNORECASE)
         text = re.sub(r"\d+", lambda found: f" {self.number(int(found[0]), line)} ", text)
         spelled = _OTHER.sub(" ", plain(text)).replace("_", " ")
         for letter in spelled:
@@ -41,7 +45,12 @@ class Speller:
         return spelled
 
     def number(self, number: int, line: int) -> str:
-        """Spells a number in English words. InputError if unicode-rbnf is not installed."""
+        """Spells a number in English words.
+
+        InputError if the number is too large, or unicode-rbnf is not installed.
+        """
+        if number > MOST_NUMBER:
+            raise InputError(f"{self._source}:{line}: a number above {MOST_NUMBER:g}: use words")
         try:
             engine = _number_words()
         except ModuleNotFoundError:

@@ -27,6 +27,7 @@ from ds2edge.runtime.phrases.speller import REMEDY, Speller
 MOST_NUMBERS = 10_000  # of one range
 MOST_PERMUTED = 6  # parts of one permutation
 DEEPEST = 30  # expansion rules within each other
+MOST_WEIGHT = 1e9
 
 
 def read_grammar(path: Path) -> Grammar:
@@ -54,9 +55,10 @@ class _Reader:
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
         self._content = _load(path, text)
-        self._speller = Speller(str(path), self._part("says"))
+        self._speller = Speller(str(path), self._says())
         self._rules = self._part("expansion_rules")
         self._open_rules: list[str] = []
+        self._open_lists: list[str] = []
         self._expanded: dict[str, Expression] = {}
         self._lists: dict[str, list[Value] | None] = {}
 
@@ -71,10 +73,19 @@ class _Reader:
         return Grammar(intents, self._lists, self._speller.letters)
 
     def _part(self, name: str) -> dict[str, Any]:
-        part = self._content.get(name) or {}
-        if not isinstance(part, dict):
-            raise self._fault(part, f"'{name}' must be a mapping: names, each with a value")
-        return part
+        return self._mapping(self._content, name)
+
+    def _mapping(self, block: dict[str, Any], name: str) -> dict[str, Any]:
+        mapping = block.get(name) or {}
+        if not isinstance(mapping, dict):
+            raise self._fault(mapping, f"'{name}' must be a mapping: names, each with a value")
+        return mapping
+
+    def _says(self) -> dict[str, str]:
+        for word, said in (says := self._part("says")).items():
+            if not isinstance(word, str) or not isinstance(said, str):
+                raise self._fault(says, f"says '{word}': give words for a word, in quotation marks")
+        return says
 
     def _blocks(self, name: str, content: Any) -> list[dict[str, Any]]:
         blocks = content.get("data") if isinstance(content, dict) else None
@@ -88,11 +99,12 @@ class _Reader:
 
     def _intent(self, name: str, block: dict[str, Any]) -> Intent:
         sentences = tuple(self._sentence(sentence) for sentence in block["sentences"])
-        return Intent(str(name), sentences, block.get("slots") or {}, self._weight(block))
+        slots = self._mapping(block, "slots")
+        return Intent(str(name), sentences, slots, self._weight(block))
 
     def _weight(self, block: dict[str, Any]) -> float:
-        weight = (block.get("metadata") or {}).get("weight", 1.0)
-        if not isinstance(weight, (int, float)) or not weight > 0:
+        weight = self._mapping(block, "metadata").get("weight", 1.0)
+        if not isinstance(weight, (int, float)) or not 0 < weight < MOST_WEIGHT:
             raise self._fault(block, f"weight {weight} must be a number above 0")
         return math.log(weight)
 
@@ -151,6 +163,8 @@ class _Reader:
 
     def _read_list(self, reference: Any, line: int) -> None:
         name = reference.list_name
+        if name in self._open_lists:
+            raise self._fault(line, f"list '{name}' leads to itself")
         if name in self._lists:
             return
         if reference.is_inline_range:
@@ -160,13 +174,14 @@ class _Reader:
         content = self._part("lists").get(name)
         if not isinstance(content, dict):
             raise self._fault(line, f"there is no list '{name}'")
-        self._lists[name] = WILDCARD  # while its values are read: one may name this list
         if content.get("wildcard"):
-            return
-        if "range" in content:
+            self._lists[name] = WILDCARD
+        elif "range" in content:
             self._lists[name] = list(self._range(content["range"], line))
         elif isinstance(content.get("values"), list):
+            self._open_lists.append(name)
             self._lists[name] = [self._value(value) for value in content["values"]]
+            self._open_lists.pop()
         else:
             raise self._fault(line, f"list '{name}' needs `values:`, `range:` or `wildcard: true`")
 
@@ -182,13 +197,15 @@ class _Reader:
             step = int(content.get("step", 1))
             numbers = range(int(content["from"]), int(content["to"]) + 1, step)
             factor = content.get("multiplier", 1)
+            float(factor)
+            count = len(numbers)
             halves = {None: (), "halves": (5,), "tenths": range(1, 10)}[content.get("fractions")]
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise self._fault(
-                line, f"{content} is no range: give from, to, and maybe step"
+                line, f"{str(content)[:60]} is no range: give from, to, and maybe step"
             ) from None
-        if len(numbers) * (1 + len(halves)) > MOST_NUMBERS:
-            raise self._fault(line, f"a range of {len(numbers)} numbers: {MOST_NUMBERS} at most")
+        if count * (1 + len(halves)) > MOST_NUMBERS:
+            raise self._fault(line, f"a range of {count} numbers: {MOST_NUMBERS} at most")
         for number in numbers:
             words = self._speller.number(number, line)
             said: Expression = Text(words)

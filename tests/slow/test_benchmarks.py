@@ -76,6 +76,18 @@ def test_longer_chunks_compute_less_and_wait_longer(tiny, tmp_path):
 
 
 @pytest.mark.long
+def test_cells_are_compared_at_equal_weights(tiny_toml, tmp_path):
+    recipe = tmp_path / "qrnn.toml"
+    recipe.write_text(tiny_toml.read_text().replace("[model]", '[model]\ncell = "qrnn"'))
+    rows, missed = figures("cells.py", tmp_path, "--recipe", recipe, "--rounds", 10)
+    assert [row["cell"] for row in rows] == ["qrnn", "gru", "lstm"]
+    weights = [row["weights"] for row in rows]
+    assert max(weights) < 1.3 * min(weights)  # biases and norms matter in networks this small
+    gru = next(row for row in rows if row["cell"] == "gru")
+    assert bool(missed) == (gru["relative to qrnn"] < 2)
+
+
+@pytest.mark.long
 def test_the_usual_ways_compute_the_same_network(tiny, tmp_path):
     pytest.importorskip("tf_keras")
     found, missed = figures("conversions.py", tmp_path, tiny, "--chunk-steps", 4, "--rounds", 10)

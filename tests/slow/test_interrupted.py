@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -79,34 +80,41 @@ def weights(run: Path) -> list[np.ndarray]:
     return [np.asarray(v) for v in (*model.weights, *model.optimizer.variables)]
 
 
-@pytest.mark.timeout(900)  # as many trainings, or what is left of them
-@pytest.mark.parametrize("most_kills", [1, pytest.param(3, marks=pytest.mark.long)])
-def test_killed_at_random_moments_it_ends_where_the_unbroken_one_does(setup, tmp_path, most_kills):
+@pytest.mark.timeout(3 * 3600)  # as many trainings, or what is left of them
+@pytest.mark.parametrize("kills", [1, pytest.param(100, marks=pytest.mark.long)])
+def test_killed_at_random_moments_it_ends_where_the_unbroken_one_does(setup, tmp_path, kills):
     started = time.monotonic()
     finish(setup, start(setup, tmp_path / "unbroken"))
     whole = time.monotonic() - started
     draw = random.Random(4)
+    done = 0
+    while done < kills:
+        killed = tmp_path / f"killed-{done}"
+        done += train_with_kills(setup, killed, kills - done, lambda: draw.uniform(0.4, 1) * whole)
+        require_same(killed, tmp_path / "unbroken")
+
+
+def train_with_kills(setup: Path, run: Path, most: int, delay: Callable[[], float]) -> int:
+    """Trains to the end; kills it up to `most` times. Returns how often it was killed."""
     kills = 0
     while True:
-        resume = ["--resume"] if (tmp_path / "killed" / "last.keras").exists() else []
-        process = start(setup, tmp_path / "killed", *resume)
+        resume = ["--resume"] if (run / "last.keras").exists() else []
+        process = start(setup, run, *resume)
         try:
-            process.wait(draw.uniform(0.4, 1.0) * whole if kills < most_kills else 300)
+            process.wait(delay() if kills < most else 300)
             break
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             kills += 1
     finish(setup, process)
-    assert kills >= 1
-    for mine, theirs in zip(
-        weights(tmp_path / "killed"), weights(tmp_path / "unbroken"), strict=True
-    ):
+    return kills
+
+
+def require_same(killed: Path, unbroken: Path) -> None:
+    for mine, theirs in zip(weights(killed), weights(unbroken), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    names = [
-        sorted(path.name for path in (tmp_path / name).glob("*.keras"))
-        for name in ("killed", "unbroken")
-    ]
+    names = [sorted(path.name for path in folder.glob("*.keras")) for folder in (killed, unbroken)]
     assert set(names[1]) <= set(names[0])  # a killed one may have left a half-written file beside
     assert len([name for name in names[1] if name.startswith("epoch-")]) == 2
 

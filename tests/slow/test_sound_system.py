@@ -1,6 +1,7 @@
 """PyAudio with real ALSA and PulseAudio, whose microphone plays known clips."""
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from support import GOLDEN, RATE, SPOKEN, int16, speech
 
 from ds2edge.runtime import Listener, Recognizer
 from ds2edge.runtime.live import microphone
+from ds2edge.runtime.live.devices import list_devices
 
 pytestmark = pytest.mark.slow
 
@@ -22,13 +24,12 @@ TEXTS = list(SPOKEN)
 
 
 def test_alsa_gives_the_exact_samples_and_the_exact_text(tmp_path, monkeypatch):
-    """The device has no clock, so the queue is made large enough for all its samples."""
+    """The device has no clock, so the queue must hold all its samples."""
     samples = speech()
     for name, value in alsa_file(tmp_path, samples).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(microphone, "QUEUE_SECONDS", float("inf"))
     recorded: list[np.ndarray] = []
-    with microphone.Microphone(None, RATE) as device:
+    with microphone.Microphone(None, RATE, queue_seconds=math.inf) as device:
         for block in device.blocks(Event()):
             assert block.rate == RATE
             recorded.append(block.samples[:, 0])
@@ -70,9 +71,57 @@ def test_a_missing_device_is_a_one_line_error(ds2edge, tmp_path):
     assert done.stderr == "error: no microphone 'none' (there are: 'default')\n"
 
 
+def doctor(ds2edge, environment, *options) -> tuple[int, dict[str, tuple[str, str]]]:
+    """The exit code of `ds2edge doctor`, and the worst finding of each kind."""
+    command = ("doctor", "--json", "--seconds", "2", "-m", GOLDEN, *options)
+    done = ds2edge(*command, env=environment)
+    assert done.stderr in ("", "recording for 2 s: say something\n")
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    findings.sort(key=lambda finding: ["ok", "note", "problem"].index(finding["state"]))
+    return done.returncode, {f["what"]: (f["state"], f["says"]) for f in findings}
+
+
+@pytest.mark.parametrize(
+    ("gain", "state", "says"),
+    [
+        (1.0, "ok", "dBFS in the loudest second"),
+        (0.003, "problem", "raise the capture level"),
+        (0.0, "problem", "the microphone is muted"),
+        (1000.0, "problem", "lower the capture level"),
+    ],
+)
+def test_doctor_judges_the_level_of_an_alsa_microphone(ds2edge, tmp_path, gain, state, says):
+    sound = np.clip(gain * speech(), -1, 1)
+    code, findings = doctor(ds2edge, alsa_file(tmp_path, sound))
+    assert findings["level"][0] == state
+    assert says in findings["level"][1]
+    assert findings["microphone"] == ("ok", "default, at 16000 Hz")
+    assert "16000" in findings["sample rates"][1]
+    assert code == (state == "problem")
+
+
+def test_doctor_names_a_missing_microphone_and_a_wrong_model(ds2edge, tmp_path):
+    if list_devices():
+        pytest.skip("this machine has a microphone")
+    code, findings = doctor(ds2edge, {"HOME": str(tmp_path)}, "-m", __file__)
+    assert code == 1
+    assert findings["model"][0] == "problem"
+    assert "not made by `ds2edge convert`" in findings["model"][1]
+    assert findings["microphone"][0] == "problem"
+    assert "plug one in" in findings["microphone"][1]
+
+
 @pytest.fixture
 def pulse(tmp_path):
     return PulsePipe(tmp_path)
+
+
+def test_doctor_finds_no_problem_with_a_microphone_of_pulseaudio(pulse, ds2edge):
+    with pulse.plugged_in():
+        pulse.say(np.tile(speech(gap=0.2), 4))
+        code, findings = doctor(ds2edge, pulse.environment)
+        pulse.hush()
+    assert (code, findings["level"][0], findings["overflow"][0]) == (0, "ok", "ok"), findings
 
 
 def final_texts(lines) -> list[str]:

@@ -122,11 +122,12 @@ def test_a_truncated_mp3_is_read_as_far_as_it_goes_and_nothing_twice(wav, caplog
     assert "cut short" in caplog.text
 
 
-@pytest.mark.parametrize("suffix", ["mp3", "ogg", "opus"])
+@pytest.mark.parametrize("suffix", ["mp3", "ogg", "opus", "wav", "flac", "aiff"])
 @pytest.mark.parametrize("rates", [(16000, 16000, 16000), (16000, 48000)])
 def test_concatenated_files_are_read_to_the_end(tmp_path, suffix, rates):
     one = [tmp_path / f"{number}.{suffix}" for number in range(len(rates))]
-    form = {"mp3": ("MP3", None), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS")}[suffix]
+    form = {"mp3": ("MP3", None), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS")}
+    form = form.get(suffix, (suffix.upper(), None))
     for part, rate in zip(one, rates, strict=True):
         soundfile.write(part, babble(1.5, rate), rate, format=form[0], subtype=form[1])
     path = tmp_path / f"joined.{suffix}"
@@ -137,6 +138,39 @@ def test_concatenated_files_are_read_to_the_end(tmp_path, suffix, rates):
     np.testing.assert_allclose(samples[: RATE // 2], alone[: RATE // 2], atol=1e-6)
     again = samples[-len(alone) :]
     assert np.sqrt(np.mean(again**2)) == pytest.approx(np.sqrt(np.mean(alone**2)), rel=0.1)
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFF000])
+def test_wav_files_without_a_size_are_read_to_the_end_when_concatenated(tmp_path, size):
+    """As recorders write them into a pipe, or leave them when they are killed."""
+    data = b""
+    for seconds in (0.5, 0.7):
+        soundfile.write(tmp_path / "part.wav", babble(seconds), RATE)
+        part = bytearray((tmp_path / "part.wav").read_bytes())
+        place = part.index(b"data") + 4
+        part[4:8] = part[place : place + 4] = size.to_bytes(4, "little")
+        data += part
+    (tmp_path / "all.wav").write_bytes(data)
+    assert len(read_audio(tmp_path / "all.wav", RATE)) >= 1.2 * RATE
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.opus", "a.mp3", "a.aac", "a.webm", "a.wma"])
+@pytest.mark.parametrize("seconds", [2.5, 8.0])
+def test_of_a_truncated_file_what_is_there_is_read_with_a_warning(tmp_path, caplog, name, seconds):
+    path = tmp_path / name
+    rng = np.random.default_rng(0)
+    sound = 0.1 * rng.standard_normal(int(seconds * 48000)).astype(np.float32)
+    codecs = {"a.aac": "aac", "a.webm": "libopus", "a.wma": "wmav2"}
+    if name in codecs:
+        film(path, codecs[name], sound, 48000)
+    else:
+        opus = {"format": "OGG", "subtype": "OPUS"} if name == "a.opus" else {}
+        soundfile.write(path, sound, 48000, **opus)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    read = read_audio(path, RATE)
+    assert 0.25 * seconds < len(read) / RATE < 0.7 * seconds  # the bit rate varies
+    if seconds > 3 or name != "a.wma":  # FFmpeg's headers may count up to 0.5 s of padding
+        assert "the file is cut short" in caplog.text
 
 
 def test_an_unreadable_part_of_a_concatenated_file_is_skipped(tmp_path, caplog):
@@ -264,6 +298,27 @@ def test_any_error_of_a_decoder_is_a_one_line_input_error(wav, monkeypatch, erro
     assert "\n" not in str(caught.value)
 
 
+def test_a_midi_dump_and_an_mp3_with_another_suffix_print_nothing(tmp_path, capfd):
+    """libsndfile prints checksum errors to standard output, libmpg123 warnings to the other."""
+    sound = babble(0.5)
+    soundfile.write(tmp_path / "a.sds", sound, RATE, subtype="PCM_16")
+    dump = bytearray((tmp_path / "a.sds").read_bytes())
+    dump[100] ^= 1
+    (tmp_path / "dump.wav").write_bytes(dump)
+    with pytest.raises(InputError, match="a MIDI sample dump"):
+        read_audio(tmp_path / "dump.wav", RATE)
+    soundfile.write(tmp_path / "a.mp3", sound, RATE)
+    (tmp_path / "a.wav").write_bytes((tmp_path / "a.mp3").read_bytes()[:-800])
+    read_audio(tmp_path / "a.wav", RATE)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_with_the_name_of_a_sound_file_is_no_sound_file(tmp_path, wav):
+    wav("a.wav")
+    (tmp_path / "b.wav").mkdir()
+    assert [path.name for path in find_audio_files(tmp_path)] == ["a.wav"]
+
+
 def test_audio_suffixes_do_not_depend_on_case():
     assert all(map(is_audio, map(Path, ("a.wav", "b.FLAC", "c.Opus", "d.m4a", "e.WebM"))))
     assert not any(map(is_audio, map(Path, ("a.txt", "wav", "a.raw", "a.m3u8"))))
@@ -285,4 +340,4 @@ def test_sounds_to_augment_with_are_searched_without_system_files(wav, tmp_path)
     noise = wav("noise.wav")
     (tmp_path / "._noise.wav").write_bytes(b"written by macOS")
     (tmp_path / "video.mp4").write_bytes(b"needs FFmpeg")
-    assert sound_files(str(tmp_path)) == (noise,)
+    assert sound_files(str(tmp_path)) == (noise, tmp_path / "video.mp4")

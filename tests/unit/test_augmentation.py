@@ -13,14 +13,14 @@ import soxr
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from support import RATE, SPOKEN, babble
+from support import RATE, SPOKEN, babble, film
 
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.augmentation.augment import augment_samples, mask_frames
 from ds2edge.train.augmentation.noise import add_noise, coloured_noise, draw_noise
 from ds2edge.train.augmentation.rooms import draw_response, reverberate, simulated_response
-from ds2edge.train.augmentation.sound_files import PIECE, read_piece, sound_files
+from ds2edge.train.augmentation.sound_files import PIECE, measure, read_piece, sound_files
 from ds2edge.train.augmentation.telephone import CODECS, telephone
 from ds2edge.train.recipe import Augmentation, read_recipe
 
@@ -267,12 +267,57 @@ def test_a_folder_without_sounds_is_named(which, tmp_path):
             augment_samples(babble(0.5), RATE, settings, seeded())
 
 
-def test_a_sound_file_that_cannot_be_read_is_named(tmp_path):
+def test_a_folder_of_sound_files_that_cannot_be_read_is_named(tmp_path, caplog):
     (tmp_path / "broken.wav").write_text("no sound")
-    with pytest.raises(InputError, match=r"broken\.wav: not a readable sound file"):
-        draw_noise(9, RATE, str(tmp_path), seeded())
-    with pytest.raises(InputError, match=r"broken\.wav: not a readable sound file"):
-        draw_response(RATE, str(tmp_path), (0.2, 0.5), seeded())
+    for draw in (
+        lambda: draw_noise(9, RATE, str(tmp_path), seeded()),
+        lambda: draw_response(RATE, str(tmp_path), (0.2, 0.5), seeded()),
+    ):
+        with pytest.raises(InputError, match="holds no sound file that can be read"):
+            draw()
+    assert caplog.text.count("broken.wav: not a readable sound file") == 1
+
+
+def test_a_sound_file_that_cannot_be_read_is_passed_over(tmp_path, caplog):
+    (tmp_path / "broken.wav").write_text("no sound")
+    soundfile.write(tmp_path / "good.wav", np.full(100, 0.5), RATE)
+    for seed in range(8):
+        np.testing.assert_allclose(draw_noise(9, RATE, str(tmp_path), seeded(seed)), 0.5, atol=1e-3)
+    assert caplog.text.count("left out of the augmentation") == 1
+
+
+def streamed_flac(path, samples):
+    """A FLAC file without a length in its header, as `flac -` writes it into a pipe."""
+    soundfile.write(path, samples, RATE)
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # the last 36 bits before the MD5 sum count the samples
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+
+
+def truncated_mp3(path, samples):
+    """An MP3 whose header promises more than there is."""
+    soundfile.write(path, samples, RATE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 4])
+
+
+def m4a(path, samples):
+    film(path, "aac", samples, RATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("a.flac", streamed_flac), ("a.mp3", truncated_mp3), ("a.m4a", m4a)]
+)
+def test_noise_of_a_file_with_a_wrong_length_or_of_a_phone_is_never_silent(tmp_path, name, write):
+    write(tmp_path / name, 0.1 * seeded().standard_normal(3 * RATE))
+    for seed in range(20):
+        noise = draw_noise(RATE // 2, RATE, str(tmp_path), seeded(seed))
+        assert np.abs(noise[: RATE // 10]).max() > 0.05
+
+
+def test_of_a_very_long_noise_file_the_first_ten_minutes_are_used(tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.zeros(8000 * 900, np.int16), 8000)
+    assert measure(tmp_path / "long.wav").samples == 600 * 8000
 
 
 def test_a_room_keeps_length_level_and_position_of_the_speech(spoken):

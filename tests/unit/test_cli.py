@@ -115,7 +115,7 @@ def test_help_lists_every_command_with_a_whole_sentence(ds2edge):
     done = ds2edge("--help", env=os.environ | {"COLUMNS": "80"})
     assert done.returncode == 0
     lines = done.stdout.split("Commands:\n")[1].splitlines()
-    assert len(lines) == 14
+    assert len(lines) == 15
     for line in lines:  # click ends a sentence that does not fit with an ellipsis
         assert re.fullmatch(r"  [a-z]+ +[A-Z].*[^.]\.", line), line
         assert len(line) <= 80
@@ -389,7 +389,7 @@ def test_info_prints_the_card_and_the_specification(ds2edge, tiny_model):
             ("train", "nonsense", "m.jsonl", "-o", "run"),
             "neither a recipe file nor a shipped recipe",
         ),
-        (("train", "mini", "none.jsonl", "-o", "run"), "none.jsonl: cannot read the manifest"),
+        (("train", "mini", "none.jsonl", "-o", "run"), "none.jsonl: cannot be read"),
         (("train", "mini", "bad.jsonl", "-o", "run"), "bad.jsonl:2: not a JSON object"),
         (("train", "mini", "empty.jsonl", "-o", "run"), "empty.jsonl: no clip in it"),
         (("train", "mini", "none.jsonl", "-o", "run", "--resume"), "not a run of `ds2edge train`"),

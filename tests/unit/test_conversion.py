@@ -162,9 +162,9 @@ def test_a_run_without_a_finished_epoch_is_refused(no_build, tiny_run, tmp_path,
     [
         ("convert nowhere -o OUTPUT", "nowhere: not a run of `ds2edge train`"),
         ("convert RUN -o OUTPUT", "mode int8 needs --calibration MANIFEST"),
-        ("convert RUN -o OUTPUT --calibration no.jsonl", "no.jsonl: cannot read the manifest"),
+        ("convert RUN -o OUTPUT --calibration no.jsonl", "no.jsonl: cannot be read"),
         ("parity nowhere MANIFEST -m MODEL", "nowhere: not a run of `ds2edge train`"),
-        ("parity RUN no.jsonl -m MODEL", "no.jsonl: cannot read the manifest"),
+        ("parity RUN no.jsonl -m MODEL", "no.jsonl: cannot be read"),
         ("parity RUN MANIFEST -m no.tflite", "no.tflite: no such model file"),
     ],
 )

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 from support import babble, film
 from unreliable_server import serve
 
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.commands.data import SUBSETS
-from ds2edge.train.corpora import librispeech, ljspeech
+from ds2edge.train.commands.data import SUBSETS, data
+from ds2edge.train.corpora import importing, librispeech, ljspeech
 from ds2edge.train.corpora.commonvoice import import_commonvoice
 from ds2edge.train.corpora.folder import choose_split, import_folder
 from ds2edge.train.corpora.librispeech import import_librispeech
@@ -219,6 +220,75 @@ def test_more_than_1_percent_of_bad_clips_are_refused_without_skip_bad(tmp_path)
         )
         == 200
     )
+
+
+@pytest.mark.parametrize("kind", ["ljspeech", "own", "librispeech"])
+def test_skip_bad_leaves_out_any_number_of_bad_clips(kind, tmp_path):
+    """By the command, so that no importer forgets to hand the option on."""
+    if kind == "librispeech":
+        names = {f"1-2-{number:04d}": "word" for number in range(4)}
+        root = make_librispeech(tmp_path / "LibriSpeech" / "train-clean-5", names)
+        more = "".join(f"1-2-{number:04d} word\n" for number in range(4, 200))
+        with (root / "1" / "2" / "1-2.trans.txt").open("a") as file:
+            file.write(more)
+        command = ["librispeech", "--subset", "train-clean-5", "--from", str(tmp_path)]
+    else:
+        name = "LJ001-0001" if kind == "ljspeech" else "me_1"
+        root = make_ljspeech(tmp_path / "LJSpeech-1.1", [f"{name}|a|a"])
+        with (root / "metadata.csv").open("a") as file:
+            file.write("".join(f"{name}{number}|a|a\n" for number in range(200)))
+        command = ["ljspeech", "--from", str(root)]
+    command += ["-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(data, command)
+    assert "more than 1 %" in str(done.exception)
+    assert not (tmp_path / "out").exists()
+    done = CliRunner().invoke(data, [*command, "--skip-bad"])
+    assert done.exit_code == 0, done.exception
+    assert len(read_manifest(tmp_path / "out" / "manifest.jsonl")) == (4 if "libri" in kind else 1)
+
+
+def test_a_text_that_cannot_be_read_costs_its_clip_alone(tmp_path, caplog):
+    for name, text in (
+        ("good", b"one"),
+        ("windows", "tw\u00f6".encode("utf-16")),
+        ("latin", "dr\u00e9i".encode("latin-1")),
+    ):
+        sound(tmp_path / f"{name}.wav")
+        (tmp_path / f"{name}.txt").write_bytes(text)
+    sound(tmp_path / "folder.wav")
+    (tmp_path / "folder.txt").mkdir()
+    clips = read_manifest(import_folder(tmp_path, tmp_path / "out", 0, 0, True, False))
+    assert [clip.text for clip in clips] == ["one", "tw\u00f6"]
+    assert "latin.txt: not a text file in UTF-8: save it in that encoding" in caplog.text
+    assert "folder.txt: cannot be read (Is a directory)" in caplog.text
+    assert "skipped 2 of 4 clips" in caplog.text
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_csv_of_excel_may_have_another_delimiter_and_capitals(tmp_path, delimiter):
+    sound(tmp_path / "a.wav")
+    rows = [("Audio", " Text ", "SPLIT"), ("a.wav", '"one; two, three"', "Test")]
+    (tmp_path / "t.csv").write_text("\n".join(map(delimiter.join, rows)))
+    (clip,) = read_manifest(import_folder(tmp_path / "t.csv", tmp_path, 0, 0, True, False))
+    assert (clip.text, clip.split) == ("one; two, three", "test")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_tables_of_any_program_are_read(tmp_path, encoding, end):
+    sound(tmp_path / "a.wav")
+    rows = ["audio\ttext", "a.wav\tna\u00efve"]
+    (tmp_path / "t.tsv").write_bytes((end.join(rows) + end).encode(encoding))
+    manifest = import_folder(tmp_path / "t.tsv", tmp_path / "out", 0, 0, True, False)
+    assert [clip.text for clip in read_manifest(manifest)] == ["na\u00efve"]
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_clips_are_read(tmp_path, monkeypatch):
+    sound(tmp_path / "a.wav")
+    (tmp_path / "a.txt").write_text("a")
+    monkeypatch.setattr(importing, "scan_audio", None)
+    with pytest.raises(InputError, match=r"a\.txt is not a folder: choose another folder"):
+        import_folder(tmp_path, tmp_path / "a.txt" / "out", 0, 0, True, False)
 
 
 def test_upper_case_suffixes_and_files_that_a_mac_adds(tmp_path, caplog):

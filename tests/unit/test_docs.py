@@ -18,7 +18,12 @@ from ds2edge.runtime.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("benchmarks", "convert", "devices", "docs", "runtime", "tests", "train")
-IN_FOLDERS = [page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md")]
+IN_FOLDERS = [
+    page
+    for folder in FOLDERS
+    for page in (ROOT / folder).rglob("*.md")
+    if "node_modules" not in page.parts
+]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / ".github").rglob("*.md"), *IN_FOLDERS])
 # The changelog also tells of options and paths that are gone.
 CURRENT_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]

@@ -19,7 +19,7 @@ def microphone(monkeypatch):
 
     def plug_in(sound, overflows: int = 0, devices: int = 1) -> None:
         class FakeMicrophone:
-            def __init__(self, name, rate) -> None:
+            def __init__(self, name, rate, queue_seconds) -> None:
                 self.device = Device(0, "USB", 1, RATE, True)
                 self.overflows = overflows
 

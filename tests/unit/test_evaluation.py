@@ -289,7 +289,7 @@ def test_the_gate_is_exit_code_1_after_the_report(ds2edge, manifest, tmp_path):
         ("none.tflite", MINI, r"none\.tflite: no such model"),
         (MINI, MINI, "no ds2edge specification inside"),
         (MINI.parent, MINI, "not a run of `ds2edge train`"),
-        (GOLDEN, "none.jsonl", r"none\.jsonl: cannot read the manifest"),
+        (GOLDEN, "none.jsonl", r"none\.jsonl: cannot be read"),
     ],
 )
 def test_what_is_no_model_or_no_manifest_is_refused_by_name(model, manifest, says):
@@ -304,7 +304,7 @@ def test_what_is_no_model_or_no_manifest_is_refused_by_name(model, manifest, say
         (("--noise-snr", "10", "--noise", "empty"), "empty: holds no sound file"),
         (("--noise-snr", "10,loud"), "'10,loud' is not a number of dB"),
         (("--noise-snr", "inf"), "'inf' holds a level that is not finite"),
-        (("-o", "file/report"), "file/report: cannot hold a report"),
+        (("-o", "file/report"), "file/report: cannot be written"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(ds2edge, tmp_path, options, says):

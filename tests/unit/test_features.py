@@ -73,6 +73,16 @@ def test_silence_after_a_clip_makes_whole_steps_of_all_of_it(samples, stride, lo
     assert fewer == 0 or (fewer - 1) * settings.hop + settings.window < samples
 
 
+@given(samples=st.integers(1, 9000), warmup=st.integers(0, 9), chunk=st.integers(1, 9))
+def test_a_padded_clip_has_whole_chunks_and_no_chunk_too_many(samples, warmup, chunk):
+    settings = FeatureSettings()
+    clip = babble(0.6)[:samples]
+    chunked = len(Features(settings).padded(clip, Padding(warmup, 2, 3, chunk)))
+    least = len(Features(settings).padded(clip, Padding(warmup, 2, 3)))
+    assert chunked % (2 * chunk) == 0
+    assert 0 <= chunked - least < 2 * chunk
+
+
 def test_a_padded_clip_has_silence_before_and_after():
     settings, padding, samples = FeatureSettings(), Padding(3, 2, 4), babble(0.5)
     frames = Features(settings).padded(samples, padding)

@@ -74,7 +74,7 @@ def test_lines_are_split_at_newlines_only(tmp_path):
 
 def test_a_missing_file_a_missing_split_and_binary_data_are_named(tmp_path):
     path = tmp_path / "m.jsonl"
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_manifest(path)
     path.write_text(json.dumps(GOOD))
     with pytest.raises(InputError, match=r"no clip of split test in it \(it holds train\)"):

@@ -1,12 +1,24 @@
 """Which models each interpreter is given, and which are refused because they would crash it."""
 
+import zipfile
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
+from support import GOLDEN
 
 from ds2edge.runtime import engine, network
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
 from ds2edge.runtime.network import UNSUPPORTED_ON_ARMV7, Network
-from ds2edge.runtime.specification import Graph, Specification, attach_specification
+from ds2edge.runtime.specification import (
+    MEMBER,
+    Graph,
+    Specification,
+    State,
+    attach_specification,
+    read_specification,
+)
 
 
 class FakeInterpreter:
@@ -19,7 +31,14 @@ class FakeInterpreter:
         pass
 
     def get_signature_list(self) -> dict[str, object]:
-        return {}
+        return {"step": None}
+
+    def get_signature_runner(self, name: str) -> SimpleNamespace:
+        """A graph for the specification of `model`."""
+        return SimpleNamespace(
+            get_input_details=lambda: {"features": {"shape": (1, 8, 1)}},
+            get_output_details=lambda: {"logits": {"shape": (1, 4, 2)}},
+        )
 
 
 def model(path, mode):
@@ -72,3 +91,37 @@ def test_the_other_interpreters_run_every_mode(interpreter, tmp_path, name):
     interpreter(name)
     for mode in ("int8", "dynamic", "armv7"):
         assert Network(model(tmp_path / f"{mode}.tflite", mode)).graph.mode == mode
+
+
+def golden_with(folder, **change):
+    """The golden model with another specification."""
+    with zipfile.ZipFile(GOLDEN) as archive:
+        size = archive.getinfo(MEMBER).header_offset
+    path = folder / "m.tflite"
+    path.write_bytes(GOLDEN.read_bytes()[:size])
+    attach_specification(path, replace(read_specification(GOLDEN), **change))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"chunk_steps": 8}, "step/features has shape"),
+        ({"states": ()}, "is no state of the specification"),
+        ({"states": (State("h_7", (1, 3)),)}, "step/h_7 has shape None, not (1, 3)"),
+        ({"layers": ("gru_0",)}, "no graph convolutions"),
+    ],
+)
+def test_a_graph_that_does_not_fit_its_specification_is_one_line(tmp_path, change, says):
+    path = golden_with(tmp_path, graph=replace(read_specification(GOLDEN).graph, **change))
+    with pytest.raises(InputError) as problem:
+        Network(path)
+    assert str(problem.value).startswith(f"{path}: the graph does not fit the specification")
+    assert says in str(problem.value)
+    assert "\n" not in str(problem.value)
+
+
+def test_an_alphabet_of_another_size_does_not_fit(tmp_path):
+    path = golden_with(tmp_path, alphabet=("", "a"))
+    with pytest.raises(InputError, match=r"step/logits has shape .*, not \(1, 16, 2\)"):
+        Network(path)

@@ -441,8 +441,8 @@ def no_conversion(monkeypatch):
             ["RUN", "MANIFEST", "-m", "STALE"],
             "made from epoch 7 or from another run; the run's best epoch is 1",
         ),
-        (["RUN", "no.jsonl", "-m", "MODEL"], "no.jsonl: cannot read the manifest"),
-        (["RUN", "MANIFEST", "-m", "MODEL", "-o", "MANIFEST"], "cannot hold a report"),
+        (["RUN", "no.jsonl", "-m", "MODEL"], "no.jsonl: cannot be read"),
+        (["RUN", "MANIFEST", "-m", "MODEL", "-o", "MANIFEST"], "cannot be written"),
     ],
 )
 def test_bad_input_is_refused_before_the_conversion(

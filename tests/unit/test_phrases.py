@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import GOLDEN, SPOKEN
+from support import GOLDEN, RATE, SPOKEN
 
 from ds2edge.runtime import Recognizer
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.false_accepts import least_confidence, upper_bound
-from ds2edge.runtime.phrases.decoder import BLANKS, PhraseDecoder
+from ds2edge.runtime.phrases.decoder import BONUS, PhraseDecoder
 from ds2edge.runtime.phrases.grammar import (
     SAID,
     Choice,
@@ -153,15 +155,14 @@ def test_weights_add_up_and_stand_at_the_first_letter_that_tells():
 
 def best_by_brute_force(phrases, logits, alphabet):
     """The best CTC path of all spellings of all phrases: score and text."""
-    scores = logits.copy()
-    scores[:, 0] -= math.log(BLANKS / (1 - BLANKS) * (len(alphabet) - 1))
-    scores -= scores.max(-1, keepdims=True)
+    scores = logits - logits.max(-1, keepdims=True)
     best = (-math.inf, "")
     for path in itertools.product(range(len(alphabet)), repeat=len(logits)):
         symbols = [s for s, _ in itertools.groupby(path) if s]
         text = "".join(alphabet[s] for s in symbols)
         if text.lstrip() in phrases:
-            best = max(best, (sum(scores[t, s] for t, s in enumerate(path)), text.lstrip()))
+            score = sum(scores[t, s] for t, s in enumerate(path)) + BONUS * len(symbols)
+            best = max(best, (score, text.lstrip()))
     return best
 
 
@@ -271,6 +272,38 @@ def test_a_compiled_file_that_is_cut_short_is_refused(tmp_path, size):
         Phrases.load(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"targets": np.array([1, 99], np.int32)},
+        {"label_ids": np.array([0, 9], np.uint8)},
+        {"weights": np.array([0, np.nan], np.float32)},
+        {"final": np.zeros((2, 2), np.float32)},
+        {"sources": np.zeros(1, np.int32)},
+        {"sources": np.zeros(2, np.float64)},
+    ],
+)
+def test_arrays_that_are_no_automaton_are_refused(change):
+    letters = Phrases.of("a").letters
+    arrays = {name: np.resize(array, 2) for name, array in letters.arrays().items()}
+    Letters.from_arrays(letters.labels, arrays)
+    with pytest.raises(ValueError, match=r"its arrays|an arc|a weight"):
+        Letters.from_arrays(letters.labels, arrays | change)
+
+
+def test_a_compiled_slot_must_name_a_list(house):
+    content = Phrases.load(house).grammar.to_dict()
+    Grammar.from_dict(content)
+    del content["lists"]["room"]
+    with pytest.raises(KeyError, match="room"):
+        Grammar.from_dict(content)
+
+
+def test_how_a_word_is_said_may_hold_a_backslash(house):
+    house.write_text(house.read_text() + 'says: {kitchen: "kit\\\\exen"}\n')
+    assert "turn on kit exen light" in sentences(Phrases.load(house).grammar)
+
+
 def test_a_text_file_holds_a_phrase_a_line(tmp_path):
     path = tmp_path / "phrases.txt"
     path.write_text("# lights\nTurn ON, the light!\n\nCafé O\u2019Neill\n")
@@ -289,6 +322,13 @@ def test_a_text_file_holds_a_phrase_a_line(tmp_path):
         (("to: 20", "to: 2000000"), 8, "10000 at most"),
         (("  Volume:\n    data:", "  Volume:\n    date:"), 6, "intent 'Volume' needs `data:`"),
         (("  room:\n", "\troom:\n"), 13, "not YAML"),
+        (("      - kitchen", '      - "{room} two"'), 15, "list 'room' leads to itself"),
+        (("slots: {domain: media}", "slots: [media]"), 1, "'slots' must be a mapping"),
+        (("slots: {domain: media}", "metadata: {weight: .inf}"), 8, "must be a number above 0"),
+        (("to: 20", f"to: 1{400 * '0'}"), 8, "is no range"),
+        (("step: 5", "multiplier: [2]"), 8, "is no range"),
+        (("- kitchen", f"- room 1{400 * '0'}"), 15, "use words"),
+        (("lists:", "says: {tv: {t: v}}\nlists:"), 12, "says 'tv': give words"),
     ],
 )
 def test_a_fault_is_named_with_its_line(house, change, line, says):
@@ -337,6 +377,39 @@ def test_a_wildcard_takes_any_words(symbols):
     assert decoder.take() == []  # a wildcard holds at least one word
 
 
+def test_the_words_of_a_wildcard_come_from_another_decoder():
+    """Its logits are those of the wildcard alone, and its times those of the stream."""
+    grammar = Grammar(
+        [Intent("note", (Sequence((Text("ab "), Slot("any", "note"), Text(" b"))),))], {"any": None}
+    )
+    decoded = []
+
+    class Shout(GreedyDecoder):
+        def accept(self, logits):
+            decoded.append((self._steps, logits.argmax(-1).tolist()))
+            super().accept(logits)
+
+        def take(self, open_word=True):
+            words = super().take(open_word)
+            return [replace(word, text=word.text.upper()) for word in words]
+
+    phrases = Phrases(grammar, Letters.of(grammar)).with_free_text(Shout)
+    decoder = phrases(ALPHABET, 0.08)
+    plain = Phrases(grammar, Letters.of(grammar))(ALPHABET, 0.08)
+    logits = logits_of(["ab", " a", "b", "b", " ", "b"])
+    for offset in (0, 12):  # in a second utterance, too
+        decoder.accept(logits)
+        plain.accept(logits)
+        expected = plain.take()
+        assert decoder.text() == "ab abb b"  # partial text has no other decoder
+        words = decoder.take()
+        assert [word.text for word in words] == ["ab", "ABB", "b"]
+        assert [word.start for word in words] == [word.start for word in expected]
+        assert decoded.pop() == (offset + 1, [0, 5, 0, 3, 0, 3, 0])
+    with pytest.raises(InputError, match="have no wildcard"):
+        Phrases.of("a b").with_free_text(GreedyDecoder)
+
+
 def test_a_plain_phrase_has_no_meaning_and_is_spelled_as_the_model_does():
     phrases = Phrases.of("Turn ON, the light!")
     assert sentences(phrases.grammar) == {"turn on the light"}
@@ -358,6 +431,60 @@ def test_the_values_of_a_list_are_replaced(house):
         phrases.with_values("rooms", ["attic"])
 
 
+def test_words_that_are_said_in_another_way(house):
+    house.write_text(HOUSE.replace("kitchen", "TV room") + "says: {TV: tee vee, set: adjust}\n")
+    phrases = Phrases.load(house)
+    assert phrases.meaning("turn on the tee vee room light") is not None
+    assert phrases.meaning("turn on the tv room light") is None
+    assert phrases.meaning("adjust volume five") is not None
+
+
+def test_a_hundred_may_have_an_and(house):
+    house.write_text(HOUSE.replace("to: 20", "to: 200"))
+    phrases = Phrases.load(house)
+    for number in ("one hundred five", "one hundred and five"):
+        assert phrases.meaning(f"volume {number}").slots["volume"] == 105
+    assert phrases.meaning("volume one hundred and") is None
+
+
+def test_a_loop_of_lists_is_refused(house):
+    house.write_text(HOUSE.replace("      - kitchen", '      - "{room} again"'))
+    with pytest.raises(InputError, match=r"house\.yaml:\d+: list 'room' leads to itself"):
+        Phrases.load(house)
+
+
+def test_too_many_states_are_refused(monkeypatch):
+    monkeypatch.setattr("ds2edge.runtime.phrases.letters.MOST_STATES", 5)
+    with pytest.raises(InputError, match="need more than 5 states"):
+        Phrases.of("turn on", "turn off")
+
+
+def test_phrases_change_between_utterances():
+    recognizer = Recognizer(GOLDEN, phrases=Phrases.of("turn down the radio"))
+    clip = SPOKEN["seven one two five"]
+    assert recognizer.transcribe(clip).text == ""
+    recognizer.phrases = Phrases.of("seven one two five")
+    assert recognizer.transcribe(clip).text == "seven one two five"
+    with pytest.raises(InputError, match="no symbol for"):
+        recognizer.phrases = Phrases.of("дверь")
+    assert recognizer.transcribe(clip).text == "seven one two five"
+
+
+@pytest.mark.parametrize("near", ["turn up the radio", "turn down the heating", "seven one two"])
+def test_near_phrases_are_no_phrases(near):
+    """Listed: phrases that differ from what is said in a word."""
+    recognizer = Recognizer(GOLDEN, phrases=Phrases.of(near))
+    for clip in SPOKEN.values():
+        assert recognizer.transcribe(clip).text == ""
+
+
+def test_silence_and_noise_say_nothing():
+    recognizer = Recognizer(GOLDEN, phrases=Phrases.of("yes", "no", "stop"))
+    noise = np.random.default_rng(0).standard_normal(10 * RATE).astype(np.float32)
+    for sound in (np.zeros(10 * RATE, np.float32), 0.01 * noise, 0.2 * noise):
+        assert recognizer.transcribe(sound, RATE).text == ""
+
+
 def test_the_command_compiles_and_sets_the_confidence(ds2edge, tmp_path):
     (tmp_path / "p.txt").write_text("turn down the radio\nopen the door\n")
     clips = [path for text, path in SPOKEN.items() if "radio" not in text]
@@ -372,6 +499,15 @@ def test_the_command_compiles_and_sets_the_confidence(ds2edge, tmp_path):
     recognizer = Recognizer(GOLDEN, phrases=compiled)
     assert [recognizer.transcribe(path).text for path in clips] == [""] * len(clips)
     assert recognizer.transcribe(SPOKEN["turn down the radio"]).text == "turn down the radio"
+
+
+def test_a_rate_of_false_accepts_needs_speech_to_count_them_in(ds2edge, tmp_path):
+    (tmp_path / "p.txt").write_text("turn down the radio\n")
+    output = tmp_path / "p.ds2ph"
+    done = ds2edge("phrases", "compile", tmp_path / "p.txt", "-o", output, "--reject-at", 0.5)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "--reject-at needs --other-speech" in done.stderr
+    assert not output.exists()
 
 
 def test_what_cannot_be_compiled_leaves_no_file(ds2edge, tmp_path):

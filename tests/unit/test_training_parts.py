@@ -14,6 +14,7 @@ from support import RATE, babble
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features
 from ds2edge.train.data.join import join_clips
+from ds2edge.train.data.limits import ClipLimits, without_long
 from ds2edge.train.data.manifest import Clip, read_manifest, write_manifest
 from ds2edge.train.data.symbols import Symbols
 from ds2edge.train.evaluation.scoring import bootstrap_interval, score
@@ -21,7 +22,6 @@ from ds2edge.train.lock import alone_in
 from ds2edge.train.pipeline.batches import Batches
 from ds2edge.train.pipeline.dataset import scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
-from ds2edge.train.pipeline.long_clips import without_long
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.resuming import require_same
 
@@ -106,6 +106,30 @@ def test_a_clip_that_is_too_long_is_named_and_left_out(clips, caplog):
         f"left out 1 of {len(clips) + 1} clips of more than 30 s: cut them, or raise --max-seconds"
         in caplog.text
     )
+
+
+def test_skip_bad_allows_any_number_of_unusable_clips(clips, tiny_recipe, tmp_path):
+    bad = dataclasses.replace(clips[0], audio=tmp_path / "none.wav")
+    dataset = scan_dataset(
+        [*[bad] * 200, *clips],
+        tiny_recipe,
+        FeatureCache(None, tiny_recipe),
+        limits=ClipLimits(skip_bad=True),
+    )
+    assert len(dataset.examples["train"]) == 10
+
+
+def test_a_clip_that_is_longer_than_its_manifest_says_is_left_out(
+    clips, tiny_recipe, tmp_path, caplog
+):
+    soundfile.write(tmp_path / "long.wav", np.resize(babble(1.0), 40 * 16000), 16000)
+    long = dataclasses.replace(clips[0], audio=tmp_path / "long.wav")
+    limits = ClipLimits(max_seconds=30.0)
+    dataset = scan_dataset(
+        [long, *clips], tiny_recipe, FeatureCache(None, tiny_recipe), limits=limits
+    )
+    assert len(dataset.examples["train"]) == 10
+    assert f"lasts 40.0 s, the manifest says {long.duration:g} s: cut it" in caplog.text
 
 
 def test_a_folder_has_one_training_at_a_time(tmp_path):
@@ -304,7 +328,11 @@ def test_joined_clips_keep_splits_and_speakers_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["mini", "digits", "edge", "english", "voice", "ljspeech", "deepspeech2-bidirectional"]
+    "name",
+    [
+        *("mini", "digits", "edge", "english", "voice", "ljspeech", "deepspeech2-bidirectional"),
+        *("conformer", "mini-conformer"),
+    ],
 )
 def test_the_shipped_recipes_can_be_read(name):
     assert read_recipe(name).name == name
@@ -343,7 +371,8 @@ def test_a_faulty_recipe_is_refused_with_its_file(tmp_path, text, says):
 
 def test_an_unknown_recipe_is_refused_with_a_list_of_the_known_ones():
     with pytest.raises(
-        InputError, match="deepspeech2-bidirectional, digits, edge, english, ljspeech, mini, voice"
+        InputError,
+        match=r"conformer, deepspeech2-bidirectional, digits, .*, mini, voice",
     ):
         read_recipe("nonsense")
 

@@ -1,8 +1,10 @@
 """`ds2edge transcribe` in this process: alternatives, and hot words with digits."""
 
 import json
+from pathlib import Path
 
 import pytest
+import soundfile
 from click.testing import CliRunner
 from support import GOLDEN, SPOKEN
 
@@ -70,6 +72,25 @@ def test_alternatives_that_cannot_be_given_are_an_input_error(arguments, message
     error = run(*arguments, CLIP).exception
     assert isinstance(error, InputError)
     assert message in str(error)
+
+
+def test_a_line_break_in_a_file_name_breaks_no_line(tmp_path):
+    name = tmp_path / "a\tb\nc.wav"
+    name.write_bytes(Path(CLIP).read_bytes())
+    for options in ((), ("--format", "tsv", "-o", str(tmp_path / "out"))):
+        done = run(str(name), str(name), *options)
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "out").read_text().count("a b c.wav\t") == 2
+    lines = run(str(name), str(name)).stdout.splitlines()
+    assert lines == 2 * [f"{tmp_path}/a b c.wav: {TEXT}"]
+
+
+@pytest.mark.parametrize(("model", "warns"), [(GOLDEN, True), ("pretrained", False)])
+def test_a_quiet_recording_is_a_warning_where_the_level_matters(tmp_path, caplog, model, warns):
+    samples, rate = soundfile.read(CLIP)
+    soundfile.write(tmp_path / "a.wav", 0.2 * samples, rate)
+    run("-m", str(model), str(tmp_path / "a.wav"))
+    assert ("is quiet" in caplog.text) == warns
 
 
 @pytest.mark.parametrize("hotword", ["42", "C-3PO"])

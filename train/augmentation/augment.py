@@ -23,7 +23,7 @@ def augment_samples(
 ) -> Samples:
     """Changes a clip, float32 [n] at `rate` Hz, and returns float32 [m] in -1..1.
 
-    InputError if a folder of noise or rooms has no sound files, or one that cannot be read.
+    InputError if a folder of noise or rooms has no sound file that can be read.
     """
     if _happens(settings.speed_probability, rng):
         speed = rng.uniform(*settings.speed)

@@ -5,26 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from ds2edge.runtime.features import Samples
-from ds2edge.train.augmentation.sound_files import PIECE, rate_and_length, read_piece, sound_files
+from ds2edge.train.augmentation.sound_files import PIECE, draw_file, measure, read_piece
 
 
 def draw_noise(size: int, rate: int, folder: str | None, rng: np.random.Generator) -> Samples:
     """Draws noise, float32 [size] at `rate` Hz: a part of a file of the folder, or coloured noise.
 
-    A file that is too short is repeated. InputError if the folder has no sound files, or one that
-    cannot be read.
+    A file that is too short is repeated. InputError if the folder has no sound file that can be
+    read.
     """
     if folder is None:
         return coloured_noise(size, rate, rng)
-    files = sound_files(folder)
-    path = files[rng.integers(len(files))]
-    file_rate, length = rate_and_length(path)
-    start = int(rng.integers(length)) * rate // file_rate
+    path = draw_file(folder, rng)
+    length = measure(path)
+    start = int(rng.integers(length.samples)) * rate // length.rate
     first, offset = divmod(start, PIECE * rate)
-    count = -(-length // (PIECE * file_rate))
     pieces: list[Samples] = []
-    while len(pieces) < count and sum(map(len, pieces)) < offset + size:
-        pieces.append(read_piece(path, (first + len(pieces)) % count, rate))
+    while len(pieces) < length.pieces and sum(map(len, pieces)) < offset + size:
+        pieces.append(read_piece(path, (first + len(pieces)) % length.pieces, rate))
     noise = np.concatenate(pieces)
     return noise[np.arange(offset, offset + size) % len(noise)]
 

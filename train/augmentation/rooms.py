@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from ds2edge.runtime.features import Samples
-from ds2edge.train.augmentation.sound_files import read_piece, sound_files
+from ds2edge.train.augmentation.sound_files import draw_file, read_piece
 
 ROOMS = 100  # simulated rooms; a process computes each one once, in about 30 ms
 
@@ -18,12 +18,11 @@ def draw_response(
     """Draws an impulse response, float32 [n] at `rate` Hz, from the folder or of a simulated room.
 
     `rt60` is the range of reverberation times of simulated rooms: the seconds in which the sound
-    falls by 60 dB. InputError if the folder has no sound files, or one that cannot be read.
+    falls by 60 dB. InputError if the folder has no sound file that can be read.
     """
     if folder is None:
         return simulated_response(int(rng.integers(ROOMS)), rt60, rate)
-    files = sound_files(folder)
-    return read_piece(files[rng.integers(len(files))], 0, rate)
+    return read_piece(draw_file(folder, rng), 0, rate)
 
 
 @lru_cache(maxsize=ROOMS)

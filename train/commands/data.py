@@ -209,8 +209,10 @@ def check(manifests: tuple[Path, ...], picture: Path | None, name_all: bool) -> 
     """
     from ds2edge.runtime.errors import QualityCheckFailed
     from ds2edge.train.data.check import check as run_check
-    from ds2edge.train.data.check_report import lines, plot
+    from ds2edge.train.data.check_report import lines, plot, require_plottable
 
+    if picture:
+        require_plottable(picture)
     result = run_check(manifests)
     for line in lines(result, name_all):
         click.echo(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ds2edge.runtime.commands.output import require_writable
 from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.errors import InputError
 
@@ -102,6 +103,7 @@ def build(
     """
     if mix and tune:
         raise InputError("--mix and --tune exclude each other: --tune finds the weights itself")
+    require_writable(output, "lm.ds2lm")
     if mix or tune:
         model = _mixed(sources, order, prune, mix, tune)
     else:
@@ -125,6 +127,7 @@ def convert(model: Path, output: Path) -> None:
     """
     from ds2edge.train.language_model.arpa import read_arpa
 
+    require_writable(output, "lm.ds2lm")
     _write(read_arpa(model), output)
 
 

@@ -79,6 +79,11 @@ class _TrainCommand(click.Command):
     help="Longest clip to train on, in seconds. A batch is padded to its longest clip.",
 )
 @click.option(
+    "--skip-bad",
+    is_flag=True,
+    help="Skip unusable clips even if they are more than 1 % of a large set.",
+)
+@click.option(
     "--cache",
     default=_default_cache,
     show_default="~/.cache/ds2edge",
@@ -98,6 +103,7 @@ def train(
     resume: bool,
     init_from: Path | None,
     max_seconds: float,
+    skip_bad: bool,
     cache: Path,
 ) -> None:
     """Train DeepSpeech2 with RECIPE on the splits train and dev of MANIFESTS.
@@ -105,13 +111,15 @@ def train(
     RECIPE is a name from the list below or a TOML file. Every epoch is saved. `ds2edge convert`
     uses the one with the best WER on dev.
     """
+    from ds2edge.train.data.limits import ClipLimits
     from ds2edge.train.lock import alone_in, is_first_process
     from ds2edge.train.recipe import read_recipe
     from ds2edge.train.trainer import train as run_training
 
     chosen = read_recipe(recipe).with_training(epochs, batch_size, learning_rate, qat)
+    limits = ClipLimits(max_seconds, skip_bad)
     with alone_in(folder):
-        run = run_training(chosen, manifests, folder, resume, init_from, cache, max_seconds)
+        run = run_training(chosen, manifests, folder, resume, init_from, cache, limits)
     if is_first_process():
         click.echo(_summary(run, manifests))
 

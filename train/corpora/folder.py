@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ds2edge.runtime.audio.file_types import is_audio, is_system_file
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import read_text
 from ds2edge.train.corpora.importing import ListedClip, write_corpus
 from ds2edge.train.corpora.own_ljspeech import METADATA, is_metadata, read_metadata
 from ds2edge.train.corpora.tables import read_table
@@ -88,7 +89,7 @@ def _read_folder(source: Path, folder_is_speaker: bool) -> Iterator[ListedClip]:
             without_text.append(path)
             continue
         speaker = path.parent.name if folder_is_speaker else ""
-        yield ListedClip(path, _read_text(text), "", speaker)
+        yield _with_text(ListedClip(path, "", "", speaker), text)
     if without_text:
         names = [str(path.relative_to(source)) for path in without_text[:NAMED]]
         more = len(without_text) - len(names)
@@ -101,11 +102,11 @@ def _read_folder(source: Path, folder_is_speaker: bool) -> Iterator[ListedClip]:
         )
 
 
-def _read_text(path: Path) -> str:
+def _with_text(clip: ListedClip, path: Path) -> ListedClip:
     try:
-        return " ".join(path.read_text("utf-8-sig").split())
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path}: not a readable text file in UTF-8") from None
+        return replace(clip, text=" ".join(read_text(path).split()))
+    except InputError as error:
+        return replace(clip, problem=str(error))
 
 
 def _read_table(source: Path) -> Iterator[ListedClip]:
@@ -114,7 +115,7 @@ def _read_table(source: Path) -> Iterator[ListedClip]:
         return
     for number, row in read_table(source, ("audio", "text")):
         where = f"{source}:{number}"
-        split = row.get("split", "")
+        split = row.get("split", "").lower()
         if split and split not in SPLITS:
             raise InputError(f"{where}: split '{split}' is none of {', '.join(SPLITS)}")
         audio = source.parent / row["audio"]

@@ -15,6 +15,7 @@ from ds2edge.runtime.files import read_text
 from ds2edge.train.data.manifest import SPLITS, Clip, write_manifest
 from ds2edge.train.data.skipped import name_some, refuse_many
 from ds2edge.train.data.text import normalise_clip
+from ds2edge.train.files import require_place_for
 from ds2edge.train.progress import track
 
 log = logging.getLogger("ds2edge")
@@ -33,14 +34,17 @@ class ListedClip:
     split: str
     speaker: str = ""
     where: str = ""  # file and line that list it
+    problem: str = ""  # why it cannot be used
 
 
 def write_corpus(listed: Iterable[ListedClip], folder: Path, skip_bad: bool = False) -> Path:
     """Reads every clip to its end, writes `folder`/manifest.jsonl and returns its path.
 
-    Clips without audio or without a letter are skipped and named. InputError if no clip is left.
+    Clips without audio or without a letter are skipped and named. InputError if no clip is left,
+    or if the folder cannot be written.
     InputError if more than 1 % of a large corpus are skipped, unless `skip_bad` is set.
     """
+    require_place_for(folder)
     to_measure = list(listed)
     total = len(to_measure)
     if not total:
@@ -53,7 +57,7 @@ def write_corpus(listed: Iterable[ListedClip], folder: Path, skip_bad: bool = Fa
     if not clips:
         raise InputError(f"{folder}: none of {total} clips can be used; the first: {problems[0]}")
     if not skip_bad:
-        refuse_many(problems, total, ": mend them, or leave them out with --skip-bad")
+        refuse_many(problems, total)
     if problems:
         log.warning("skipped %d of %d clips", len(problems), total)
     manifest = folder / "manifest.jsonl"
@@ -65,6 +69,8 @@ def write_corpus(listed: Iterable[ListedClip], folder: Path, skip_bad: bool = Fa
 def _measure(listed: ListedClip) -> Clip | str:
     """The clip with its duration, or why it cannot be used."""
     where = f"{listed.where}: " if listed.where else ""
+    if listed.problem:
+        return where + listed.problem
     try:
         normalise_clip(listed.audio, listed.text)
         audio = scan_audio(listed.audio)

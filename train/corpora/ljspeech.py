@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import read_text
 from ds2edge.train.corpora.archives import Archive, fetch, unpack
 from ds2edge.train.corpora.folder import import_folder
 from ds2edge.train.corpora.importing import ListedClip, find_folder, read_lines, write_corpus
@@ -65,7 +66,7 @@ def import_ljspeech(
     metadata = root / METADATA
     if not _is_ljspeech(metadata):
         log.info("%s: not LJSpeech itself: each clip's split is chosen by its hash", metadata)
-        return import_folder(metadata, folder, OWN_SHARE, OWN_SHARE, False, False)
+        return import_folder(metadata, folder, OWN_SHARE, OWN_SHARE, False, False, skip_bad)
     clips = read_lines(metadata, partial(_parse, root))
     if len(clips) != CLIPS:
         log.warning("%s: lists %d clips; the whole corpus has %d", metadata, len(clips), CLIPS)
@@ -75,9 +76,9 @@ def import_ljspeech(
 def _is_ljspeech(metadata: Path) -> bool:
     """Whether the first clip is named like those of LJSpeech."""
     try:
-        first = metadata.read_text("utf-8-sig").lstrip().partition("|")[0]
+        first = read_text(metadata).lstrip().partition("|")[0]
         return bool(split_of(first))
-    except (OSError, ValueError):
+    except (InputError, ValueError):
         return False
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ds2edge.runtime.audio.file_types import is_audio
+from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.files import read_text
 from ds2edge.train.corpora.importing import ListedClip, read_lines
 
 METADATA = "metadata.csv"
@@ -15,9 +17,8 @@ METADATA = "metadata.csv"
 def is_metadata(path: Path) -> bool:
     """Whether a table has this layout: two or three fields between bars, and no header."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            fields = file.readline().split("|")
-    except (OSError, UnicodeDecodeError):
+        fields = read_text(path).partition("\n")[0].split("|")
+    except InputError:
         return False
     if len(fields) not in (2, 3) or "," in fields[0]:
         return False

@@ -10,9 +10,11 @@ import numpy as np
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.data.check import Check
 from ds2edge.train.data.manifest import SPLITS
+from ds2edge.train.files import make_folder
 
 NAMED = 5  # clips of a finding that are named; the others are counted
 MAX_CHARACTERS = 30  # dropped characters that are listed
+PICTURES = (".png", ".svg", ".pdf")
 COLOURS = {"train": "tab:blue", "dev": "tab:orange", "test": "tab:green"}
 
 
@@ -64,6 +66,15 @@ def _around(text: str, character: str) -> str:
     """The part of `text` around the first place of `character`."""
     place = max(text.lower().find(character), 0)
     return text[max(place - 20, 0) : place + 20]
+
+
+def require_plottable(path: Path) -> None:
+    """InputError if a picture cannot be written to `path`."""
+    if path.suffix.lower() not in PICTURES:
+        raise InputError(f"{path}: no kind of picture: end it in one of {', '.join(PICTURES)}")
+    make_folder(path.parent)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder: name the picture to write")
 
 
 def plot(check: Check, path: Path) -> None:

@@ -13,6 +13,7 @@ from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 from ds2edge.train.data.manifest import Clip, read_manifest, write_manifest
+from ds2edge.train.files import make_folder
 from ds2edge.train.progress import track
 
 RATE = 16000  # Hz
@@ -29,7 +30,7 @@ def join_clips(
     Only clips of the same split and speaker are joined. `lengths` are the smallest and largest
     number of clips in a row. If the manifest has no split dev, `dev_share` of each speaker's
     training clips become dev before anything is joined, so no recording is in two splits.
-    InputError if a clip cannot be read, or for impossible lengths.
+    InputError if a clip cannot be read or a file cannot be written, or for impossible lengths.
     """
     if not 1 <= lengths[0] <= lengths[1]:
         raise InputError(
@@ -42,14 +43,17 @@ def join_clips(
         groups[clip.split, clip.speaker].append(clip)
     _split_off_dev(groups, dev_share, rng)
     sequences = _draw_sequences(groups, uses, lengths, rng)
-    (folder / "audio").mkdir(parents=True, exist_ok=True)
+    make_folder(folder / "audio")
     joined = []
     what = f"joining into {len(sequences)} clips"
     for number, clips in enumerate(track(sequences, what, len(sequences))):
         samples = _join(clips, rng)
         split = clips[0].split
         path = folder / "audio" / f"{split}_{number:05d}.flac"
-        soundfile.write(path, samples, RATE)
+        try:
+            soundfile.write(path, samples, RATE)
+        except soundfile.LibsndfileError as error:  # nearly always the disk is full
+            raise InputError(f"{path}: cannot be written ({error}): make room") from None
         text = " ".join(clip.text for clip in clips)
         joined.append(Clip(path, text, len(samples) / RATE, split, clips[0].speaker))
     write_manifest(folder / "manifest.jsonl", joined)

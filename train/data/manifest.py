@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.files import write_whole
+from ds2edge.runtime.files import read_text, write_whole
 
 MAX_DURATION = 1e9  # seconds, some 30 years
 MAX_WEIGHT = 1e9
@@ -36,13 +36,7 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
     InputError, with file and line, if the file is no manifest; InputError if it has no such clip.
     """
     path = Path(path)
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the manifest ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8") from None
-    lines = text.split("\n")  # str.splitlines would also split at U+0085, inside a text
+    lines = read_text(path).split("\n")  # str.splitlines would also split at U+0085, inside a text
     clips = [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
     selected = [clip for clip in clips if split in (None, clip.split)]
     if not selected:

@@ -20,10 +20,10 @@ def name_some(problems: Sequence[str], clips: int) -> None:
         log.warning("skipped: %s", problem)
 
 
-def refuse_many(problems: Sequence[str], clips: int, remedy: str = "") -> None:
-    """InputError, ending in `remedy`, if more than 1 % of a large set of clips have a problem."""
+def refuse_many(problems: Sequence[str], clips: int) -> None:
+    """InputError if more than 1 % of a large set of clips have a problem."""
     if clips >= SMALL and len(problems) > MAX_SHARE * clips:
         raise InputError(
             f"{len(problems)} of {clips} clips cannot be used, more than 1 %; "
-            f"the first: {problems[0]}{remedy}"
+            f"the first: {problems[0]}: mend them, or leave them out with --skip-bad"
         )

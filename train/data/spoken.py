@@ -133,12 +133,17 @@ def _spell_money(match: Match) -> str:
     return f"{small} {hundredth if small == 'one' else hundredths}"
 
 
+def _spell_cents(match: Match) -> str:
+    number = cardinal(match["whole"])
+    return f"{number} {'cent' if number == 'one' else 'cents'}"
+
+
 def _spell_percent(_: Match) -> str:
     return "percent"
 
 
 def _spell_time(match: Match) -> str:
-    """7:45, 6:05 am, 9:00 or 10:15:30."""
+    """7:45, 6:05 am, 6.05 pm, 9:00 or 10:15:30."""
     hour = int(match["hour"])
     minute = match["minute"]
     second = match["second"]
@@ -205,7 +210,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[Match], str]], ...] = tuple(
         ),
         (
             rf"(?<![\d/.,])(?:(?P<whole>\d+){_SPACE})?"
-            rf"(?P<numerator>[1-9]|1\d)/(?P<denominator>[2-9]|1\d|20)(?![\d/]){_NOUN}",
+            rf"(?P<numerator>[1-9]|1\d)[/\u2044](?P<denominator>[2-9]|1\d|20)(?![\d/]){_NOUN}",
             _spell_fraction,
         ),
         (
@@ -218,9 +223,15 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[Match], str]], ...] = tuple(
             rf"(?:{_SPACE}?{_HALF_OF_DAY})?",
             _spell_time,
         ),
+        (
+            rf"\b(?P<hour>1[0-2]|0?[1-9])\.(?P<minute>[0-5]\d)(?P<second>(?!))?"
+            rf"{_SPACE}?{_HALF_OF_DAY}",
+            _spell_time,
+        ),
         (rf"\b(?P<hour>1[0-2]|[1-9]){_SPACE}?{_HALF_OF_DAY}", _spell_hour),
         (r"(?<![\d.,])'?(?P<decade>\d\d(?:\d0|00)?)'?s\b", _spell_decade),
         (rf"(?<=\d){_SPACE}?%", _spell_percent),
+        (rf"(?P<whole>{_NUMBER}){_SPACE}?\u00a2", _spell_cents),
         (r"(?<![\w.,])[-\u2212](?=\d)", _spell_minus),
         (
             rf"(?<![\d.,])(?<!\d{_SPACE})[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"

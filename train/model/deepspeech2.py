@@ -11,6 +11,7 @@ from keras import ops
 
 from ds2edge.runtime.decoding.ctc import BLANK
 from ds2edge.runtime.records import from_dict
+from ds2edge.train.model.conformer import conformer_layers
 from ds2edge.train.model.layers import (
     ConvolutionLayer,
     LookaheadLayer,
@@ -23,10 +24,14 @@ from ds2edge.train.model.quasi_recurrent import QuasiRecurrentLayer
 from ds2edge.train.model.tensor import Shapes, States, Tensor
 from ds2edge.train.recipe import ModelSettings
 
+MOST_BATCHES = 2**18  # of an epoch
+
 
 @keras.saving.register_keras_serializable("ds2edge")
 class DeepSpeech2(keras.Model):
-    """Convolutions, recurrent layers, a row convolution and a dense layer; trained with CTC.
+    """Convolutions, an encoder, a row convolution and a dense layer; trained with CTC.
+
+    In the paper the encoder consists of recurrent layers. A recipe can choose conformer blocks.
 
     `call` takes {"features": float32 [batch, frames, bins], "lengths": int32 [batch]} and returns
     logits [batch, frames // time_stride - warmup - delay, symbols]. `step` returns the same for one
@@ -53,14 +58,19 @@ class DeepSpeech2(keras.Model):
         self.settings = settings
         self.bins = bins
         self.symbols = symbols
+        self.consistency = 0.0  # weight of the second loss; rows must then come in pairs
         self.ranges: dict[str, Range] = {}
         self.convolutions = [
             ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
             for i, c in enumerate(settings.convolutions)
         ]
-        self.recurrences = [
-            _recurrent_layer(settings, f"{settings.cell}{i}") for i in range(settings.depth)
-        ]
+        conformer = settings.encoder == "conformer"
+        self.blocks = conformer_layers(settings) if conformer else []
+        self.recurrences = (
+            []
+            if conformer
+            else [_recurrent_layer(settings, f"{settings.cell}{i}") for i in range(settings.depth)]
+        )
         self.lookaheads = (
             [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
         )
@@ -70,6 +80,11 @@ class DeepSpeech2(keras.Model):
         self({"features": ops.zeros((1, frames, bins)), "lengths": ops.full((1,), frames, "int32")})
         # Set last: only the float model builds its layers.
         self.ranges = {point: (low, high) for point, (low, high) in (ranges or {}).items()}
+
+    @property
+    def encoder(self) -> list[Any]:
+        """The layers between the convolutions and the lookahead."""
+        return [*self.recurrences, *self.blocks]
 
     def round_to(self, ranges: dict[str, Range]) -> None:
         """Makes `call` round as int8 does, to these ranges. An empty dict ends the rounding."""
@@ -109,7 +124,7 @@ class DeepSpeech2(keras.Model):
             valid = ops.arange(ops.shape(x)[1] // layer.stride[0]) < ops.expand_dims(lengths, 1)
             x = layer(x, valid=valid, training=training)
         x = ops.reshape(x, (-1, ops.shape(x)[1], x.shape[2] * x.shape[3]))
-        for layer in self.recurrences:
+        for layer in self.encoder:
             x = layer(x, valid=valid, training=training)
         for layer in self.lookaheads:
             x = layer(x)
@@ -132,7 +147,7 @@ class DeepSpeech2(keras.Model):
         x = ops.reshape(x, (-1, ops.shape(x)[1], x.shape[2] * x.shape[3]))
         lengths = ops.cast(inputs["lengths"], "int32") // self.settings.time_stride
         valid = ops.arange(ops.shape(x)[1]) < ops.expand_dims(lengths, 1)
-        for layer in self.recurrences:
+        for layer in self.encoder:
             x = layer.quantized(x, valid, quantizer)
         for layer in self.lookaheads:
             x = layer.quantized(x, quantizer)
@@ -151,9 +166,20 @@ class DeepSpeech2(keras.Model):
 
     def norms(self) -> Iterator[SequenceNorm]:
         """Every batch norm of the model."""
-        for layer in (*self.convolutions, *self.recurrences):
-            yield layer.norm
+        for layer in (*self.convolutions, *self.encoder):
+            yield from layer.norms()
         yield self.norm
+
+    def seed_dropout(self, seed: int, epoch: int) -> None:
+        """Makes what `epoch` drops depend on `seed` and the epoch alone.
+
+        A .keras file does not hold the state of dropout, so a resumed training would drop others.
+        """
+        for index, layer in enumerate(self.encoder):
+            dropout = getattr(layer, "dropout", None)
+            if dropout and dropout.rate:
+                # The state is a key and a counter, which every batch raises by 1.
+                dropout.seed_generator.state.assign([seed + index, epoch * MOST_BATCHES])
 
     def compute_loss(
         self,
@@ -166,16 +192,19 @@ class DeepSpeech2(keras.Model):
         """Mean CTC loss of the batch; Keras calls this.
 
         `sample_weight` [batch]: factor of each clip's loss, 0 for an empty row. `keras.losses.CTC`
-        would take the padded length for every clip; this takes the real ones.
+        would take the padded length for every clip; this takes the real ones. With `consistency`,
+        the loss of a row grows with its divergence from the other view of its clip.
         """
         # An empty row has no steps, but the loss needs one.
         steps = ops.maximum(self.output_lengths(ops.cast(x["lengths"], "int32")), 1)
         loss = ctc_loss(y["labels"], y_pred, y["label_lengths"], steps)
+        if self.consistency:
+            loss = loss + self.consistency * view_divergence(y_pred, steps)
         return _Mean("mean")(loss, loss, sample_weight)
 
     def state_shapes(self) -> Shapes:
         """Names and shapes of a stream's states, in the order of the layers."""
-        layers = (*self.convolutions, *self.recurrences, *self.lookaheads)
+        layers = (*self.convolutions, *self.encoder, *self.lookaheads)
         return {
             _state_name(layer, key): shape
             for layer in layers
@@ -194,7 +223,7 @@ class DeepSpeech2(keras.Model):
         if self.settings.direction == "bidirectional":
             raise ValueError("a bidirectional model has no step form")
         x, convolution_states = self.convolve(features, states, quantizer)
-        layers = (*self.recurrences, *self.lookaheads)
+        layers = (*self.encoder, *self.lookaheads)
         point = self.convolutions[-1].output_point
         x, next_states = _step_layers(layers, x, point, states, quantizer)
         logits = ops.expand_dims(self.output(x, quantizer), 0)
@@ -268,3 +297,19 @@ def _recurrent_layer(settings: ModelSettings, name: str) -> RecurrentLayer | Qua
 
 def _state_name(layer: StreamingLayer, key: str) -> str:
     return f"{layer.name}_{key}" if key else layer.name
+
+
+def view_divergence(logits: Tensor, steps: Tensor) -> Tensor:
+    """How much each row differs from the other view of its clip: [batch], nats per clip.
+
+    `logits` [batch, steps, symbols], rows in pairs; `steps` [batch] real ones. It is the
+    Kullback-Leibler divergence from the other view, which gets no gradient, summed over the steps
+    (CR-CTC, arXiv 2410.05101, section 3.2).
+    """
+    log_probs = ops.log_softmax(ops.cast(logits, "float32"))
+    length, symbols = ops.shape(logits)[1], logits.shape[2]
+    pairs = ops.reshape(log_probs, (-1, 2, length, symbols))
+    other = ops.reshape(ops.stop_gradient(ops.flip(pairs, axis=1)), (-1, length, symbols))
+    divergence = ops.sum(ops.exp(other) * (other - log_probs), axis=-1)
+    real = ops.arange(length) < ops.expand_dims(steps, 1)
+    return ops.sum(ops.where(real, divergence, 0.0), axis=-1)

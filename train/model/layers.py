@@ -19,7 +19,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ds2edge.runtime.whole_clip import BACKWARD
+from ds2edge.runtime.specification import BACKWARD
 from ds2edge.train.model.cells import RECURRENT_CELLS, FoldedCell
 from ds2edge.train.model.convolution import convolve, convolve_space_to_depth
 from ds2edge.train.model.quantization import Quantizer
@@ -73,10 +73,41 @@ class SequenceNorm(keras.layers.BatchNormalization):
         return scale, self.beta - self.moving_mean * scale
 
 
+class NormedDense(keras.layers.Layer):
+    """A dense layer and batch norm, which `folded` computes as one product."""
+
+    def __init__(self, units: int, gamma: float = 1.0, **kwargs: Any) -> None:
+        """`gamma`: initial standard deviation of the outputs."""
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(units, use_bias=False, name="dense")
+        initializer = keras.initializers.Constant(gamma)
+        self.norm = SequenceNorm(gamma_initializer=initializer, name="norm")
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        """`input_shape`: [batch, time, features]."""
+        self.dense.build(input_shape)
+        self.norm.build((*input_shape[:-1], self.dense.units))
+        self.built = True
+
+    def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
+        """[batch, time, features] -> [batch, time, units]; `valid` as for SequenceNorm."""
+        return self.norm(self.dense(x), valid=valid, training=training)
+
+    def folded(self, x: Tensor, quantizer: Quantizer, factor: float = 1.0) -> Tensor:
+        """[..., features] -> [..., units] with the moving statistics, times `factor`."""
+        scale, shift = self.norm.affine()
+        kernel = quantizer.weight(self.dense.kernel * scale * factor)
+        return ops.matmul(x, kernel) + shift * factor
+
+
 class StreamingLayer(keras.layers.Layer):
     """A layer with a step form."""
 
     output_point: str  # the quantization point that its output has passed
+
+    def norms(self) -> list[SequenceNorm]:
+        """Its batch norms."""
+        return [self.norm]
 
     def state_shapes(self) -> Shapes:
         """The states between two chunks: names and shapes. A layer's only state may be named ""."""

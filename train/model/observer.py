@@ -8,7 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from ds2edge.train.model.quantization import SATURATION, STEPS, Quantizer, Range, nudge
+from ds2edge.train.model.quantization import (
+    SATURATION,
+    STEPS,
+    SYMMETRIC,
+    Quantizer,
+    Range,
+    nudge,
+    symmetric,
+)
 
 SEED = 1
 
@@ -57,6 +65,8 @@ class Observer(Quantizer):
 
 def _limit(point: str, observed: Range) -> Range:
     """The observed range as int8 needs it, within the saturation of the next function."""
+    if _last_part(point) in SYMMETRIC:
+        return symmetric(*observed)
     limit = SATURATION.get(_last_part(point), np.inf)
     return nudge(max(observed[0], -limit), min(observed[1], limit))
 

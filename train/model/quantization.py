@@ -28,6 +28,10 @@ TANH: Range = (-1.0, 127 / 128)
 # A wider range would only make the levels inside it coarser.
 SATURATION = {"candidate_sums": 3.12, "gate_sums": 6.24, "show_sums": 6.24}
 
+# Last part of the name of each point whose range is symmetric, so that int8 0 stands for 0. The
+# delegate runs a BATCH_MATMUL only if its second input is such a tensor.
+SYMMETRIC = ("keys", "values")
+
 
 class Quantize(Protocol):
     """A quantizer whose points lie within one layer."""
@@ -48,6 +52,10 @@ class Quantizer:
         range.
         """
         return x
+
+    def relu(self, point: str, x: Tensor) -> Tensor:
+        """The ReLU of `x` as rounded at `point`."""
+        return self(point, ops.relu(x))
 
     def weight(self, x: Tensor, channels: int = -1) -> Tensor:
         """`x` as rounded weights; `channels` is the axis of their output channels."""
@@ -93,6 +101,12 @@ def fake_quantize(x: Tensor, low: float, high: float) -> Tensor:
     scale = (high - low) / STEPS
     clipped = ops.clip(x, low, high)
     return clipped + ops.stop_gradient(low + scale * ops.round((clipped - low) / scale) - clipped)
+
+
+def symmetric(low: float, high: float) -> Range:
+    """The range widened to the levels from -128 to 127 of one scale."""
+    scale = max(-low, high, 1e-6) / 127
+    return -128 * scale, 127 * scale
 
 
 def nudge(low: float, high: float) -> Range:

@@ -53,6 +53,7 @@ class Batches(keras.utils.PyDataset):
         self.augment = augment
         self.group = group
         self.padding = padding_of(recipe.model)
+        self.views = 2 if augment and recipe.training.consistency else 1  # rows of each clip
         self.longest_text = max(len(example.labels) for example in examples)
         self.clips_of_epoch = clips_of_epoch(examples)
         self.sizes = batch_sizes(self.clips_of_epoch.upper_bounds, recipe.training)
@@ -66,24 +67,27 @@ class Batches(keras.utils.PyDataset):
         """Inputs and targets of one batch (see `collate`), and weights [rows] if they are needed.
 
         With several devices each gets the same number of rows. Empty rows, of length 0 and weight
-        0, fill up a batch.
+        0, fill up a batch. If the recipe has a `consistency`, each clip has two rows, one after the
+        other, which differ in their masks.
         """
         batch = self.order[index]
         share = self.group.share(len(batch))
         clips = [int(batch[row]) for row in share if row < len(batch)]
-        frames = [self._frames(clip) for clip in clips]
+        frames = [view for clip in clips for view in self._views(clip)]
         longest = self._longest(batch, clips, frames)
         length = batch_length(longest, self.padding.time_stride)
         if index == 0:
             # It must differ from the second batch even where all clips are equally long: see
             # `begin`.
             length += BATCH_STEPS * self.padding.time_stride
-        empty = len(share) - len(clips)
+        empty = self.views * (len(share) - len(clips))
         frames += [np.zeros((0, self.recipe.features.bins), np.float32)] * empty
-        labels = [self.drawn[clip].labels for clip in clips] + [[]] * empty
-        inputs, targets = collate(frames, labels, length, self.longest_text)
+        labels = [self.drawn[clip].labels for clip in clips for _ in range(self.views)]
+        inputs, targets = collate(frames, labels + [[]] * empty, length, self.longest_text)
         weights = self._row_weights(clips, len(share), len(batch))
-        return (inputs, targets) if weights is None else (inputs, targets, weights)
+        if weights is None:
+            return inputs, targets
+        return inputs, targets, weights.repeat(self.views)
 
     def texts(self, index: int) -> list[str]:
         """Reference texts of one batch."""
@@ -158,11 +162,11 @@ class Batches(keras.utils.PyDataset):
             weights[: len(clips)] *= self.weights[clips]
         return weights
 
-    def _frames(self, index: int) -> Frames:
+    def _views(self, index: int) -> list[Frames]:
         """Normalised features of a clip, with padding, as they are in this epoch."""
         clip = self.drawn[index].clip
         if not self.augment:
-            return self.features.normalise(self.cache.levels(clip.audio))
+            return [self.features.normalise(self.cache.levels(clip.audio))]
         settings = self.recipe.augmentation
         rng = np.random.default_rng((self.recipe.training.seed, self.epoch, index))
         if versions := self.recipe.training.cached_augmentations:
@@ -172,7 +176,7 @@ class Batches(keras.utils.PyDataset):
             rate = self.features.settings.sample_rate
             samples = augment_samples(read_audio(clip.audio, rate), rate, settings, rng)
             frames = self.features.padded(samples, self.padding)
-        return mask_frames(frames, settings, rng)
+        return [mask_frames(frames, settings, rng) for _ in range(self.views)]
 
 
 def collate(

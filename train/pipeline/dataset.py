@@ -13,6 +13,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
 from ds2edge.runtime.errors import InputError
+from ds2edge.train.data.limits import NO_LIMITS, ClipLimits
 from ds2edge.train.data.manifest import SPLITS, Clip
 from ds2edge.train.data.skipped import name_some, refuse_many
 from ds2edge.train.data.symbols import Symbols
@@ -26,6 +27,7 @@ log = logging.getLogger("ds2edge")
 # dB, of a bin. Recordings may have an empty band, as telephone speech does. With a smaller standard
 # deviation, the first noise in that band would outweigh all speech.
 MIN_STD = 8.0
+MAX_ROUNDING = 0.1  # seconds: frames may hold a little more than the clip
 LETTER_SYMBOLS = Symbols()
 
 
@@ -48,16 +50,20 @@ class Dataset:
 
 
 def scan_dataset(
-    clips: list[Clip], recipe: Recipe, cache: FeatureCache, symbols: Symbols = LETTER_SYMBOLS
+    clips: list[Clip],
+    recipe: Recipe,
+    cache: FeatureCache,
+    symbols: Symbols = LETTER_SYMBOLS,
+    limits: ClipLimits = NO_LIMITS,
 ) -> Dataset:
     """Reads every clip once, in worker processes. What the cache holds is not read again.
 
     A clip is skipped, named and counted if it cannot be read, if the normaliser leaves nothing of
-    its text, or if its text needs more output steps than its audio gives. Clips of weight 0 are
-    left out.
+    its text, if its audio is longer than the limit although the manifest says otherwise, or if its
+    text needs more output steps than its audio gives. Clips of weight 0 are left out.
 
-    InputError if split train or dev has no usable clip, or if more than 1 % of a large set cannot
-    be read or have no text.
+    InputError if split train or dev has no usable clip. InputError if more than 1 % of a large set
+    cannot be read or have no text, unless the limits allow it.
     """
     clips = [clip for clip in clips if clip.weight]
     examples: dict[str, list[Example]] = {split: [] for split in SPLITS}
@@ -73,6 +79,9 @@ def scan_dataset(
             unusable.append(result)
             continue
         clip, text, statistics = result
+        if problem := _too_long(clip, statistics.frames * recipe.features.step_seconds(1), limits):
+            unusable.append(problem)
+            continue
         example = Example(clip, text, symbols.encode(text))
         if problem := _too_short(example, statistics.frames, recipe):
             too_short.append(problem)
@@ -81,7 +90,7 @@ def scan_dataset(
         if clip.split == "train":
             sums += statistics.sums
             frames += statistics.frames
-    _report(unusable, too_short, len(clips))
+    _report(unusable, too_short, len(clips), limits)
     _require_examples(examples, too_short)
     mean, square = sums / frames
     std = np.maximum(np.sqrt(np.maximum(square - mean**2, 0)), MIN_STD)
@@ -95,6 +104,14 @@ def _inspect(clip: Clip, cache: FeatureCache) -> tuple[Clip, str, Statistics] | 
         return clip, text, cache.statistics(clip.audio)
     except InputError as error:
         return str(error)
+
+
+def _too_long(clip: Clip, seconds: float, limits: ClipLimits) -> str:
+    """Why a clip is too long although its manifest says a shorter duration; "" if it is not."""
+    if seconds <= limits.max_seconds + MAX_ROUNDING:
+        return ""
+    says = f"the manifest says {clip.duration:g} s"
+    return f"{clip.audio}: lasts {seconds:.1f} s, {says}: cut it, or raise --max-seconds"
 
 
 def _too_short(example: Example, frames: int, recipe: Recipe) -> str:
@@ -111,7 +128,9 @@ def _too_short(example: Example, frames: int, recipe: Recipe) -> str:
     return f"{clip.audio}: its text needs {needed} steps, {audio}"
 
 
-def _report(unusable: Sequence[str], too_short: Sequence[str], clips: int) -> None:
+def _report(
+    unusable: Sequence[str], too_short: Sequence[str], clips: int, limits: ClipLimits
+) -> None:
     name_some(unusable, clips)
     name_some(too_short, clips)
     if unusable or too_short:
@@ -121,7 +140,8 @@ def _report(unusable: Sequence[str], too_short: Sequence[str], clips: int) -> No
             clips,
             len(too_short),
         )
-    refuse_many(unusable, clips)
+    if not limits.skip_bad:
+        refuse_many(unusable, clips)
 
 
 def _require_examples(examples: dict[str, list[Example]], too_short: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ BATCH_STEPS = 16  # batches are padded to a multiple of this, so that few shapes
 
 def padding_of(model: ModelSettings) -> Padding:
     """The silence that a model needs around a clip."""
-    return Padding(model.warmup, model.time_stride, model.delay)
+    return Padding(model.warmup, model.time_stride, model.delay, model.attention_chunk)
 
 
 def batch_length(frames: int, time_stride: int) -> int:

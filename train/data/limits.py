@@ -1,13 +1,26 @@
-"""Leaves out clips that are too long: every batch is padded to its longest clip."""
+"""Which clips a training leaves out: long ones, since every batch is padded to its longest."""
 
 from __future__ import annotations
 
 import logging
+import math
+from dataclasses import dataclass
 
 from ds2edge.train.data.manifest import Clip
 from ds2edge.train.data.skipped import NAMED
 
 log = logging.getLogger("ds2edge")
+
+
+@dataclass(frozen=True)
+class ClipLimits:
+    """What a training accepts of its data."""
+
+    max_seconds: float = math.inf  # longer clips are left out
+    skip_bad: bool = False  # any number of unusable clips is skipped
+
+
+NO_LIMITS = ClipLimits()
 
 
 def without_long(clips: list[Clip], max_seconds: float) -> list[Clip]:
