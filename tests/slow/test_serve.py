@@ -210,9 +210,7 @@ def test_fifty_clients_for_ten_minutes(clients, seconds, capsys):
         wrong = [pair for speaker in speakers for pair in speaker.wrong]
         middle, late, last = np.quantile(delays, [0.5, 0.99, 1])
         with capsys.disabled():
-            print(
-                f"\n{len(delays)} sentences of {clients} clients in {seconds} s, {len(wrong)} wrong"
-            )
+            print(f"\n{len(delays)} sentences, {len(wrong)} of them wrong")
             print(f"answer after {middle:.3f} s (median), {late:.3f} s (99 %), {last:.3f} s (last)")
             print(
                 f"CPU {cpu / seconds:.2f}, memory {before / 1e6:.0f} to {server.memory / 1e6:.0f} MB"
