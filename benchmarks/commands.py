@@ -25,6 +25,7 @@ import numpy as np
 from ds2edge.runtime import Phrases, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.options import model_option
+from ds2edge.runtime.decoding.ctc import Meaning
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
 from ds2edge.train.augmentation.noise import add_noise, draw_noise
@@ -69,11 +70,14 @@ def levels(
 
 def outcome(recognizer: Recognizer, command: Command, samples: Samples, rate: int) -> str:
     """One of OUTCOMES."""
-    result = recognizer.transcribe(samples, rate)
-    if not result.text:
+    return outcome_of(recognizer.transcribe(samples, rate).meaning, command)
+
+
+def outcome_of(meaning: Meaning | None, command: Command) -> str:
+    """One of OUTCOMES. Text without a meaning is rejected: a program could do nothing with it."""
+    if meaning is None:
         return "rejected"
-    found = result.meaning
-    right = found and (found.intent, found.slots) == (command.intent, command.slots)
+    right = (meaning.intent, meaning.slots) == (command.intent, command.slots)
     return "understood" if right else "misunderstood"
 
 

@@ -16,13 +16,14 @@ from ds2edge.runtime.audio.reader import AudioFile
 from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.network import UNSUPPORTED_ON_ARMV7
+from ds2edge.runtime.phrases.phrases import SUFFIX, Phrases
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification, read_specification
 
 # Folder of install.sh and the systemd units.
 INSTALLER = Path(__file__).with_name("raspberrypi")
 # Where install.sh puts everything, by kind of service.
-PREFIX = {"user": "~/.local/share/ds2edge", "system": "/opt/ds2edge"}
+PREFIX = {"user": "~/.local/share/ds2edge", "system": "/opt/ds2edge", "serve": "/opt/ds2edge"}
 # The checkout, if this file is run from one.
 PROJECT = Path(__file__).parents[1]
 CANNOT_CONNECT = 255  # exit code of ssh
@@ -40,7 +41,14 @@ CANNOT_CONNECT = 255  # exit code of ssh
 @click.option(
     "--service",
     type=click.Choice(list(PREFIX)),
-    help="Start a service that listens: user (PipeWire, PulseAudio or ALSA) or system (ALSA).",
+    help="Start a service. Two listen: user (PipeWire, PulseAudio or ALSA) and system (ALSA). "
+    "The kind serve transcribes for other programs, such as Home Assistant.",
+)
+@click.option(
+    "--phrases",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="All that may be said, for --service serve: templates, a text file, or a .ds2ph file.",
 )
 @click.option(
     "--wheel",
@@ -60,6 +68,7 @@ def deploy(
     model: Path,
     clip: Path | None,
     service: str | None,
+    phrases: Path | None,
     wheel: Path | None,
     ssh_options: tuple[str, ...],
 ) -> None:
@@ -71,16 +80,21 @@ def deploy(
     specification = read_specification(model)
     if service:
         specification.require_streaming(model)
+    if phrases and service != "serve":
+        raise InputError("--phrases needs --service serve: no other service has phrases")
     expected = _transcribe_here(model, clip) if clip else ""
     with tempfile.TemporaryDirectory() as scratch:
         wheel = wheel or build_wheel(Path(scratch))
         if not wheel.is_file():
             raise InputError(f"{wheel}: no such wheel: omit --wheel to build one from the checkout")
+        files = {"--wheel": wheel, "--model": model}
+        if phrases:
+            files["--phrases"] = _compile(phrases, specification, Path(scratch))
         with Board(host, ssh_options) as board:
             board.require_runnable(model, specification)
             # install.sh and the *.service files.
-            board.send([*INSTALLER.glob("*.s*"), wheel, model, *([clip] if clip else [])])
-            board.install(wheel.name, model.name, service)
+            board.send([*INSTALLER.glob("*.s*"), *files.values(), *([clip] if clip else [])])
+            board.install(files, service)
             if not clip:
                 click.echo(f"{host}: installed; not checked, because no --clip was given")
                 return
@@ -136,10 +150,14 @@ class Board:
                 f"{self.host}: files cannot be copied there ({_last_line(done.stderr)})"
             )
 
-    def install(self, wheel: str, model: str, service: str | None) -> None:
-        """Runs install.sh and shows its output. InputError with its last line if it fails."""
+    def install(self, files: dict[str, Path], service: str | None) -> None:
+        """Runs install.sh and shows its output. InputError with its last line if it fails.
+
+        `files`: the options of install.sh, and the file that was sent for each.
+        """
         words = ["sh", self._path("install.sh")]
-        words += ["--wheel", self._path(wheel), "--model", self._path(model)]
+        for option, file in files.items():
+            words += [option, self._path(file.name)]
         words += ["--service", service] if service else []
         # With a terminal, sudo can ask for the password.
         terminal = ["-t"] if sys.stdin.isatty() else []
@@ -201,6 +219,15 @@ def build_wheel(folder: Path) -> Path:
     if done.returncode:
         raise InputError(f"the wheel cannot be built ({_last_line(done.stderr)}): give --wheel")
     return next(folder.glob("*.whl"))
+
+
+def _compile(phrases: Path, specification: Specification, folder: Path) -> Path:
+    """The phrases as a .ds2ph file in `folder`. InputError if the model cannot spell them."""
+    loaded = Phrases.load(phrases)
+    loaded(specification.alphabet, specification.step_seconds)
+    path = folder / f"phrases{SUFFIX}"
+    loaded.save(path)
+    return path
 
 
 def _transcribe_here(model: Path, clip: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ds2edge.runtime.decoding.beam import Alternative, BeamDecoder
 from ds2edge.runtime.decoding.ctc import Decoder, Meaning, Word
 from ds2edge.runtime.network import Logits
 
@@ -33,6 +34,7 @@ class Ended(NamedTuple):
 
     words: list[Word]  # at least one
     decided: float  # time in the stream, in seconds, at which the end was detected
+    alternatives: list[Alternative]  # best first, if they were asked for
 
 
 class Endpointer:
@@ -41,10 +43,14 @@ class Endpointer:
     It works step by step, so the result does not depend on how the logits are chunked.
     """
 
-    def __init__(self, decoder: Decoder, rules: EndpointRules) -> None:
-        """Takes the words of finished utterances out of `decoder`, so its memory stays bounded."""
+    def __init__(self, decoder: Decoder, rules: EndpointRules, alternatives: int = 0) -> None:
+        """Takes the words of finished utterances out of `decoder`, so its memory stays bounded.
+
+        `alternatives`: how many texts of an utterance a beam search returns; others return none.
+        """
         self._decoder = decoder
         self._rules = rules
+        self._alternatives = alternatives
         self._ended: list[Ended] = []
         self.start = 0.0  # start of the open utterance, in seconds of the stream
 
@@ -73,7 +79,7 @@ class Endpointer:
     def take(self, last: bool = False) -> list[Ended]:
         """Returns the utterances that ended since the last call; `last` ends the open one too."""
         if last:
-            self._end(self._decoder.take())
+            self._end_all()
         ended = self._ended
         self._ended = []
         return ended
@@ -82,12 +88,22 @@ class Endpointer:
         duration = self._decoder.seconds - self.start
         blank = min(self._decoder.blank_seconds, duration)
         if blank >= (self._rules.idle if self._decoder.empty else self._rules.silence):
-            self._end(self._decoder.take())
+            self._end_all()
         elif duration >= self._rules.length:
-            self._end(self._decoder.take(open_word=False) or self._decoder.take())
+            words = self._decoder.take(open_word=False)
+            if words:
+                self._end(words, [])
+            else:
+                self._end_all()
 
-    def _end(self, words: list[Word]) -> None:
+    def _end_all(self) -> None:
+        alternatives: list[Alternative] = []
+        if self._alternatives and isinstance(self._decoder, BeamDecoder):
+            alternatives = self._decoder.alternatives(self._alternatives)
+        self._end(self._decoder.take(), alternatives)
+
+    def _end(self, words: list[Word], alternatives: list[Alternative]) -> None:
         if words:
-            self._ended.append(Ended(words, self._decoder.seconds))
+            self._ended.append(Ended(words, self._decoder.seconds, alternatives))
         unfinished = self._decoder.words()
         self.start = unfinished[0].start if unfinished else self._decoder.seconds

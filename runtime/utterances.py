@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.audio.arrays import check_rate, check_samples
 from ds2edge.runtime.audio.resampler import Resampler
+from ds2edge.runtime.decoding.beam import Alternative
 from ds2edge.runtime.decoding.ctc import Decoder, Meaning, Word
 from ds2edge.runtime.endpoint import Ended, Endpointer, EndpointRules
 from ds2edge.runtime.features import Samples
@@ -25,6 +26,8 @@ class Utterance:
     words: list[Word]  # at least one
     samples: Samples  # its sound with a margin on both sides, float32 at the model's rate
     meaning: Meaning | None = None  # of a phrase
+    # The best texts with their scores, best first, if they were asked for.
+    alternatives: list[Alternative] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -56,10 +59,17 @@ class UtteranceStream:
     """
 
     def __init__(
-        self, network: StepNetwork, decoder: Decoder, rules: EndpointRules | None = None
+        self,
+        network: StepNetwork,
+        decoder: Decoder,
+        rules: EndpointRules | None = None,
+        alternatives: int = 0,
     ) -> None:
-        """`rules`: when an utterance ends; the defaults of `EndpointRules` if None."""
-        self._endpointer = Endpointer(decoder, rules or EndpointRules())
+        """`rules`: when an utterance ends; the defaults of `EndpointRules` if None.
+
+        `alternatives`: how many texts of an utterance a beam search returns; others return none.
+        """
+        self._endpointer = Endpointer(decoder, rules or EndpointRules(), alternatives)
         self._stream = Stream(network, self._endpointer)
         self._rate = network.specification.features.sample_rate
         self._resampler = Resampler(self._rate)
@@ -90,13 +100,14 @@ class UtteranceStream:
         self._stream.accept(samples, self._rate)
 
     def _utterances(self, ended: list[Ended]) -> list[Utterance]:
-        utterances = [self._utterance(words, decided) for words, decided in ended]
+        utterances = [self._utterance(utterance) for utterance in ended]
         self._recent.drop_before(self._sample(self._endpointer.start - MARGIN))
         return utterances
 
-    def _utterance(self, words: list[Word], decided: float) -> Utterance:
-        text = " ".join(word.text for word in words)
-        return Utterance(words, self._sound(words, decided), self._endpointer.meaning(text))
+    def _utterance(self, ended: Ended) -> Utterance:
+        text = " ".join(word.text for word in ended.words)
+        sound = self._sound(ended.words, ended.decided)
+        return Utterance(ended.words, sound, self._endpointer.meaning(text), ended.alternatives)
 
     def _sound(self, words: list[Word], decided: float) -> Samples:
         start = words[0].start - MARGIN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -45,6 +46,16 @@ class Server:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time so far."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def read_line(self) -> str:
+        """The next line of the log, without its end."""
+        return self._process.stderr.readline().rstrip("\n")
+
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[str]]:
         """Stops it with a signal. Returns the exit code and the lines of its log."""
         self._process.send_signal(number)
@@ -73,9 +84,11 @@ def blocks(sound: np.ndarray, seconds: float = 0.1, rate: int = RATE) -> Iterato
         yield data[first : first + size]
 
 
-async def send_sound(client: AsyncTcpClient, messages: Sequence[bytes], rate: int = RATE) -> None:
+async def send_sound(
+    client: AsyncTcpClient, messages: Sequence[bytes], rate: int = RATE, language: str = "en"
+) -> None:
     """What Home Assistant sends until the end of a command."""
-    await client.write_event(Transcribe(language="en").event())
+    await client.write_event(Transcribe(language=language).event())
     await client.write_event(AudioStart(rate, 2, 1).event())
     for message in messages:
         await client.write_event(AudioChunk(rate, 2, 1, message).event())
@@ -91,9 +104,9 @@ async def read_until(client: AsyncTcpClient, kind: str) -> list[Event]:
     return events
 
 
-async def wyoming_text(port: int, sound: np.ndarray) -> str:
+async def wyoming_text(port: int, sound: np.ndarray, host: str = "127.0.0.1") -> str:
     """The transcript that Home Assistant would get."""
-    async with AsyncTcpClient("127.0.0.1", port) as client:
+    async with AsyncTcpClient(host, port) as client:
         await send_sound(client, list(blocks(sound)))
         await client.write_event(AudioStop().event())
         return (await read_until(client, "transcript"))[-1].data["text"]

@@ -33,7 +33,17 @@ else:
 HERE = Path(__file__).parent
 PACKAGE = "org.ds2edge.demo"
 FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
-PROGRAMS = ["aapt", "aapt2", "apksigner", "dexdump", "javac", "keytool", "mvn", "readelf", "zipalign"]
+PROGRAMS = [
+    "aapt",
+    "aapt2",
+    "apksigner",
+    "dexdump",
+    "javac",
+    "keytool",
+    "mvn",
+    "readelf",
+    "zipalign",
+]
 SOURCES = ["core", "library", "app"]
 ANDROID = "http://schemas.android.com/apk/res/android"
 PAGE = 16384  # bytes; the offset of every uncompressed member is a multiple of it

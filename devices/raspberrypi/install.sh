@@ -5,15 +5,19 @@ umask 022
 
 usage() {
   cat <<'TEXT'
-usage: install.sh [--model FILE] [--service user|system] [--wheel FILE] [--prefix DIR] [--check]
-       install.sh --uninstall [--service system] [--prefix DIR]
+usage: install.sh [--model FILE] [--phrases FILE] [--service user|system|serve] [--wheel FILE]
+                  [--prefix DIR] [--check]
+       install.sh --uninstall [--service system|serve] [--prefix DIR]
 
   --model FILE     Model (.tflite) to install as DIR/model.tflite.
-  --service KIND   Start a service that listens: user (PipeWire, PulseAudio or ALSA)
-                   or system (ALSA, runs with nobody logged in).
+  --phrases FILE   Phrases (.ds2ph) for --service serve: all that may be said. They become
+                   DIR/phrases.ds2ph.
+  --service KIND   Start a service. Two listen: user (PipeWire, PulseAudio or ALSA) and system
+                   (ALSA, runs with nobody logged in). The kind serve transcribes for other
+                   programs, such as Home Assistant.
   --wheel FILE     Wheel to install. Default: the newest deepspeech2_edge-*.whl beside this script.
   --prefix DIR     Folder of the installation. Default: ~/.local/share/ds2edge,
-                   with --service system /opt/ds2edge.
+                   with --service system or serve /opt/ds2edge.
   --check          Only print what would be done, or why it cannot be done.
   --uninstall      Remove everything except the transcript.
 The environment variable PYTHON names another interpreter than /usr/bin/python3.
@@ -23,16 +27,17 @@ TEXT
 refuse() { echo "error: $*" >&2; exit 2; }
 fail() { echo "error: $*" >&2; exit 1; }
 
-model='' service='' wheel='' prefix='' check='' uninstall=''
+model='' phrases='' service='' wheel='' prefix='' check='' uninstall=''
 parse() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --model | --service | --wheel | --prefix)
+      --model | --phrases | --service | --wheel | --prefix)
         [ $# -gt 1 ] || refuse "$1 needs a value: see --help"
         ;;
     esac
     case $1 in
       --model) model=$2 && shift ;;
+      --phrases) phrases=$2 && shift ;;
       --service) service=$2 && shift ;;
       --wheel) wheel=$2 && shift ;;
       --prefix) prefix=$2 && shift ;;
@@ -48,38 +53,46 @@ parse "$@"
 
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-/usr/bin/python3}
+name=ds2edge extras='' purpose=listening
 case $service in
-  system)
+  system | serve)
     : "${prefix:=/opt/ds2edge}"
     bin=/usr/local/bin units=/etc/systemd/system scope=--system template=ds2edge-system.service
+    if [ "$service" = serve ]; then
+      name=ds2edge-serve extras='[serve,zeroconf]' purpose=serving template=ds2edge-serve.service
+    fi
     ;;
   user | '')
     : "${prefix:=$HOME/.local/share/ds2edge}"
     bin=$HOME/.local/bin units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
     scope=--user template=ds2edge.service
     ;;
-  *) refuse "--service $service: user or system" ;;
+  *) refuse "--service $service: user, system or serve" ;;
 esac
 case $prefix in
   [!/]* | *[!A-Za-z0-9/._+@-]*)
     refuse "$prefix: the prefix must be an absolute path without spaces"
     ;;
 esac
-venv=$prefix/venv unit=$units/ds2edge.service
+venv=$prefix/venv unit=$units/$name.service
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-if [ "$service" = system ] && [ -z "$check" ] && [ "$(id -u)" != 0 ]; then
+if [ "$scope" = --system ] && [ -z "$check" ] && [ "$(id -u)" != 0 ]; then
   exec sudo sh "$0" "$@" # a system service belongs to root
 fi
 
 if [ -n "$uninstall" ]; then
-  if [ -f "$unit" ]; then
-    systemctl "$scope" disable --quiet --now ds2edge ||
+  for unit in "$units/ds2edge.service" "$units/ds2edge-serve.service"; do
+    [ -f "$unit" ] || continue
+    systemctl "$scope" disable --quiet --now "$(basename "$unit" .service)" ||
       echo "warning: the service could not be stopped"
     rm -rf "$unit" "$unit.d"
     systemctl "$scope" daemon-reload || true
-  fi
+  done
   [ "$(readlink "$bin/ds2edge")" != "$venv/bin/ds2edge" ] || rm "$bin/ds2edge"
-  rm -rf "$venv" "$prefix/model.tflite" "$prefix/model.tflite.part" "$prefix/install.sh"
+  rm -rf "$venv" "$prefix/install.sh"
+  for file in model.tflite phrases.ds2ph; do
+    rm -f "$prefix/$file" "$prefix/$file.part"
+  done
   rmdir "$prefix" 2>/dev/null || true
   echo "ds2edge was removed from $prefix; Debian packages were kept"
   for file in "$prefix/transcript.jsonl" /var/lib/ds2edge/transcript.jsonl; do
@@ -129,14 +142,21 @@ free=$(($(df -Pk "$folder" | awk 'NR == 2 { print $4 }') / 1024))
 [ -n "$wheel" ] || refuse "no deepspeech2_edge-*.whl in $here: put it there, or give --wheel FILE"
 [ -f "$wheel" ] || refuse "$wheel: no such wheel"
 [ -z "$model" ] || [ -f "$model" ] || refuse "$model: no such model"
+[ -z "$phrases" ] || [ -f "$phrases" ] || refuse "$phrases: no such phrases"
+[ -z "$phrases" ] || [ "$service" = serve ] || refuse "--phrases needs --service serve"
+case $phrases in
+  '' | *.ds2ph) ;;
+  *) refuse "$phrases: make a .ds2ph file of it first: ds2edge phrases compile" ;;
+esac
 [ -n "$service" ] || [ ! -f "$unit" ] || service=user # an upgrade keeps the service
 if [ -n "$service" ]; then
   [ -n "$model" ] || [ -f "$prefix/model.tflite" ] ||
-    refuse "--service needs --model FILE to listen with"
+    refuse "--service needs --model FILE to transcribe with"
   systemctl "$scope" show-environment >/dev/null 2>&1 ||
     refuse "no answer from systemctl $scope: log in as this user by ssh or on the board, or omit --service"
 fi
-packages='python3-venv python3-pyaudio' missing=''
+packages='python3-venv' missing=''
+[ "$service" = serve ] || packages="$packages python3-pyaudio"
 [ "$architecture" != armhf ] || packages="$packages python3-numpy python3-cffi libsndfile1"
 for package in $packages; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
@@ -177,35 +197,38 @@ if [ "$architecture" = armhf ]; then
 fi
 # Two steps: without --force-reinstall pip skips a wheel of the installed version, and with it pip
 # would also download every dependency again.
-{ pip_install --force-reinstall --no-deps "$wheel" && pip_install "$wheel"; } ||
+{ pip_install --force-reinstall --no-deps "$wheel" && pip_install "$wheel$extras"; } ||
   fail "pip could not install $wheel: check that the board is online, then run this again"
 if [ "$architecture" = armhf ]; then
   pip_install --only-binary :all: 'soxr>=0.5' ||
     echo "warning: no soxr for this board: only 16 kHz audio can be used"
 fi
+put() { cp "$1" "$2.part" && chmod 644 "$2.part" && mv "$2.part" "$2"; } # it may be in use
 ln -sfn "$venv/bin/ds2edge" "$bin/ds2edge"
 "$bin/ds2edge" --version || fail "the installed program does not start"
 if [ -n "$model" ]; then
   "$bin/ds2edge" info --model "$model" ||
     refuse "$model: not a model of ds2edge; it was not installed"
-  cp "$model" "$prefix/model.tflite.part"
-  mv "$prefix/model.tflite.part" "$prefix/model.tflite" # a service may be reading the old file
+  put "$model" "$prefix/model.tflite"
 fi
+[ -z "$phrases" ] || put "$phrases" "$prefix/phrases.ds2ph"
 [ "$here" = "$prefix" ] || cp "$0" "$prefix/install.sh"
 
 if [ -n "$service" ]; then
   mkdir -p "$units"
-  sed "s|@PREFIX@|$prefix|g" "$here/$template" >"$unit"
+  only=''
+  [ ! -f "$prefix/phrases.ds2ph" ] || only="--phrases $prefix/phrases.ds2ph"
+  sed "s|@PREFIX@|$prefix|g; s|@PHRASES@ *|${only:+$only }|" "$here/$template" >"$unit"
   # With lingering, the user's services start with the machine and keep running after log-out.
-  [ "$service" = system ] || loginctl enable-linger ||
+  [ "$scope" = --system ] || loginctl enable-linger ||
     fail "run 'sudo loginctl enable-linger $(id -un)', then this again"
   systemctl "$scope" daemon-reload
-  systemctl "$scope" enable --quiet ds2edge
-  systemctl "$scope" restart ds2edge
+  systemctl "$scope" enable --quiet "$name"
+  systemctl "$scope" restart "$name"
   sleep 3
-  systemctl "$scope" is-active --quiet ds2edge ||
-    fail "the service does not keep running: journalctl $scope -u ds2edge"
-  echo "the service is listening: journalctl $scope -u ds2edge -f"
+  systemctl "$scope" is-active --quiet "$name" ||
+    fail "the service does not keep running: journalctl $scope -u $name"
+  echo "the service is $purpose: journalctl $scope -u $name -f"
 fi
 case :$PATH: in *:"$bin":*) ;; *) echo "log in again to have $bin on your PATH" ;; esac
 echo "done; to remove it: $prefix/install.sh --uninstall, with the same --service and --prefix"

@@ -123,7 +123,8 @@ def serve(
     """Transcribe for other programs.
 
     Home Assistant connects through the Wyoming protocol, and clients of vosk-server through a
-    websocket. All clients share one model. Press Ctrl-C to stop.
+    websocket. All clients share one model. The file of --phrases is read again when it changes.
+    Press Ctrl-C to stop.
     """
     try:
         from ds2edge.runtime.serve import server
@@ -135,13 +136,16 @@ def serve(
         ) from None
     from ds2edge.runtime.serve.addresses import Address
     from ds2edge.runtime.serve.announcement import check_announcement
+    from ds2edge.runtime.serve.phrases_file import PhrasesFile
     from ds2edge.runtime.serve.sessions import Sessions
 
     wyoming = Address(service.host, service.port)
     port = service.websocket_port
     websocket = None if port is None else Address(service.host, port)
     if service.zeroconf is not None:
-        check_announcement(wyoming)
+        check_announcement(service.zeroconf, wyoming)
+    given = click.get_current_context().params
+    phrases = PhrasesFile(given["phrases"], given["min_confidence"]) if given["phrases"] else None
     sessions = Sessions(Recognizer(model, threads=threads, decoder=decoder), rules)
-    served = server.Service(wyoming, websocket, service.language, service.zeroconf)
+    served = server.Service(wyoming, websocket, service.language, service.zeroconf, phrases)
     asyncio.run(server.serve(sessions, served, limits))

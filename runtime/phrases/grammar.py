@@ -71,9 +71,23 @@ class Grammar:
     letters: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, phrases: Iterable[str], letters: Mapping[str, str] | None = None) -> Grammar:
-        """Returns a grammar of phrases without an intent, as a model spells them."""
-        return cls([Intent("", tuple(map(Text, phrases)))], {}, dict(letters or {}))
+    def of(
+        cls, phrases: Iterable[str], letters: Mapping[str, str] | None = None, in_a_row: int = 1
+    ) -> Grammar:
+        """Returns a grammar of phrases without an intent, as a model spells them.
+
+        `in_a_row`: how many of them may be said one after the other.
+        """
+        letters = dict(letters or {})
+        if in_a_row == 1:
+            return cls([Intent("", tuple(map(Text, phrases)))], {}, letters)
+        phrase = Slot("phrase", "phrase")
+        sentence: Expression = phrase
+        for _ in range(in_a_row - 1):
+            more = Choice((Text(""), Sequence((Text(" "), sentence))))
+            sentence = Sequence((phrase, more))
+        values: list[Value] | None = [Value(Text(text), SAID) for text in phrases]
+        return cls([Intent("", (sentence,))], {"phrase": values}, letters)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the grammar as lists and dictionaries for JSON."""

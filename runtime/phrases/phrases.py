@@ -63,11 +63,16 @@ class Phrases:
         return phrases
 
     @classmethod
-    def of(cls, *phrases: str, min_confidence: float = MIN_CONFIDENCE) -> Phrases:
-        """Takes phrases as strings. InputError if one has no letter."""
+    def of(
+        cls, *phrases: str, min_confidence: float = MIN_CONFIDENCE, in_a_row: int = 1
+    ) -> Phrases:
+        """Takes phrases as strings. InputError if one has no letter.
+
+        `in_a_row`: how many of them may be said one after the other, without a pause.
+        """
         speller = Speller("phrases", {})
         spelled = [speller.spell(phrase, number) for number, phrase in enumerate(phrases, 1)]
-        grammar = Grammar.of(spelled, speller.letters)
+        grammar = Grammar.of(spelled, speller.letters, in_a_row)
         return cls(grammar, Letters.of(grammar), min_confidence)
 
     def with_values(self, name: str, values: Mapping[str, Any] | Iterable[str]) -> Phrases:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 MESSAGE_BYTES = 1 << 20  # of one message: 32 s of 16-bit sound at 16 kHz
 RATES = range(4000, 384001)  # sample rates in Hz
 MAX_PHRASES = 2000  # in the list of one client
+# Phrases of such a list that may be said without a pause: fewer of long lists, as the graph grows.
+MAX_IN_A_ROW = 10
+MAX_ALTERNATIVES = 100
 LINGER_SECONDS = 5.0  # for a client to read the last answer before its connection is cut
 
 

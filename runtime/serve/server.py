@@ -9,8 +9,9 @@ import signal
 from dataclasses import dataclass
 
 from ds2edge.runtime.serve.addresses import Address
-from ds2edge.runtime.serve.announcement import announce
+from ds2edge.runtime.serve.announcement import announced
 from ds2edge.runtime.serve.limits import Clients, Limits
+from ds2edge.runtime.serve.phrases_file import PhrasesFile
 from ds2edge.runtime.serve.sessions import Sessions
 from ds2edge.runtime.serve.websocket import WebsocketServer
 from ds2edge.runtime.serve.wyoming import WyomingServer
@@ -26,6 +27,7 @@ class Service:
     websocket: Address | None  # None: no websocket
     language: str
     announced_as: str | None  # name in the local network
+    phrases: PhrasesFile | None  # None: free text
 
 
 async def serve(sessions: Sessions, service: Service, limits: Limits) -> None:
@@ -36,14 +38,17 @@ async def serve(sessions: Sessions, service: Service, limits: Limits) -> None:
     clients = Clients(limits.max_clients)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(sessions.close)
+        if service.phrases is not None:
+            watching = asyncio.create_task(service.phrases.watch(sessions))
+            stack.callback(watching.cancel)
         wyoming = WyomingServer(sessions, clients, limits, service.language)
         address = await stack.enter_async_context(wyoming.listen(service.wyoming))
         log.info("Wyoming: tcp://%s", address)
-        if service.announced_as is not None:
-            await announce(service.announced_as, address)
         if service.websocket is not None:
             websocket = WebsocketServer(sessions, clients, limits)
-            address = await stack.enter_async_context(websocket.listen(service.websocket))
-            log.info("websocket: ws://%s", address)
+            websocket_address = await stack.enter_async_context(websocket.listen(service.websocket))
+            log.info("websocket: ws://%s", websocket_address)
+        if service.announced_as is not None:
+            await stack.enter_async_context(announced(service.announced_as, address))
         await stop.wait()
         log.info("stopping")

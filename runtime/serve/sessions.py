@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.recognizer import Recognizer
-from ds2edge.runtime.serve.limits import MAX_PHRASES
+from ds2edge.runtime.serve.limits import MAX_IN_A_ROW, MAX_PHRASES
 from ds2edge.runtime.utterances import Utterance, UtteranceStream
 
 Result = TypeVar("Result")
@@ -39,9 +40,12 @@ class Sessions:
         self._rules = rules
         self._thread = ThreadPoolExecutor(1, "network")
 
-    async def begin(self, phrases: Phrases | None = None) -> Session:
-        """Begins a recording. `phrases`: all that may be said, instead of the recognizer's."""
-        stream = await self.run(partial(self._stream, phrases))
+    async def begin(self, phrases: Phrases | None = None, alternatives: int = 0) -> Session:
+        """Begins a recording. `phrases`: all that may be said, instead of the recognizer's.
+
+        `alternatives`: how many texts of an utterance a beam search returns; others return none.
+        """
+        stream = await self.run(partial(self._stream, phrases, alternatives))
         return Session(self, stream)
 
     async def phrases(self, texts: Sequence[str]) -> Phrases:
@@ -49,6 +53,13 @@ class Sessions:
         if len(texts) > MAX_PHRASES:
             raise InputError(f"{len(texts)} phrases: a client may send {MAX_PHRASES} at most")
         return await asyncio.to_thread(self._compile, texts)
+
+    async def replace_phrases(self, path: Path, min_confidence: float | None) -> None:
+        """Reads the phrases of the recordings that begin from now on.
+
+        InputError if the file has a fault or the model cannot spell the phrases; the old ones stay.
+        """
+        await asyncio.to_thread(self._load, path, min_confidence)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Runs `work` in the thread of the network, after what others have handed in before."""
@@ -58,15 +69,18 @@ class Sessions:
         """Ends the thread after the block that it is transcribing."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _stream(self, phrases: Phrases | None) -> UtteranceStream:
+    def _stream(self, phrases: Phrases | None, alternatives: int) -> UtteranceStream:
         if phrases is None:
             decoder = self._recognizer.decoder()
         else:
             decoder = phrases(self.model.alphabet, self.model.step_seconds)
-        return UtteranceStream(self._recognizer.network, decoder, self._rules)
+        return UtteranceStream(self._recognizer.network, decoder, self._rules, alternatives)
+
+    def _load(self, path: Path, min_confidence: float | None) -> None:
+        self._recognizer.phrases = Phrases.load(path, min_confidence)
 
     def _compile(self, texts: Sequence[str]) -> Phrases:
-        phrases = Phrases.of(*texts)
+        phrases = Phrases.of(*texts, in_a_row=min(MAX_IN_A_ROW, MAX_PHRASES // len(texts)))
         phrases(self.model.alphabet, self.model.step_seconds)  # it keeps the graph for the streams
         return phrases
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ds2edge.runtime.decoding.beam import Alternative
+from ds2edge.runtime.decoding.ctc import Word
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.phrases.phrases import Phrases
-from ds2edge.runtime.serve.limits import RATES
+from ds2edge.runtime.serve.limits import MAX_ALTERNATIVES, RATES
 from ds2edge.runtime.serve.sessions import Session, Sessions
 from ds2edge.runtime.utterances import Utterance
 
@@ -34,6 +36,7 @@ class VoskConversation:
         self._peer = peer
         self._rate = DEFAULT_RATE
         self._words = True
+        self._alternatives = 0  # how many texts of a result; 0: the form without alternatives
         self._phrases: Phrases | None = None
         self._session: Session | None = None
         self._ended_utterances: list[Utterance] = []  # not yet told
@@ -48,9 +51,11 @@ class VoskConversation:
         if "config" in command:
             await self._configure(command["config"])
             return None
-        if not command.get("eof"):
-            raise InputError('unknown message: send sound, {"config": {...}} or {"eof": 1}')
-        self.ended = True
+        if not command.get("eof") and not command.get("reset"):
+            raise InputError(
+                'unknown message: send sound, {"config": {...}}, {"reset": 1} or {"eof": 1}'
+            )
+        self.ended = bool(command.get("eof"))
         await self._end_session()
         return self._result(self._take())
 
@@ -62,6 +67,8 @@ class VoskConversation:
             self._rate = _rate(config["sample_rate"])
         if "words" in config:
             self._words = bool(config["words"])
+        if "max_alternatives" in config:
+            self._alternatives = _max_alternatives(config["max_alternatives"])
         if "phrase_list" in config:
             texts = _phrase_list(config["phrase_list"])
             await self._end_session()
@@ -69,7 +76,7 @@ class VoskConversation:
 
     async def _accept(self, sound: bytes) -> Reply:
         if self._session is None:
-            self._session = await self._sessions.begin(self._phrases)
+            self._session = await self._sessions.begin(self._phrases, self._alternatives)
         sound = self._rest + sound
         whole = len(sound) - len(sound) % SAMPLE_BYTES
         self._rest = sound[whole:]
@@ -89,15 +96,15 @@ class VoskConversation:
         """Keeps utterances for the next reply, with times from the start of the connection."""
         for utterance in utterances:
             log.info("websocket %s: %r", self._peer, utterance.text)
-            words = [
-                dataclasses.replace(
-                    word,
-                    start=round(word.start + self._offset, 3),
-                    end=round(word.end + self._offset, 3),
-                )
-                for word in utterance.words
-            ]
-            self._ended_utterances.append(dataclasses.replace(utterance, words=words))
+            later = dataclasses.replace(
+                utterance,
+                words=_later(utterance.words, self._offset),
+                alternatives=[
+                    other._replace(words=_later(other.words, self._offset))
+                    for other in utterance.alternatives
+                ],
+            )
+            self._ended_utterances.append(later)
 
     def _take(self) -> list[Utterance]:
         utterances = self._ended_utterances
@@ -106,17 +113,47 @@ class VoskConversation:
 
     def _result(self, utterances: Sequence[Utterance]) -> Reply:
         """One reply for all utterances that ended, since the client expects one."""
-        text = {"text": " ".join(utterance.text for utterance in utterances)}
         meanings = [utterance.meaning for utterance in utterances if utterance.meaning]
         meaning = dataclasses.asdict(meanings[-1]) if meanings else {}
-        if not self._words or not utterances:
-            return {**text, **meaning}
-        words = [
-            {"conf": word.confidence, "end": word.end, "start": word.start, "word": word.text}
-            for utterance in utterances
-            for word in utterance.words
+        if self._alternatives:
+            return {"alternatives": self._texts(utterances), **meaning}
+        words = [word for utterance in utterances for word in utterance.words]
+        result = [{"conf": word.confidence, **_times(word)} for word in words]
+        text = {"text": _text(words), **meaning}
+        return {"result": result, **text} if self._words and words else text
+
+    def _texts(self, utterances: Sequence[Utterance]) -> list[Reply]:
+        """The best texts. They differ in the last utterance."""
+        if not utterances:
+            return [{"confidence": 1.0, "text": ""}]
+        *before, last = utterances
+        words = [word for utterance in before for word in utterance.words]
+        others = last.alternatives or [Alternative(last.words, last.confidence)]
+        return [
+            {
+                "confidence": other.score,
+                **({"result": list(map(_times, words + other.words))} if self._words else {}),
+                "text": _text(words + other.words),
+            }
+            for other in others
         ]
-        return {"result": words, **text, **meaning}
+
+
+def _later(words: Sequence[Word], seconds: float) -> list[Word]:
+    return [
+        dataclasses.replace(
+            word, start=round(word.start + seconds, 3), end=round(word.end + seconds, 3)
+        )
+        for word in words
+    ]
+
+
+def _times(word: Word) -> Reply:
+    return {"end": word.end, "start": word.start, "word": word.text}
+
+
+def _text(words: Sequence[Word]) -> str:
+    return " ".join(word.text for word in words)
 
 
 def _json_object(message: str) -> dict[str, Any]:
@@ -134,6 +171,13 @@ def _rate(value: Any) -> int:
     if isinstance(value, (int, float)) and value in RATES:
         return int(value)
     raise InputError(f"sample_rate {value!r}: give {RATES[0]} to {RATES[-1]} Hz")
+
+
+def _max_alternatives(value: Any) -> int:
+    """InputError for others than 0 to MAX_ALTERNATIVES."""
+    if isinstance(value, int) and 0 <= value <= MAX_ALTERNATIVES:
+        return value
+    raise InputError(f"max_alternatives {value!r}: give 0 to {MAX_ALTERNATIVES}")
 
 
 def _phrase_list(value: Any) -> list[str]:

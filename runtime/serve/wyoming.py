@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
-from wyoming.asr import Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
+from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
@@ -139,7 +139,12 @@ class _Conversation:
         self._cut = False  # whether the sound of this request is longer than it may be
 
     async def handle(self, event: Event, events: Events) -> None:
-        """Answers an event of a request. Others are ignored, as the protocol asks for."""
+        """Answers an event of a request. Others are ignored, as the protocol asks for.
+
+        InputError for a language that is not the server's.
+        """
+        if Transcribe.is_type(event.type):
+            self._check_language(event)
         if AudioStart.is_type(event.type):
             self._session = None
         if AudioStart.is_type(event.type) or AudioChunk.is_type(event.type):
@@ -148,6 +153,12 @@ class _Conversation:
             await self._accept(event, session, events)
         elif AudioStop.is_type(event.type):
             await self._finish(events)
+
+    def _check_language(self, event: Event) -> None:
+        """Compares languages without their regions: en-GB is en."""
+        wanted = event.data.get("language")
+        if wanted and _language(str(wanted)) != _language(self._language):
+            raise InputError(f"language {wanted}: this server transcribes {self._language}")
 
     async def _open_session(self, events: Events) -> Session:
         if self._session is None:
@@ -181,3 +192,7 @@ class _Conversation:
             space = " " if self._texts else ""
             self._texts.append(utterance.text)
             await events.write(TranscriptChunk(space + utterance.text))
+
+
+def _language(code: str) -> str:
+    return code.replace("_", "-").partition("-")[0].lower()

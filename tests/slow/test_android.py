@@ -13,7 +13,17 @@ from support import GOLDEN, MINI
 
 ANDROID = Path(__file__).parents[2] / "devices" / "android"
 SPEECH = next((MINI.parent / "audio").glob("kokoro-am_michael_0*.ogg"))
-PROGRAMS = ["aapt", "aapt2", "apksigner", "dexdump", "javac", "keytool", "mvn", "readelf", "zipalign"]
+PROGRAMS = [
+    "aapt",
+    "aapt2",
+    "apksigner",
+    "dexdump",
+    "javac",
+    "keytool",
+    "mvn",
+    "readelf",
+    "zipalign",
+]
 MISSING = [program for program in PROGRAMS if not shutil.which(program)]
 
 pytestmark = [

@@ -19,7 +19,7 @@ ROOMS = {
     "runtime.decoding": set(),
     "runtime.phrases": {"runtime.decoding"},
     "runtime.live": {"runtime.audio"},
-    "runtime.serve": {"runtime.phrases"},
+    "runtime.serve": {"runtime.decoding", "runtime.phrases"},
     "runtime.commands": {
         "runtime.audio",
         "runtime.decoding",

@@ -13,6 +13,7 @@ from ds2edge.runtime.specification import attach_specification
 
 # Answers the command that prepares the board, and accepts all others.
 SSH = """#!/bin/sh
+echo "$@" >>"$0.log"
 case "$*" in *mktemp*) echo "/tmp/folder {architecture}" ;; esac
 """
 
@@ -47,8 +48,8 @@ def model(tmp_path):
     return make
 
 
-def run_deploy(model, wheel):
-    command = ["pi", "-m", str(model), "--wheel", str(wheel)]
+def run_deploy(model, wheel, *words):
+    command = ["pi", "-m", str(model), "--wheel", str(wheel), *map(str, words)]
     return CliRunner().invoke(deploy, command, catch_exceptions=False)
 
 
@@ -71,3 +72,37 @@ def test_other_models_are_installed(board, model, architecture, mode):
     done = run_deploy(path, wheel=path)
     assert done.exit_code == 0
     assert done.output == "pi: installed; not checked, because no --clip was given\n"
+
+
+def test_phrases_are_compiled_and_go_to_the_service_that_serves(board, model, tmp_path):
+    board("arm64")
+    phrases = tmp_path / "my phrases.txt"
+    phrases.write_text("turn on the light\n")
+    path = model("int8")
+    assert run_deploy(path, path, "--service", "serve", "--phrases", phrases).exit_code == 0
+    (copied,) = (tmp_path / "scp.log").read_text().splitlines()
+    assert "/phrases.ds2ph " in copied
+    assert "ds2edge-serve.service" in copied
+    assert (
+        "--phrases /tmp/folder/phrases.ds2ph --service serve" in (tmp_path / "ssh.log").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        ("turn on the light\n", [], "--phrases needs --service serve"),
+        ("turn on the light\n", ["--service", "user"], "--phrases needs --service serve"),
+        ("\u4e2d\n", ["--service", "serve"], "phrases.txt:1: the model has no symbol for"),
+    ],
+)
+def test_phrases_that_are_of_no_use_are_refused_before_the_board_is_asked(
+    board, model, tmp_path, text, words, message
+):
+    board("arm64")
+    phrases = tmp_path / "phrases.txt"
+    phrases.write_text(text)
+    path = model("int8")
+    with pytest.raises(InputError, match=message):
+        run_deploy(path, path, "--phrases", phrases, *words)
+    assert not (tmp_path / "ssh.log").exists()

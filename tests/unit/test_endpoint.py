@@ -26,7 +26,7 @@ def endpointer(rules: EndpointRules = RULES) -> Endpointer:
 def utterances(path: str, rules: EndpointRules = RULES, last: bool = True) -> list[str]:
     cutter = endpointer(rules)
     cutter.accept(logits(path))
-    return [" ".join(word.text for word in words) for words, _ in cutter.take(last)]
+    return [" ".join(word.text for word in words) for words, *_ in cutter.take(last)]
 
 
 def test_silence_after_words_ends_an_utterance():
@@ -72,14 +72,14 @@ def test_a_word_without_end_is_cut_at_last():
 def test_the_word_that_goes_to_the_next_utterance_is_where_that_one_starts():
     cutter = endpointer()
     cutter.accept(logits("a" + " b" * 18 + "_ a_b_a"))
-    assert [word.text for words, _ in cutter.take() for word in words] == ["a"] + ["b"] * 18
+    assert [word.text for words, *_ in cutter.take() for word in words] == ["a"] + ["b"] * 18
     assert cutter.start == pytest.approx(cutter.words()[0].start)
 
 
 def test_times_are_those_of_the_stream():
     cutter = endpointer()
     cutter.accept(logits("_" * 30 + "ab" + "_" * 10 + "_" * 30 + "b" + "_" * 10))
-    ((first,), decided), ((second,), _) = cutter.take()
+    ((first,), decided, _), ((second,), *_) = cutter.take()
     assert decided == pytest.approx(4.2)
     assert (first.start, first.end) == (3.0, 3.2)
     assert (second.start, second.end) == (7.2, 7.3)

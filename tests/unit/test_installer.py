@@ -93,7 +93,13 @@ def test_a_system_without_dpkg_is_refused(board):
         (["--model"], "--model needs a value"),
         (["--wheel", "none.whl"], "none.whl: no such wheel"),
         (["--service", "user"], "--service needs --model FILE"),
-        (["--service", "both"], "--service both: user or system"),
+        (["--service", "both"], "--service both: user, system or serve"),
+        (["--phrases", "none.ds2ph"], "none.ds2ph: no such phrases"),
+        (["--phrases", __file__], "--phrases needs --service serve"),
+        (
+            ["--phrases", __file__, "--check", "--service", "serve"],
+            f"{__file__}: make a .ds2ph file",
+        ),
         (["--prefix", "here"], "here: the prefix must be an absolute path"),
         (["--prefix", "/a b"], "/a b: the prefix must be an absolute path without spaces"),
         (["--frobnicate"], "--frobnicate: no such option"),
@@ -233,6 +239,52 @@ def test_the_system_service_is_installed_by_root_away_from_home(board):
     assert not machine.files
 
 
+def test_the_service_that_serves_is_installed_with_its_packages_and_phrases(board):
+    machine = board()
+    phrases = machine.kit / "my.ds2ph"
+    phrases.write_text("phrases")
+    words = ["--service", "serve", "--model", machine.model]
+    done = machine.install(*words, "--phrases", phrases)
+    assert done.returncode == 0, done.stderr
+    prefix = machine.root / "opt/ds2edge"
+    unit = machine.root / "etc/systemd/system/ds2edge-serve.service"
+    command = f"{prefix}/venv/bin/ds2edge serve --model {prefix}/model.tflite"
+    with_phrases = f"\nExecStart={command} --phrases {prefix}/phrases.ds2ph $SERVE_OPTIONS\n"
+    assert with_phrases in unit.read_text()
+    assert "@P" not in unit.read_text()
+    assert (prefix / "phrases.ds2ph").read_text() == "phrases"
+    assert any(f"{WHEEL}[serve,zeroconf]" in call for call in machine.calls)
+    assert [call for call in machine.calls if call.startswith("systemctl")] == [
+        "systemctl --system show-environment",
+        "systemctl --system daemon-reload",
+        "systemctl --system enable --quiet ds2edge-serve",
+        "systemctl --system restart ds2edge-serve",
+        "systemctl --system is-active --quiet ds2edge-serve",
+    ]
+    assert "the service is serving" in done.stdout
+    assert machine.install(*words).returncode == 0  # an upgrade keeps the phrases
+    assert with_phrases in unit.read_text()
+
+
+def test_without_phrases_the_service_serves_free_text_and_needs_no_sound_package(board):
+    machine = board(lacking="python3-pyaudio")
+    done = machine.install("--service", "serve", "--model", machine.model)
+    assert done.returncode == 0, done.stderr
+    assert "Debian packages to add: none" in done.stdout
+    unit = machine.root / "etc/systemd/system/ds2edge-serve.service"
+    assert "/model.tflite $SERVE_OPTIONS\n" in unit.read_text()
+
+
+def test_uninstalling_removes_both_system_services(board):
+    machine = board()
+    for kind in ("system", "serve"):
+        machine.install("--service", kind, "--model", machine.model)
+    assert machine.install("--uninstall", "--service", "serve").returncode == 0
+    assert not machine.files
+    for name in ("ds2edge", "ds2edge-serve"):
+        assert f"systemctl --system disable --quiet --now {name}" in machine.calls
+
+
 def test_uninstalling_removes_all_but_the_transcript(board):
     machine = board()
     machine.install("--model", machine.model, "--service", "user")
@@ -263,14 +315,16 @@ def test_shellcheck_finds_no_problem():
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 @pytest.mark.parametrize(
-    ("template", "manager"), [("ds2edge", "--user"), ("ds2edge-system", "--system")]
+    ("template", "manager"),
+    [("ds2edge", "--user"), ("ds2edge-system", "--system"), ("ds2edge-serve", "--system")],
 )
 def test_systemd_accepts_the_units(tmp_path, template, manager):
     program = tmp_path / "venv/bin/ds2edge"
     program.parent.mkdir(parents=True)
     program.symlink_to("/bin/true")  # systemd-analyze checks that the program exists
     unit = tmp_path / "ds2edge.service"
-    unit.write_text((FOLDER / f"{template}.service").read_text().replace("@PREFIX@", str(tmp_path)))
+    text = (FOLDER / f"{template}.service").read_text().replace("@PREFIX@", str(tmp_path))
+    unit.write_text(text.replace("@PHRASES@", f"--phrases {tmp_path}/phrases.ds2ph"))
     done = subprocess.run(
         ["systemd-analyze", manager, "verify", unit],
         capture_output=True,

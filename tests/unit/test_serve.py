@@ -26,13 +26,14 @@ from serving import (
 )
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-from wyoming.audio import AudioStop
+from wyoming.audio import AudioChunk, AudioStop
 from wyoming.client import AsyncTcpClient
 from wyoming.info import Describe, Info
 from wyoming.ping import Ping
 
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.serve.addresses import Address
+from ds2edge.runtime.serve.announcement import TYPE
 from ds2edge.runtime.serve.limits import Clients, Limits
 from ds2edge.runtime.serve.wyoming import WyomingServer
 
@@ -96,6 +97,59 @@ def test_a_config_in_the_middle_changes_the_phrases_and_the_times_go_on(server):
     assert finals[-1]["result"][0]["start"] > (len(CLIPS[TEXTS[0]]) + len(CLIPS[TEXTS[1]])) / RATE
 
 
+def test_a_reset_gives_the_result_and_the_recording_goes_on(server):
+    async def talk():
+        async with connect(f"ws://127.0.0.1:{server.websocket_port}") as websocket:
+            await websocket.send(json.dumps({"config": {"sample_rate": RATE}}))
+            finals = []
+            for text, end in ((TEXTS[0], '{"reset" : 1}'), (TEXTS[1], '{"eof" : 1}')):
+                await websocket.send(CLIPS[text].tobytes())
+                assert "partial" in json.loads(await websocket.recv())
+                await websocket.send(end)
+                finals.append(json.loads(await websocket.recv()))
+            return finals
+
+    first, second = asyncio.run(talk())
+    assert (first["text"], second["text"]) == (TEXTS[0], TEXTS[1])
+    assert second["result"][0]["start"] > len(CLIPS[TEXTS[0]]) / RATE
+
+
+def test_phrases_of_a_list_may_follow_each_other_without_a_pause(server):
+    verb, thing = TEXTS[0][:9], TEXTS[0][10:]  # turn down, the radio
+    port = server.websocket_port
+    phrases = ["turn up", verb, "the light", thing]
+    replies = asyncio.run(vosk_replies(port, CLIPS[TEXTS[0]], phrase_list=phrases))
+    assert text_of(replies) == TEXTS[0]
+    others = asyncio.run(vosk_replies(port, CLIPS[TEXTS[1]], phrase_list=phrases))
+    assert text_of(others) == ""
+
+
+@pytest.mark.parametrize(("options", "count"), [([], 1), (["--beam", 8], 3)])
+def test_alternatives_have_the_form_of_vosk(options, count):
+    async def talk(port):
+        clip = CLIPS[TEXTS[0]]
+        return (
+            await vosk_replies(port, clip, max_alternatives=3),
+            await vosk_replies(port, clip[:800], max_alternatives=3, words=False),
+            await vosk_replies(port, clip, max_alternatives=3, words=False),
+        )
+
+    with serving(*options) as server:
+        with_words, empty, plain = asyncio.run(talk(server.websocket_port))
+    texts = with_words[-1]["alternatives"]
+    assert len(texts) == count
+    assert texts[0]["text"] == TEXTS[0]
+    assert [text["confidence"] for text in texts] == sorted(
+        (text["confidence"] for text in texts), reverse=True
+    )
+    for text in texts:
+        assert set(text) == {"confidence", "result", "text"}
+        assert " ".join(word["word"] for word in text["result"]) == text["text"]
+        assert all(set(word) == {"end", "start", "word"} for word in text["result"])
+    assert empty[-1] == {"alternatives": [{"confidence": 1.0, "text": ""}]}
+    assert [set(text) for text in plain[-1]["alternatives"]] == count * [{"confidence", "text"}]
+
+
 def test_wyoming_describes_the_model(server):
     async def describe():
         async with AsyncTcpClient("127.0.0.1", server.port) as client:
@@ -126,6 +180,28 @@ def test_wyoming_streams_each_utterance_before_the_sound_ends(server):
     assert "".join(event.data["text"] for event in early[1:]) == " ".join(TEXTS)
     assert [event.type for event in late] == ["transcript", "transcript-stop"]
     assert late[0].data["text"] == " ".join(TEXTS)
+
+
+@pytest.mark.parametrize("language", ["en", "en-GB", "en_us", "EN"])
+def test_a_region_does_not_matter_for_the_language(server, language):
+    async def talk():
+        async with AsyncTcpClient("127.0.0.1", server.port) as client:
+            await send_sound(client, list(blocks(CLIPS[TEXTS[0]])), language=language)
+            await client.write_event(AudioStop().event())
+            return (await read_until(client, "transcript"))[-1].data
+
+    assert asyncio.run(talk()) == {"text": TEXTS[0], "language": "en"}
+
+
+def test_another_language_is_an_error_and_ends_the_connection(server):
+    async def talk():
+        async with AsyncTcpClient("127.0.0.1", server.port) as client:
+            await send_sound(client, [], language="de")
+            return await client.read_event(), await client.read_event()
+
+    error, end = asyncio.run(talk())
+    assert error.data["text"] == "language de: this server transcribes en"
+    assert end is None
 
 
 def test_eight_clients_at_once_half_of_which_vanish():
@@ -256,6 +332,51 @@ def test_phrases_of_the_command_line_reject_other_speech(tmp_path):
         assert transcribed(server) == [TEXTS[0], "", TEXTS[2]]
 
 
+def test_the_phrases_change_while_it_runs(tmp_path):
+    """Also for a client that stays connected, and not in the middle of its recording."""
+    phrases = tmp_path / "phrases.txt"
+    phrases.write_text(f"{TEXTS[0]}\n")
+
+    async def wait_for(server, words):
+        line = ""
+        while not line.endswith(words):
+            line = await asyncio.wait_for(asyncio.to_thread(server.read_line), 20)
+        return line
+
+    async def ask(client, text, after_half=None):
+        sound = list(blocks(CLIPS[text]))
+        await send_sound(client, sound[:10])
+        if after_half:
+            await read_until(client, "transcript-start")  # the recording has begun
+            await after_half()
+        for message in sound[10:]:
+            await client.write_event(AudioChunk(RATE, 2, 1, message).event())
+        await client.write_event(AudioStop().event())
+        return (await read_until(client, "transcript"))[-1].data["text"]
+
+    async def talk(server):
+        async def change():
+            other = tmp_path / "new.txt"
+            other.write_text(f"{TEXTS[1]}\n")
+            other.replace(phrases)
+            await wait_for(server, "phrases.txt: read again")
+
+        async with AsyncTcpClient("127.0.0.1", server.port) as client:
+            texts = [await ask(client, TEXTS[0], after_half=change)]
+            texts += [await ask(client, text) for text in TEXTS[:2]]
+            phrases.write_text("\u4e2d\n")
+            line = await wait_for(server, "the old phrases stay")
+            texts.append(await ask(client, TEXTS[1]))
+            phrases.unlink()
+            await asyncio.sleep(1.5)
+            return [*texts, await ask(client, TEXTS[1])], line
+
+    with serving("--phrases", phrases) as server:
+        texts, line = asyncio.run(talk(server))
+    assert texts == [TEXTS[0], "", TEXTS[1], TEXTS[1], TEXTS[1]]
+    assert line.startswith(f"warning: {phrases}:1: the model has no symbol for '\u4e2d'")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_with_clients_connected(number):
     async def stop_while_talking(server):
@@ -308,6 +429,40 @@ def test_a_port_in_use_is_one_line(ds2edge, server):
 
 
 def test_zeroconf_needs_an_address_that_others_can_reach(ds2edge):
+    pytest.importorskip("zeroconf", reason="zeroconf is not installed (the extra `zeroconf`)")
     done = ds2edge("serve", "-m", "tests/golden/mini.tflite", "--zeroconf", "kitchen")
     assert done.returncode == 2
-    assert "wyoming[zeroconf]" in done.stderr or "add --host 0.0.0.0" in done.stderr
+    assert "add --host 0.0.0.0" in done.stderr
+
+
+def test_a_zeroconf_browser_finds_it_as_long_as_it_runs():
+    zeroconf = pytest.importorskip("zeroconf", reason="zeroconf is not installed")
+    from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+    async def browse():
+        changes = asyncio.Queue()
+
+        def note(zeroconf, service_type, name, state_change):
+            changes.put_nowait((name, state_change.name))
+
+        browser = AsyncZeroconf()
+        listener = AsyncServiceBrowser(browser.zeroconf, TYPE, handlers=[note])
+        try:
+            with serving("--host", "0.0.0.0", "--zeroconf", "test kitchen") as server:
+                added = await asyncio.wait_for(changes.get(), 15)
+                info = AsyncServiceInfo(TYPE, f"test kitchen.{TYPE}")
+                assert await info.async_request(browser.zeroconf, 5000)
+                text = await wyoming_text(info.port, CLIPS[TEXTS[0]], info.parsed_addresses()[0])
+                code, _ = await asyncio.to_thread(server.stop)
+            return added, text, code, await asyncio.wait_for(changes.get(), 15)
+        finally:
+            await listener.async_cancel()
+            await browser.async_close()
+
+    try:
+        added, text, code, removed = asyncio.run(browse())
+    except (OSError, zeroconf.Error) as error:
+        pytest.skip(f"this machine has no network with multicast ({error})")
+    assert added == (f"test kitchen.{TYPE}", "Added")
+    assert (text, code) == (TEXTS[0], 0)
+    assert removed == (f"test kitchen.{TYPE}", "Removed")
