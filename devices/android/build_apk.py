@@ -7,8 +7,8 @@ On Debian 12 it needs:
 
     apt-get install aapt android-framework-res apksigner binutils dexdump maven zipalign
 
-This proves that everything compiles and fits into an APK. An app for users is built with Gradle, which
-takes a newer LiteRT than Maven Central has.
+This proves that everything compiles and fits into an APK. Build an app for users with Gradle,
+which takes a newer LiteRT than Maven Central has.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ else:
 HERE = Path(__file__).parent
 PACKAGE = "org.ds2edge.demo"
 FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
-PROGRAMS = ["aapt", "aapt2", "apksigner", "dexdump", "javac", "keytool", "mvn", "readelf", "zipalign"]
+PROGRAMS = [
+    *("aapt", "aapt2", "apksigner", "dexdump", "javac", "keytool", "mvn", "readelf", "zipalign"),
+]
 SOURCES = ["core", "library", "app"]
 ANDROID = "http://schemas.android.com/apk/res/android"
 PAGE = 16384  # bytes; the offset of every uncompressed member is a multiple of it

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from ds2edge.devices.android_assets import android
 from support import GOLDEN, MINI
+
+from ds2edge.devices.android_assets import android
 
 ANDROID = Path(__file__).parents[2] / "devices" / "android"
 SPEECH = next((MINI.parent / "audio").glob("kokoro-am_michael_0*.ogg"))
-PROGRAMS = ["aapt", "aapt2", "apksigner", "dexdump", "javac", "keytool", "mvn", "readelf", "zipalign"]
+PROGRAMS = [
+    *("aapt", "aapt2", "apksigner", "dexdump", "javac", "keytool", "mvn", "readelf", "zipalign"),
+]
 MISSING = [program for program in PROGRAMS if not shutil.which(program)]
 
 pytestmark = [

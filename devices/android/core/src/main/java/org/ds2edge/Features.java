@@ -16,12 +16,11 @@ final class Features {
     private final FrameSink sink;
     private final FourierTransform transform;
     private final MelFilters filters; // null for linear bins
-    private final double[] window; // periodic Hann window
-    private final double scale; // 1 / power of a full-scale sine
+    // Periodic Hann window, scaled so that a full-scale sine has power 1.
+    private final double[] window;
     private final double minPower;
     private final float[] pending; // the samples of the next window
     private int filled;
-    private final double[] windowed;
     private final double[] spectrum;
     private final double[] power;
     private final float[] frame;
@@ -41,10 +40,11 @@ final class Features {
             window[i] = 0.5 - 0.5 * Math.cos(2 * Math.PI * i / window.length);
             sum += window[i];
         }
-        scale = 1 / (sum / 2 * (sum / 2));
+        for (int i = 0; i < window.length; i++) {
+            window[i] /= sum / 2;
+        }
         minPower = settings.levelRise > 0 ? MIN_POWER : Math.pow(10, settings.floorDb / 10);
         pending = new float[settings.window];
-        windowed = new double[settings.window];
         spectrum = new double[settings.window / 2 + 1];
         power = filters == null ? spectrum : new double[settings.melBands];
         frame = new float[settings.bins()];
@@ -69,13 +69,7 @@ final class Features {
 
     /** Turns the pending window into a frame. */
     private void measure() {
-        for (int i = 0; i < windowed.length; i++) {
-            windowed[i] = pending[i] * window[i];
-        }
-        transform.power(windowed, spectrum);
-        for (int i = 0; i < spectrum.length; i++) {
-            spectrum[i] *= scale;
-        }
+        transform.power(pending, window, spectrum);
         if (filters != null) {
             filters.apply(spectrum, power);
         }

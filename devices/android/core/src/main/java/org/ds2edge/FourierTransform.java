@@ -40,15 +40,17 @@ final class FourierTransform {
         this.nextIm = new double[points];
     }
 
-    /** Fills {@code power} [length / 2 + 1] with the squared magnitudes of the transform. */
-    void power(double[] samples, double[] power) {
+    /** Fills {@code power} [length / 2 + 1] with the power spectrum of samples times a window. */
+    void power(float[] samples, double[] window, double[] power) {
         if (points == length) {
-            System.arraycopy(samples, 0, re, 0, points);
-            Arrays.fill(im, 0.0);
+            for (int i = 0; i < points; i++) {
+                re[i] = samples[i] * window[i];
+                im[i] = 0;
+            }
         } else {
             for (int i = 0; i < points; i++) {
-                re[i] = samples[2 * i];
-                im[i] = samples[2 * i + 1];
+                re[i] = samples[2 * i] * window[2 * i];
+                im[i] = samples[2 * i + 1] * window[2 * i + 1];
             }
         }
         transform();
@@ -161,6 +163,14 @@ final class FourierTransform {
         int turn = length / points * stride;
         int fifth = stride * rest;
         for (int p = 0; p < rest; p++) {
+            double c1 = cos[p * turn];
+            double s1 = sin[p * turn];
+            double c2 = cos[2 * p * turn];
+            double s2 = sin[2 * p * turn];
+            double c3 = cos[3 * p * turn];
+            double s3 = sin[3 * p * turn];
+            double c4 = cos[4 * p * turn];
+            double s4 = sin[4 * p * turn];
             int from = stride * p;
             int to = stride * 5 * p;
             for (int q = 0; q < stride; q++, from++, to++) {
@@ -176,15 +186,14 @@ final class FourierTransform {
                 double evenIm = im[from] + COS_72 * aIm + COS_144 * bIm;
                 double oddRe = SIN_72 * cIm + SIN_144 * dIm; // times -i
                 double oddIm = -SIN_72 * cRe - SIN_144 * dRe;
-                int w = p * turn;
-                put(to + stride, evenRe + oddRe, evenIm + oddIm, cos[w], sin[w]);
-                put(to + 4 * stride, evenRe - oddRe, evenIm - oddIm, cos[4 * w], sin[4 * w]);
+                put(to + stride, evenRe + oddRe, evenIm + oddIm, c1, s1);
+                put(to + 4 * stride, evenRe - oddRe, evenIm - oddIm, c4, s4);
                 evenRe = re[from] + COS_144 * aRe + COS_72 * bRe;
                 evenIm = im[from] + COS_144 * aIm + COS_72 * bIm;
                 oddRe = SIN_144 * cIm - SIN_72 * dIm;
                 oddIm = SIN_72 * dRe - SIN_144 * cRe;
-                put(to + 2 * stride, evenRe + oddRe, evenIm + oddIm, cos[2 * w], sin[2 * w]);
-                put(to + 3 * stride, evenRe - oddRe, evenIm - oddIm, cos[3 * w], sin[3 * w]);
+                put(to + 2 * stride, evenRe + oddRe, evenIm + oddIm, c2, s2);
+                put(to + 3 * stride, evenRe - oddRe, evenIm - oddIm, c3, s3);
                 nextRe[to] = re[from] + aRe + bRe;
                 nextIm[to] = im[from] + aIm + bIm;
             }
@@ -223,17 +232,17 @@ final class FourierTransform {
         nextIm[to] = c * y - s * x;
     }
 
-    /** The factors 4 as far as they go, then the prime factors. */
     private static int[] factors(int number) {
         int[] factors = new int[32];
         int count = 0;
-        int radix = 4;
-        while (number > 1) {
-            if (number % radix == 0) {
+        for (int radix : new int[] {5, 4, 2, 3}) {
+            for (; number % radix == 0; number /= radix) {
                 factors[count++] = radix;
-                number /= radix;
-            } else {
-                radix = radix == 4 ? 2 : radix == 2 ? 3 : radix + 2;
+            }
+        }
+        for (int radix = 7; number > 1; radix += 2) {
+            for (; number % radix == 0; number /= radix) {
+                factors[count++] = radix;
             }
         }
         return Arrays.copyOf(factors, count);

@@ -70,15 +70,19 @@ class FrontEndTest {
     void transformsAnyLength() {
         Random random = new Random(2);
         for (int length : new int[] {1, 2, 3, 12, 64, 97, 200, 221, 320, 400, 441, 512}) {
-            double[] samples = random.doubles(length, -1, 1).toArray();
+            float[] samples = new float[length];
+            double[] window = random.doubles(length, -1, 1).toArray();
+            for (int i = 0; i < length; i++) {
+                samples[i] = random.nextFloat();
+            }
             double[] power = new double[length / 2 + 1];
-            new FourierTransform(length).power(samples, power);
+            new FourierTransform(length).power(samples, window, power);
             for (int k = 0; k <= length / 2; k++) {
                 double re = 0;
                 double im = 0;
                 for (int n = 0; n < length; n++) {
-                    re += samples[n] * Math.cos(2 * Math.PI * k * n / length);
-                    im -= samples[n] * Math.sin(2 * Math.PI * k * n / length);
+                    re += samples[n] * window[n] * Math.cos(2 * Math.PI * k * n / length);
+                    im -= samples[n] * window[n] * Math.sin(2 * Math.PI * k * n / length);
                 }
                 assertEquals(re * re + im * im, power[k], 1e-11 * length, length + ", bin " + k);
             }
