@@ -130,11 +130,11 @@ def compile_java(libraries: Path, work: Path) -> Path:
     sources = [path for module in SOURCES for path in (HERE / module / "src/main").rglob("*.java")]
     sources += (work / "generated").rglob("*.java")
     classes = work / "classes"
-    jars = [str(jar) for jar in libraries.glob("*.jar")]
+    jars = [libraries / "android-all.jar", *libraries.glob("tensorflow-lite*.jar")]
     warnings = ["-Xlint:all,-options,-classfile", "-Werror", "-proc:none"]
     _run(
         *("javac", "--release", "8", "-encoding", "UTF-8", *warnings, "-d", classes),
-        *("-cp", os.pathsep.join(jars), *sources),
+        *("-cp", os.pathsep.join(map(str, jars)), *sources),
     )
     versions = tomllib.loads((HERE / "gradle/libs.versions.toml").read_text())["versions"]
     _run(

@@ -75,3 +75,11 @@ def test_needs_a_model(tmp_path):
     assert done.returncode == 2
     assert "no model.tflite: run `ds2edge android -o" in done.stderr
     assert not Path(tmp_path / "app.apk").exists()
+
+
+def test_hears_through_audiorecord_what_python_hears():
+    done = run("test_library.py")
+    if "Could not transfer artifact" in done.stderr:
+        pytest.skip("Maven Central cannot be reached")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "OK (5 tests)" in done.stdout
