@@ -78,7 +78,7 @@ def test_needs_a_model(tmp_path):
 
 
 def test_hears_through_audiorecord_what_python_hears():
-    done = run("test_library.py")
+    done = run("check_library.py")
     if "Could not transfer artifact" in done.stderr:
         pytest.skip("Maven Central cannot be reached")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,6 +1,6 @@
 """Tests the Android library on the desktop, with Robolectric.
 
-    python devices/android/test_library.py
+    python devices/android/check_library.py
 
 Needs Maven and a JDK of version 17.
 """
