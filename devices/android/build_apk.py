@@ -130,7 +130,11 @@ def compile_java(libraries: Path, work: Path) -> Path:
     sources = [path for module in SOURCES for path in (HERE / module / "src/main").rglob("*.java")]
     sources += (work / "generated").rglob("*.java")
     classes = work / "classes"
-    jars = [libraries / "android-all.jar", *libraries.glob("tensorflow-lite*.jar")]
+    jars = [
+        path
+        for name in ("android-all", "tensorflow-lite")
+        for path in libraries.glob(f"{name}-*.jar")
+    ]
     warnings = ["-Xlint:all,-options,-classfile", "-Werror", "-proc:none"]
     _run(
         *("javac", "--release", "8", "-encoding", "UTF-8", *warnings, "-d", classes),
@@ -138,7 +142,13 @@ def compile_java(libraries: Path, work: Path) -> Path:
     )
     versions = tomllib.loads((HERE / "gradle/libs.versions.toml").read_text())["versions"]
     _run(
-        *("java", "-cp", libraries / "dalvik-dx.jar", "com.android.dx.command.Main", "--dex"),
+        *(
+            "java",
+            "-cp",
+            next(libraries.glob("dalvik-dx-*.jar")),
+            "com.android.dx.command.Main",
+            "--dex",
+        ),
         *(f"--min-sdk-version={versions['minSdk']}", f"--output={work / 'classes.dex'}"),
         *(classes, *libraries.glob("tensorflow-lite*.jar")),
     )

@@ -16,15 +16,13 @@ from pathlib import Path
 from build_apk import HERE, fetch
 
 TESTS = ["org.ds2edge.android.TranscriberTest", "org.ds2edge.android.SoundQueueTest"]
-ANDROID = "android-all-15-robolectric-12650502.jar"  # as Robolectric 4.14 looks for it
 
 
 def main(work: Path) -> int:
     """Compiles core, library and tests in the folder `work`, and returns the exit code."""
     libraries = fetch(work / "libraries")
-    (libraries / ANDROID).symlink_to(libraries / "android-all.jar")
-    jars = [jar for jar in libraries.glob("*.jar") if jar.name != ANDROID]
-    jars.sort(key=lambda jar: jar.name == "android-all.jar")  # last: it also holds JUnit 3
+    # Android comes last: it holds an old JUnit too.
+    jars = sorted(libraries.glob("*.jar"), key=lambda jar: jar.name.startswith("android-all"))
     sources = [
         path
         for folder in ("core/src/main", "library/src/main", "library/src/robolectric")
