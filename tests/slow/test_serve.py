@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
-import socket
 import time
 
 import numpy as np
@@ -17,7 +17,6 @@ pytest.importorskip("websockets", reason="websockets is not installed (the extra
 
 from serving import Server, blocks, read_until, send_sound, serving, vosk_replies, wyoming_text
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 from wyoming.audio import AudioChunk, AudioStop
 from wyoming.client import AsyncTcpClient
 from wyoming.ping import Ping
@@ -112,7 +111,7 @@ async def vanish(server: Server, seed: int, until: float) -> None:
 def assert_clean_stop(server: Server) -> None:
     code, log = server.stop()
     assert code == 0
-    assert log[-1] == "stopping"
+    assert "stopping" in log
     assert not any("Traceback" in line or line.startswith(" ") for line in log), log
 
 
@@ -141,34 +140,23 @@ def test_twenty_clients_half_of_which_vanish_in_the_middle_of_a_sentence():
 @pytest.mark.slow
 def test_a_client_that_does_not_read_costs_no_memory_and_is_disconnected():
     async def send_without_reading(server):
-        """Asks for answers of 32 kB until the server stops reading too."""
-        sent = 0
+        """Asks for answers of 32 kB until the server has cut the connection. Returns how many."""
         client = AsyncTcpClient("127.0.0.1", server.port)
         await client.connect()
-        with pytest.raises((ConnectionError, OSError)):
-            while True:
+        for sent in itertools.count():
+            try:
                 await client.write_event(Ping("x" * 32_000).event())
-                sent += 1
-        return sent
-
-    async def reset_without_reading(server):
-        with socket.socket() as narrow:
-            narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            narrow.connect(("127.0.0.1", server.websocket_port))
-            narrow.setblocking(False)
-            async with connect("ws://127.0.0.1", sock=narrow, max_queue=1) as websocket:
-                with pytest.raises(ConnectionClosed):
-                    while True:
-                        await websocket.send('{"reset" : 1}')
+            except OSError:
+                return sent
 
     async def both(server):
         speaker = Speaker(server, 1)
         until = time.monotonic() + 60
-        slow = asyncio.gather(send_without_reading(server), reset_without_reading(server))
+        slow = asyncio.create_task(send_without_reading(server))
         while not slow.done():
             assert time.monotonic() < until, "a client that does not read stays connected"
             await speaker.talk(1)
-        return speaker, (await slow)[0]
+        return speaker, await slow
 
     with serving("--max-idle", 2) as server:
         asyncio.run(Speaker(server, 1).talk(1))
@@ -222,9 +210,7 @@ def test_fifty_clients_for_ten_minutes(clients, seconds, capsys):
         wrong = [pair for speaker in speakers for pair in speaker.wrong]
         middle, late, last = np.quantile(delays, [0.5, 0.99, 1])
         with capsys.disabled():
-            print(
-                f"\n{len(delays)} sentences of {clients} clients in {seconds} s, {len(wrong)} wrong"
-            )
+            print(f"\n{len(delays)} sentences, {len(wrong)} of them wrong")
             print(f"answer after {middle:.3f} s (median), {late:.3f} s (99 %), {last:.3f} s (last)")
             print(
                 f"CPU {cpu / seconds:.2f}, memory {before / 1e6:.0f} to {server.memory / 1e6:.0f} MB"

@@ -15,6 +15,9 @@ import click
 import pytest
 
 from ds2edge.runtime.cli import main
+from ds2edge.runtime.phrases.phrases import Phrases
+from ds2edge.runtime.pretrained import model_path
+from ds2edge.runtime.specification import read_specification
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("benchmarks", "convert", "devices", "docs", "runtime", "tests", "train")
@@ -216,3 +219,14 @@ def test_names_imported_in_python_examples_exist(page):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("ds2edge"):
                 module = importlib.import_module(str(node.module))
                 assert not [name.name for name in node.names if not hasattr(module, name.name)]
+
+
+@every_current_page
+def test_templates_in_the_examples_compile_for_the_bundled_model(page, tmp_path):
+    pytest.importorskip("hassil", reason="hassil is not installed (the extra `phrases`)")
+    alphabet = read_specification(model_path("pretrained")).alphabet
+    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
+        if block.startswith(("intents:", "language:")):
+            file = tmp_path / "example.yaml"
+            file.write_text(block)
+            Phrases.load(file)(alphabet, 0.08)
