@@ -29,7 +29,7 @@ from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE
 from ds2edge.runtime.phrases.wake import WAKE_CONFIDENCE, Wake
 from ds2edge.train.progress import track
 
-LEAST_WAKE = 0.05  # what is less confident is not counted
+LEAST_WAKE = 0.2  # below it, false wakes would hide others
 THRESHOLDS = np.unique(np.append(np.round(np.arange(0, 1, 0.01), 2), [0.005, 0.015, 0.025]))
 
 

@@ -31,6 +31,7 @@ ORDER = (
     "phrases",
     "bench",
     "deploy",
+    "android",
     "web",
 )
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

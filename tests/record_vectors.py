@@ -32,7 +32,11 @@ from ds2edge.runtime.stream import Stream
 
 ROOT = Path(__file__).parent.parent.resolve()
 FOLDER = Path(__file__).parent / "golden" / "vectors"
-MODELS = {"letters": GOLDEN.resolve(), "pieces": model_path("pretrained").resolve()}
+MODELS = {
+    "letters": GOLDEN.resolve(),
+    "pieces": model_path("pretrained").resolve(),
+    "conformer": GOLDEN.with_name("mini-conformer.tflite").resolve(),
+}
 CUTS = [1, 159, 160, 161, 7, 1000, 319, 320, 321, 4001]  # lengths of the pieces of a stream
 PARTIAL_STEPS = 7  # between two partial texts
 # Symbols with a space at every place.

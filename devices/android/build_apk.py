@@ -7,8 +7,8 @@ On Debian 12 it needs:
 
     apt-get install aapt android-framework-res apksigner binutils dexdump maven zipalign
 
-This proves that everything compiles and fits into an APK. An app for users is built with Gradle, which
-takes a newer LiteRT than Maven Central has.
+This proves that everything compiles and fits into an APK. Build an app for users with Gradle,
+which takes a newer LiteRT than Maven Central has.
 """
 
 from __future__ import annotations
@@ -34,15 +34,7 @@ HERE = Path(__file__).parent
 PACKAGE = "org.ds2edge.demo"
 FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
 PROGRAMS = [
-    "aapt",
-    "aapt2",
-    "apksigner",
-    "dexdump",
-    "javac",
-    "keytool",
-    "mvn",
-    "readelf",
-    "zipalign",
+    *("aapt", "aapt2", "apksigner", "dexdump", "javac", "keytool", "mvn", "readelf", "zipalign"),
 ]
 SOURCES = ["core", "library", "app"]
 ANDROID = "http://schemas.android.com/apk/res/android"
@@ -138,15 +130,25 @@ def compile_java(libraries: Path, work: Path) -> Path:
     sources = [path for module in SOURCES for path in (HERE / module / "src/main").rglob("*.java")]
     sources += (work / "generated").rglob("*.java")
     classes = work / "classes"
-    jars = [str(jar) for jar in libraries.glob("*.jar")]
+    jars = [
+        path
+        for name in ("android-all", "tensorflow-lite")
+        for path in libraries.glob(f"{name}-*.jar")
+    ]
     warnings = ["-Xlint:all,-options,-classfile", "-Werror", "-proc:none"]
     _run(
         *("javac", "--release", "8", "-encoding", "UTF-8", *warnings, "-d", classes),
-        *("-cp", os.pathsep.join(jars), *sources),
+        *("-cp", os.pathsep.join(map(str, jars)), *sources),
     )
     versions = tomllib.loads((HERE / "gradle/libs.versions.toml").read_text())["versions"]
     _run(
-        *("java", "-cp", libraries / "dalvik-dx.jar", "com.android.dx.command.Main", "--dex"),
+        *(
+            "java",
+            "-cp",
+            next(libraries.glob("dalvik-dx-*.jar")),
+            "com.android.dx.command.Main",
+            "--dex",
+        ),
         *(f"--min-sdk-version={versions['minSdk']}", f"--output={work / 'classes.dex'}"),
         *(classes, *libraries.glob("tensorflow-lite*.jar")),
     )

@@ -25,7 +25,7 @@ from ds2edge.runtime.phrases.wildcards import WildcardText
 BEAM = 25.0  # tokens that are more nats than this below the best one are dropped
 MOST_TOKENS = 3000
 MOST_TRACES = 100_000  # a longer record drops the entries that no token needs
-MIN_CONFIDENCE = 0.15
+MIN_CONFIDENCE = 0.2
 WILD_SYMBOLS = 8  # a wildcard may say only so many of the best symbols of a step
 BONUS = 4.0  # nats for each symbol of a phrase
 

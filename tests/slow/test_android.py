@@ -8,21 +8,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from ds2edge.devices.android_assets import android
 from support import GOLDEN, MINI
+
+from ds2edge.devices.android_assets import android
 
 ANDROID = Path(__file__).parents[2] / "devices" / "android"
 SPEECH = next((MINI.parent / "audio").glob("kokoro-am_michael_0*.ogg"))
 PROGRAMS = [
-    "aapt",
-    "aapt2",
-    "apksigner",
-    "dexdump",
-    "javac",
-    "keytool",
-    "mvn",
-    "readelf",
-    "zipalign",
+    *("aapt", "aapt2", "apksigner", "dexdump", "javac", "keytool", "mvn", "readelf", "zipalign"),
 ]
 MISSING = [program for program in PROGRAMS if not shutil.which(program)]
 
@@ -82,3 +75,11 @@ def test_needs_a_model(tmp_path):
     assert done.returncode == 2
     assert "no model.tflite: run `ds2edge android -o" in done.stderr
     assert not Path(tmp_path / "app.apk").exists()
+
+
+def test_hears_through_audiorecord_what_python_hears():
+    done = run("check_library.py")
+    if "Could not transfer artifact" in done.stderr:
+        pytest.skip("Maven Central cannot be reached")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "OK (5 tests)" in done.stdout

@@ -50,9 +50,8 @@ def modules() -> dict[str, Path]:
     found = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            if not path.is_relative_to(ROOT / "devices/raspberrypi") and not any(
-                path.is_relative_to(ROOT / script) for script in SCRIPTS
-            ):
+            others = ["devices/raspberrypi", "devices/android", *SCRIPTS]
+            if not any(path.is_relative_to(ROOT / other) for other in others):
                 parts = path.relative_to(ROOT).with_suffix("").parts
                 found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

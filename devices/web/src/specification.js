@@ -61,6 +61,8 @@ export class Specification {
     this.warmup = graph.warmup;
     /** @type {number} */
     this.lookahead = graph.lookahead;
+    /** Steps that attention sees as a whole. @type {number} */
+    this.attentionChunk = graph.attention_chunk ?? 1;
     /** @type {State[]} */
     this.states = graph.states;
     /** Facts for people: data, licence, word error rate. @type {Record<string, unknown>} */
@@ -93,13 +95,16 @@ export class Specification {
 
   /**
    * Zeros to feed after the last of `samples`. The padded clip makes whole output steps: at least
-   * one, as many as it takes to cover the last sample, and then `lookahead` more.
+   * one, as many as it takes to cover the last sample, then `lookahead` more, and then as many as
+   * fill the last chunk of attention.
    * @param {number} samples
    */
   samplesAfter(samples) {
     const { window, hop } = this.features;
     const frames = 1 + Math.max(0, Math.ceil((samples - window) / hop));
-    const steps = Math.ceil(frames / this.timeStride) + this.lookahead;
+    let steps = Math.ceil(frames / this.timeStride) + this.lookahead;
+    const rest = (this.warmup + steps) % this.attentionChunk;
+    steps += rest ? this.attentionChunk - rest : 0;
     return (steps * this.timeStride - 1) * hop + window - samples;
   }
 }

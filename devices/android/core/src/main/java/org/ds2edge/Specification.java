@@ -39,6 +39,8 @@ public final class Specification {
 
     /** Output delay in steps. */
     public final int lookahead;
+    /** Steps that attention sees as a whole: the padded stream has a multiple of this many. */
+    public final int attentionChunk;
 
     public final List<State> states;
 
@@ -72,6 +74,7 @@ public final class Specification {
         timeStride = graph.integer("time_stride");
         warmup = graph.integer("warmup");
         lookahead = graph.integer("lookahead");
+        attentionChunk = graph.integer("attention_chunk", 1);
         bidirectional = graph.has("layers") && !graph.list("layers").isEmpty();
         List<State> read = new ArrayList<>();
         for (Object state : graph.list("states")) {
@@ -141,11 +144,12 @@ public final class Specification {
      * Zeros to feed after the last of {@code samples}.
      *
      * <p>The padded clip makes whole output steps: at least one, as many as it takes to cover the
-     * last sample, and then {@code lookahead} more.
+     * last sample, then {@code lookahead} more, and then as many as fill the last chunk of attention.
      */
     long samplesAfter(long samples) {
         long frames = 1 + Math.max(0, -Math.floorDiv(-(samples - features.window), features.hop));
         long steps = -Math.floorDiv(-frames, timeStride) + lookahead;
+        steps += Math.floorMod(-(warmup + steps), (long) attentionChunk);
         return (steps * timeStride - 1) * features.hop + features.window - samples;
     }
 
@@ -166,7 +170,7 @@ public final class Specification {
                     source + ": " + mean.length + " means and " + std.length
                             + " standard deviations for " + features.bins() + " bins");
         }
-        if (chunkSteps < 1 || timeStride < 1 || warmup < 0 || lookahead < 0) {
+        if (chunkSteps < 1 || timeStride < 1 || attentionChunk < 1 || warmup < 0 || lookahead < 0) {
             throw new InputException(source + ": the graph has impossible numbers of steps");
         }
     }

@@ -24,11 +24,11 @@ import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
 
 @RunWith(RobolectricTestRunner.class)
-@Config(sdk = 29)
+@Config(sdk = 35, manifest = Config.NONE)
 public class TranscriberTest {
     private static final long PATIENCE_MS = 60000;
 
-    private final Application application = RuntimeEnvironment.application;
+    private final Application application = RuntimeEnvironment.getApplication();
     private final Events events = new Events();
     private Recorded recorded;
     private Transcriber transcriber;
