@@ -231,7 +231,8 @@ def main(
     other_speech: str | None,
 ) -> None:
     """Print what each recogniser understands, misunderstands, rejects and costs."""
-    peers, scores = load_peers(model, Phrases.load(phrases), vosk, pocketsphinx)
+    loaded = Phrases.load(phrases)
+    peers, scores = load_peers(model, loaded, vosk, pocketsphinx)
     snrs = [float(snr) for snr in noise_snr.split(",") if snr]
     others = sound_files(other_speech) if other_speech else ()
     with contextlib.suppress(KeyboardInterrupt):
@@ -240,7 +241,7 @@ def main(
             for name, score in scores.items():
                 accepted = score.hear(peers[name], samples) is not None
                 score.others[accepted] += 1
-        commands = read_commands(manifest)
+        commands = read_commands(manifest, loaded)
         for command in track(commands, "commands", len(commands)):
             samples = read_audio(command.audio, RATE)
             sounds = levels(samples, command.audio.name, RATE, noise, snrs) if snrs else [samples]
