@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,12 +34,16 @@ class Server:
         self._process = subprocess.Popen(
             [str(word) for word in command], stderr=subprocess.PIPE, text=True
         )
+        # Read all the time: a server whose log is full would wait.
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
         self.port = self._read_port("Wyoming: tcp:")
         self.websocket_port = self._read_port("websocket: ws:")
 
     def _read_port(self, start: str) -> int:
-        line = self._process.stderr.readline()
-        assert line.startswith(start), line + self._process.stderr.read()
+        line = self.read_line()
+        assert line.startswith(start), [line, *self._rest()]
         return int(re.search(r":(\d+)$", line)[1])
 
     @property
@@ -54,17 +60,25 @@ class Server:
 
     def read_line(self) -> str:
         """The next line of the log, without its end."""
-        return self._process.stderr.readline().rstrip("\n")
+        return self._lines.get(timeout=60)
+
+    def _read_log(self) -> None:
+        for line in self._process.stderr:
+            self._lines.put(line.rstrip("\n"))
+
+    def _rest(self) -> list[str]:
+        """The lines of the log up to its end."""
+        self._reader.join(timeout=15)
+        return [self._lines.get() for _ in range(self._lines.qsize())]
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[str]]:
         """Stops it with a signal. Returns the exit code and the lines of its log."""
         self._process.send_signal(number)
-        _, log = self._process.communicate(timeout=15)
-        return self._process.returncode, log.splitlines()
+        return self._process.wait(timeout=15), self._rest()
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
 
 
 @contextlib.contextmanager
