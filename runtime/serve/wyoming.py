@@ -84,6 +84,8 @@ class WyomingServer:
             log.warning("wyoming %s: %s", peer, error)
             with contextlib.suppress(OSError, asyncio.TimeoutError):
                 await events.write(Error(str(error)))
+                writer.write_eof()
+                await asyncio.wait_for(_discard(reader), LINGER_SECONDS)
         except asyncio.TimeoutError:
             log.warning("wyoming %s: silent for %g s: closed", peer, self._limits.max_idle)
         except (OSError, asyncio.IncompleteReadError):
@@ -192,6 +194,12 @@ class _Conversation:
             space = " " if self._texts else ""
             self._texts.append(utterance.text)
             await events.write(TranscriptChunk(space + utterance.text))
+
+
+async def _discard(reader: asyncio.StreamReader) -> None:
+    """Reads up to the end: an error would not arrive if a client still sends when we close."""
+    while await reader.read(1 << 16):
+        pass
 
 
 def _language(code: str) -> str:

@@ -196,7 +196,8 @@ def test_a_region_does_not_matter_for_the_language(server, language):
 def test_another_language_is_an_error_and_ends_the_connection(server):
     async def talk():
         async with AsyncTcpClient("127.0.0.1", server.port) as client:
-            await send_sound(client, [], language="de")
+            # The client goes on sending after what the server refuses.
+            await send_sound(client, 5 * list(blocks(CLIPS[TEXTS[0]])), language="de")
             return await client.read_event(), await client.read_event()
 
     error, end = asyncio.run(talk())
