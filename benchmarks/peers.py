@@ -33,6 +33,7 @@ from commands import OUTCOMES, levels, outcome_of, read_commands
 from ds2edge.runtime import Phrases, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.commands.options import model_option
+from ds2edge.runtime.decoding.ctc import Meaning
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.phrases.grammar import Choice, Expression, Grammar, Slot, Text
 from ds2edge.train.augmentation.sound_files import sound_files
@@ -46,6 +47,13 @@ PAGE = 4096  # bytes
 class Peer(ABC):
     """A recogniser that listens for the sentences of a grammar."""
 
+    def __init__(self, phrases: Phrases) -> None:
+        self._phrases = phrases
+
+    def meaning(self, samples: Samples) -> Meaning | None:
+        """What a recording means; None if its text is no sentence of the grammar."""
+        return self._phrases.meaning(self.hear(samples))
+
     @abstractmethod
     def hear(self, samples: Samples) -> str:
         """The text of a recording, float32 at RATE."""
@@ -55,6 +63,7 @@ class Kit(Peer):
     """ds2edge."""
 
     def __init__(self, model: Path, phrases: Phrases) -> None:
+        super().__init__(phrases)
         self._recognizer = Recognizer(model, phrases=phrases)
 
     def hear(self, samples: Samples) -> str:
@@ -64,13 +73,20 @@ class Kit(Peer):
 class Vosk(Peer):
     """Vosk, with sentences of the grammar."""
 
-    def __init__(self, model: Path, sentences: list[str]) -> None:
+    def __init__(self, model: Path, phrases: Phrases) -> None:
         import vosk
 
+        super().__init__(phrases)
+        rng = np.random.default_rng(0)
+        sentences = {draw_sentence(phrases.grammar, rng) for _ in range(VOSK_SENTENCES)}
         vosk.SetLogLevel(-1)
         self._vosk = vosk
         self._model = vosk.Model(str(model))
-        self._grammar = json.dumps([*sentences, "[unk]"])
+        known = [text for text in sorted(sentences) if all(map(self._knows, text.split()))]
+        self._grammar = json.dumps([*known, "[unk]"])
+
+    def _knows(self, word: str) -> bool:
+        return self._model.vosk_model_find_word(word) >= 0
 
     def hear(self, samples: Samples) -> str:
         recognizer = self._vosk.KaldiRecognizer(self._model, RATE, self._grammar)
@@ -86,12 +102,16 @@ class Vosk(Peer):
 class PocketSphinx(Peer):
     """PocketSphinx, with the grammar in JSGF."""
 
-    def __init__(self, grammar: Grammar) -> None:
+    def __init__(self, phrases: Phrases) -> None:
         from pocketsphinx import Decoder
 
+        super().__init__(phrases)
         self._decoder = Decoder(samprate=RATE, lm=None, loglevel="FATAL")
-        self._decoder.add_jsgf_string("commands", jsgf(grammar))
+        self._decoder.add_jsgf_string("commands", jsgf(phrases.grammar, self._knows))
         self._decoder.activate_search("commands")
+
+    def _knows(self, text: str) -> bool:
+        return all(self._decoder.lookup_word(word) for word in text.split())
 
     def hear(self, samples: Samples) -> str:
         self._decoder.start_utt()
@@ -106,15 +126,18 @@ def pcm(samples: Samples) -> bytes:
     return np.round(samples * 32767).astype("<i2").tobytes()
 
 
-def jsgf(grammar: Grammar) -> str:
-    """The grammar in the Java Speech Grammar Format. Its texts must be whole words."""
+def jsgf(grammar: Grammar, known: Callable[[str], bool]) -> str:
+    """The grammar in the Java Speech Grammar Format. Its texts must be whole words.
+
+    `known`: whether the recogniser knows the words of a text; others are left out of choices.
+    """
 
     def rule(expression: Expression) -> str:
         if isinstance(expression, Text):
             return expression.text.strip()
         if isinstance(expression, Slot):
             return f"<{expression.list_name}>"
-        parts = [rule(item) for item in expression.items]
+        parts = [rule(item) for item in expression.items if known(getattr(item, "text", ""))]
         some = [part for part in parts if part]
         if not isinstance(expression, Choice):
             return " ".join(some)
@@ -156,13 +179,13 @@ class Score:
     sound_seconds: float = 0.0
     memory: int = 0  # bytes
 
-    def hear(self, peer: Peer, samples: Samples) -> str:
-        """The text of a recording, float32 at RATE. Counts its CPU time."""
+    def hear(self, peer: Peer, samples: Samples) -> Meaning | None:
+        """The meaning of a recording, float32 at RATE. Counts its CPU time."""
         begun = time.process_time()
-        text = peer.hear(samples)
+        meaning = peer.meaning(samples)
         self.cpu_seconds += time.process_time() - begun
         self.sound_seconds += len(samples) / RATE
-        return text
+        return meaning
 
 
 def resident() -> int:
@@ -176,11 +199,9 @@ def load_peers(
     """All recognisers by name, and their scores, which hold the memory of each."""
     makers: dict[str, Callable[[], Peer]] = {"ds2edge": lambda: Kit(model, phrases)}
     if vosk:
-        rng = np.random.default_rng(0)
-        sentences = sorted({draw_sentence(phrases.grammar, rng) for _ in range(VOSK_SENTENCES)})
-        makers["Vosk"] = lambda: Vosk(vosk, sentences)
+        makers["Vosk"] = lambda: Vosk(vosk, phrases)
     if pocketsphinx:
-        makers["PocketSphinx"] = lambda: PocketSphinx(phrases.grammar)
+        makers["PocketSphinx"] = lambda: PocketSphinx(phrases)
     peers, scores = {}, {}
     for name, make in makers.items():
         before = resident()
@@ -218,15 +239,15 @@ def main(
         for path in track(others, "other speech", len(others)):
             samples = read_audio(path, RATE)
             for name, score in scores.items():
-                accepted = loaded.meaning(score.hear(peers[name], samples)) is not None
+                accepted = score.hear(peers[name], samples) is not None
                 score.others[accepted] += 1
-        commands = read_commands(manifest)
+        commands = read_commands(manifest, loaded)
         for command in track(commands, "commands", len(commands)):
             samples = read_audio(command.audio, RATE)
             sounds = levels(samples, command.audio.name, RATE, noise, snrs) if snrs else [samples]
             for snr, sound in zip([None, *snrs], sounds, strict=True):
                 for name, score in scores.items():
-                    meaning = loaded.meaning(score.hear(peers[name], sound))
+                    meaning = score.hear(peers[name], sound)
                     score.commands.setdefault(snr, Counter())[outcome_of(meaning, command)] += 1
     report(scores)
 
