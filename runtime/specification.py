@@ -22,6 +22,7 @@ MEMBER = "ds2edge.json"
 CHECKSUM = "ds2edge.crc32"
 MAX_BYTES = 1 << 22  # of a specification; `ds2edge convert` writes about a hundredth of that
 FORMAT = 1
+MAX_CHUNK_STEPS = 256  # output steps in one run of a converted graph
 # The signature of a streaming model, and the parts of a bidirectional one.
 STEP = "step"
 CONVOLUTIONS = "convolutions"

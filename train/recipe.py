@@ -12,6 +12,7 @@ from typing import Any
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
 from ds2edge.runtime.records import from_dict
+from ds2edge.runtime.specification import MAX_CHUNK_STEPS
 from ds2edge.train.data.text import LETTERS
 from ds2edge.train.recipe_files import shipped_recipes
 
@@ -27,7 +28,6 @@ ENCODERS = {
 }
 CELLS = ("gru", "lstm", "rnn", "qrnn")
 DIRECTIONS = ("forward", "bidirectional")
-MAX_CHUNK_STEPS = 256  # output steps in one run of a converted graph
 PRECISIONS = ("float32", "bfloat16", "float16")
 QAT_RATE_DIVISOR = 10  # quantization-aware training fine-tunes, so its learning rate is lower
 

@@ -8,7 +8,7 @@ import click
 
 from ds2edge.convert import INT8_MODES, MODES
 from ds2edge.runtime.commands.output import require_writable
-from ds2edge.train.recipe import MAX_CHUNK_STEPS
+from ds2edge.runtime.specification import MAX_CHUNK_STEPS
 
 
 @click.command()

@@ -212,7 +212,7 @@ def test_fifty_clients_for_ten_minutes(clients, seconds, capsys):
         middle, late, last = np.quantile(delays, [0.5, 0.99, 1])
         with capsys.disabled():
             print(f"\n{len(delays)} sentences, {len(wrong)} of them wrong")
-            print(f"answer after {middle:.3f} s (median), {late:.3f} s (99 %), {last:.3f} s (last)")
+            print(f"answer after {middle:.3f} s (median), {late:.3f} (99 %), {last:.3f} (last)")
             used = server.memory - before
             print(f"CPU {cpu / seconds:.2f}, {used / 1e6:.0f} MB of memory more than before")
         assert wrong == []

@@ -58,6 +58,10 @@ def test_the_core_agrees_with_the_golden_vectors(packages):
     assert "# skipped 0" in report
 
 
+def test_long_recordings_take_constant_memory(packages):
+    node_tests("tests/memory.test.js")
+
+
 def test_the_types_fit(packages):
     done = subprocess.run(
         ["npx", "tsc", "--noEmit"], cwd=WEB, capture_output=True, text=True, check=False

@@ -32,19 +32,20 @@ export class Phrases {
    * @param {string} source its name, with which messages begin
    */
   static read(bytes, source) {
-    let content;
-    let letters;
     try {
       const members = unzip(bytes) ?? {};
-      content = JSON.parse(new TextDecoder().decode(members["phrases.json"]));
-      letters = new Letters(content.labels, unzip(members["letters.npz"]) ?? {});
-    } catch {
+      const content = JSON.parse(new TextDecoder().decode(members["phrases.json"]));
+      if (content.format > FORMAT) {
+        throw new InputError(`${source}: a newer ds2edge made these phrases: use a newer version of this page`);
+      }
+      const letters = new Letters(content.labels, unzip(members["letters.npz"]) ?? {});
+      return new Phrases(source, new Grammar(content.grammar), letters, content.min_confidence ?? 0);
+    } catch (error) {
+      if (error instanceof InputError) {
+        throw error;
+      }
       throw new InputError(`${source}: not made by \`ds2edge phrases compile\`, or cut short`);
     }
-    if (content.format !== FORMAT) {
-      throw new InputError(`${source}: a newer ds2edge made these phrases: use a newer version of this page`);
-    }
-    return new Phrases(source, new Grammar(content.grammar), letters, content.min_confidence ?? 0);
   }
 
   /**

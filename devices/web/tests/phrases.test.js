@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { zipSync } from "fflate";
+
 import { Endpointer } from "../src/endpointer.js";
 import { Phrases } from "../src/phrases.js";
 import { bytes, read, steps } from "./vectors.js";
@@ -40,6 +42,14 @@ test("bad phrases get one sentence", () => {
     name: "InputError",
     message: /^a\.ds2ph: not made by/,
   });
+  for (const [content, message] of [
+    [{ format: 2 }, /newer ds2edge made these phrases/],
+    [{ format: 1 }, /not made by/],
+    [{ format: 1, labels: "a" }, /not made by/],
+  ]) {
+    const file = zipSync({ "phrases.json": new TextEncoder().encode(JSON.stringify(content)) });
+    assert.throws(() => Phrases.read(file, "a.ds2ph"), { name: "InputError", message });
+  }
   const phrases = Phrases.read(bytes("house.ds2ph"), "house.ds2ph");
   assert.throws(() => phrases.decoder(["", "a", " "], 0.04), { message: /the model has no symbol for/ });
 });
