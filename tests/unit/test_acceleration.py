@@ -71,7 +71,7 @@ def test_the_report_names_the_gpu_and_warns_of_slow_layers(
     recipe = SimpleNamespace(
         training=SimpleNamespace(precision="float32"), model=SimpleNamespace(cell=cell)
     )
-    model = SimpleNamespace(ranges=ranges, recurrences=[layer])
+    model = SimpleNamespace(ranges=ranges, encoder=[layer])
     with caplog.at_level(logging.INFO, "ds2edge"):
         acceleration.report_devices(model, recipe)
     (record,) = caplog.records

@@ -295,7 +295,11 @@ def test_the_word_pretrained_names_the_model_of_the_kit(tmp_path, monkeypatch):
         ({"language_model": "none.ds2lm"}, InputError, "none.ds2lm: no such language model"),
         ({"language_model": 5}, TypeError, "not int"),
         ({"decoder": GreedyDecoder, "beam": 4}, InputError, "decoder replaces phrases"),
-        ({"phrases": Phrases.of("a"), "hotwords": ["a"]}, InputError, "each replace"),
+        (
+            {"phrases": Phrases.of("a"), "hotwords": ["a"]},
+            InputError,
+            "these phrases have no wildcard",
+        ),
         ({"phrases": Phrases.of("a"), "decoder": GreedyDecoder}, InputError, "give one"),
         ({"phrases": ["a"]}, TypeError, "phrases must be a path or Phrases, not list"),
     ],
