@@ -123,6 +123,25 @@ test("the microphone is transcribed live", { skip }, async () => {
   assert.equal(await error(), "");
 });
 
+test("a microphone that is taken away gets one sentence, and nothing is lost", { skip }, async () => {
+  const shown = await texts();
+  await page.evaluate(() => {
+    const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      window.microphone = await original(wanted);
+      return window.microphone;
+    };
+  });
+  await page.click("#listen");
+  await page.waitForFunction(() => window.microphone && document.getElementById("listen").textContent === "Stop listening");
+  await page.evaluate(() => window.microphone.getAudioTracks()[0].dispatchEvent(new Event("ended")));
+  await page.waitForFunction(() => !document.getElementById("error").hidden);
+  await ready();
+  assert.match(await error(), /^The microphone was taken away: plug it in/);
+  assert.equal(await page.textContent("#listen"), "Start listening");
+  assert.deepEqual((await texts()).slice(0, shown.length), shown);
+});
+
 test("a microphone that the browser refuses gets one sentence", { skip }, async () => {
   const shown = await texts();
   await page.evaluate(() => {
