@@ -149,7 +149,9 @@ def test_a_full_disk_is_reported_before_and_during_a_download(tmp_path, monkeypa
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_download_continues(tmp_path, how):
     code = (
-        "import sys\nfrom pathlib import Path\n"
+        "import signal, sys\nfrom pathlib import Path\n"
+        # A shell's job in the background ignores SIGINT, and so would this process.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from ds2edge.train.corpora.archives import Archive, download\n"
         "url, size, checksum, path = sys.argv[1:]\n"
         "download(Archive('a', url, int(size), checksum), Path(path))"
