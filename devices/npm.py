@@ -6,10 +6,10 @@ import base64
 import hashlib
 import io
 import tarfile
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 
 from ds2edge.runtime.errors import InputError
 
@@ -37,7 +37,7 @@ class Package:
         try:
             with urllib.request.urlopen(self.address, timeout=SECONDS) as response:
                 archive = response.read()
-        except (OSError, urllib.error.URLError) as error:
+        except (OSError, HTTPException) as error:
             raise InputError(
                 f"{self.address}: cannot be downloaded ({error}): check the network, then try again"
             ) from None

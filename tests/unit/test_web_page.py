@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+import http.client
 import io
 import re
 import socket
 import tarfile
+import urllib.error
 import urllib.request
 
 import pytest
@@ -86,6 +88,15 @@ def test_a_damaged_download_is_refused(npm, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="the download is damaged"):
         write_page(tmp_path, PRETRAINED)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_download_that_breaks_off_is_one_line(npm, tmp_path, monkeypatch):
+    def fail(address, timeout):
+        raise http.client.IncompleteRead(b"cut", 99)
+
+    monkeypatch.setattr(urllib.request, "urlopen", fail)
+    with pytest.raises(InputError, match=r"cannot be downloaded \(IncompleteRead.*: check the"):
+        write_page(tmp_path, PRETRAINED)
 
 
 def test_without_a_network_there_is_one_line(npm, tmp_path, monkeypatch):
