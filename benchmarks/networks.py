@@ -5,12 +5,10 @@ python benchmarks/networks.py MODEL...
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
+from engines import silent_step
 from timing import in_turns, machine, median, table
 
 from ds2edge.runtime.network import Network
@@ -24,17 +22,9 @@ def main(paths: tuple[str, ...], rounds: int) -> None:
     """Print processor time and size of each MODEL on one thread."""
     quiet_process()
     networks = {path: Network(path) for path in paths}
-    times = in_turns({path: one_chunk(networks[path]) for path in paths}, rounds)
+    times = in_turns({path: silent_step(networks[path]) for path in paths}, rounds)
     click.echo(f"{machine()}\n")
     click.echo(table([row(path, networks[path], median(times[path])) for path in paths]))
-
-
-def one_chunk(network: Network) -> partial[Any]:
-    """A function that runs one chunk of noise."""
-    specification = network.specification
-    shape = (network.graph.chunk_frames, specification.features.bins)
-    frames = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    return partial(network.step, frames, network.initial_states())
 
 
 def row(path: str, network: Network, milliseconds: float) -> dict[str, object]:

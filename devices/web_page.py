@@ -102,7 +102,7 @@ def write_page(folder: Path, model: Path, phrases: Path | None = None) -> None:
     if phrases:
         if phrases.suffix != ".ds2ph":
             raise InputError(f"{phrases}: compile it first: ds2edge phrases compile {phrases}")
-        Phrases.load(phrases)(specification.alphabet, specification.step_seconds)
+        Phrases.load(phrases).graph(specification.alphabet)  # has the model all letters?
         files["phrases.ds2ph"] = phrases.read_bytes()
     files |= {path.name: path.read_bytes() for path in (SOURCES / "page").iterdir()}
     files |= {f"src/{path.name}": path.read_bytes() for path in (SOURCES / "src").glob("*.js")}
