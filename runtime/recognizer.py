@@ -49,8 +49,7 @@ class Recognizer:
         texts that the search keeps. Without these three, decoding is greedy. `phrases`: all that
         may be said, as `Phrases` or the file that `Phrases.load` reads; the three then decode
         their wildcards. `decoder` replaces all of them: a function that makes a decoder from the
-        alphabet and the seconds per
-        step. `threads`: threads of the interpreter.
+        alphabet and the seconds per step. `threads`: threads of the interpreter.
 
         InputError if a file cannot be used or the model cannot spell a hot word; TypeError for an
         argument of the wrong type.

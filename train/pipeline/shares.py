@@ -47,9 +47,9 @@ def _with_uses(clip: Clip, uses: float) -> Clip:
 class ClipsOfEpoch:
     """Draws the clips of each epoch. Clip i is drawn `uses[i]` times on average.
 
-    The clips lie sorted by length on a line, and each takes as much room as it has uses. The draw
-    takes every clip that a comb of distance 1, with a random offset, touches (systematic sampling).
-    So all epochs have the same number of clips and almost the same lengths.
+    The clips lie on a line, the longest first, and each is as wide as it has uses. Marks at a
+    distance of 1, from a random start, say which clips are drawn (systematic sampling). So all
+    epochs have the same number of clips and almost the same lengths.
     """
 
     def __init__(self, durations: npt.NDArray[np.float64], uses: npt.NDArray[np.float64]) -> None:
@@ -58,16 +58,16 @@ class ClipsOfEpoch:
         ends = np.cumsum(uses[self.ranked])
         self.count = len(uses) if self.all_once else max(1, math.floor(ends[-1]))
         self.ends = ends * (self.count / ends[-1])
-        # The comb's tooth k lies between k and k + 1, so no clip that it touches is longer.
-        self.upper_bounds = durations[self._touched(0.0)]
+        # Mark k lies between k and k + 1, so it draws no clip that is longer than the one at k.
+        self.upper_bounds = durations[self._marked(0.0)]
 
     def draw(self, rng: np.random.Generator) -> Indices:
         """Clips of one epoch, int64 [count]: all in their own order if each is used once."""
         if self.all_once:
             return np.arange(self.count)
-        return self._touched(rng.uniform())
+        return self._marked(rng.uniform())
 
-    def _touched(self, offset: float) -> Indices:
-        teeth = np.arange(self.count) + offset
-        places = np.searchsorted(self.ends, teeth, side="right")
+    def _marked(self, start: float) -> Indices:
+        marks = np.arange(self.count) + start
+        places = np.searchsorted(self.ends, marks, side="right")
         return self.ranked[np.minimum(places, len(self.ranked) - 1)]
