@@ -112,8 +112,7 @@ class FeedForwardLayer(StreamingLayer):
 
     def _folded(self, x: Tensor, quantizer: Quantizer) -> Tensor:
         quantize = quantizer.within(self.name)
-        hidden = ops.matmul(x, quantizer.weight(self.hidden.kernel)) + self.hidden.bias
-        hidden = quantize("hidden", ops.relu(hidden))
+        hidden = quantize("hidden", relu_dense(self.hidden, x, quantizer))
         return quantizer(self.name, x + quantize("output", self.dense.folded(hidden, quantizer)))
 
     def state_shapes(self) -> Shapes:
@@ -174,8 +173,7 @@ class ConvolutionModule(StreamingLayer):
         return self._add_output(x, y, quantizer)
 
     def _hidden(self, x: Tensor, quantizer: Quantizer) -> Tensor:
-        hidden = ops.matmul(x, quantizer.weight(self.hidden.kernel)) + self.hidden.bias
-        return quantizer(f"{self.name}/hidden", ops.relu(hidden))
+        return quantizer(f"{self.name}/hidden", relu_dense(self.hidden, x, quantizer))
 
     def _folded_convolution(self, quantizer: Quantizer) -> tuple[Tensor, Tensor]:
         """The kernel [steps, units, 1] with the norm folded in, and the shift [units]."""
@@ -207,3 +205,8 @@ class ConvolutionModule(StreamingLayer):
         image = ops.reshape(hidden, (1, self.past + steps, 1, self.units))
         y = ops.depthwise_conv(image, ops.expand_dims(kernel, 1), padding="valid")
         return self._add_output(x, ops.reshape(y, (steps, self.units)) + shift, quantizer), states
+
+
+def relu_dense(dense: keras.layers.Dense, x: Tensor, quantizer: Quantizer) -> Tensor:
+    """What `dense`, which has a ReLU, computes with rounded weights."""
+    return ops.relu(ops.matmul(x, quantizer.weight(dense.kernel)) + dense.bias)
