@@ -41,7 +41,8 @@ ROOMS = {
         "train.language_model",
     },
     "convert.parity": set(),
-    "convert.commands": {"convert.parity"},
+    "convert.specialise": {"convert.parity"},
+    "convert.commands": {"convert.parity", "convert.specialise"},
 }
 
 

@@ -1,0 +1,94 @@
+"""Chooses the least confidence of the phrases, on voices that were kept apart and other speech."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ds2edge.convert.specialise.measure import OTHER, PHRASE, Answer
+from ds2edge.runtime.false_accepts import STEP, least_confidence
+from ds2edge.runtime.files import read_text, write_whole
+from ds2edge.runtime.records import from_dict
+
+POINTS = 101  # of the curves
+
+
+@dataclass(frozen=True)
+class OtherSpeech:
+    """How confident the phrases are in recordings that say none."""
+
+    confidences: tuple[float, ...]
+    hours: float
+
+    def __add__(self, other: OtherSpeech) -> OtherSpeech:
+        return OtherSpeech(self.confidences + other.confidences, self.hours + other.hours)
+
+    def accepted(self, threshold: float) -> int:
+        """Number of false accepts."""
+        return sum(confidence >= threshold for confidence in self.confidences)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The least confidence, and what others would accept."""
+
+    value: float
+    for_other_speech: float  # the least value that meets the bound on false accepts
+    # At POINTS confidences from 0 to 1:
+    understood: tuple[float, ...]  # percent of the phrases
+    near_accepted: tuple[float, ...]  # percent of the near misses
+
+    def save(self, path: Path) -> None:
+        """Writes JSON that `load` reads."""
+        write_whole(path, json.dumps(dataclasses.asdict(self)) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Threshold:
+        """Reads a threshold. InputError if the file is damaged."""
+        return from_dict(cls, json.loads(read_text(path)), str(path))
+
+
+def other_speech(answers: Sequence[Answer]) -> OtherSpeech:
+    """The clips of other speech among the answers."""
+    others = [answer for answer in answers if answer.kind == OTHER]
+    return OtherSpeech(
+        tuple(answer.confidence for answer in others if answer.text),
+        sum(answer.duration for answer in others) / 3600,
+    )
+
+
+def choose_threshold(
+    answers: Sequence[Answer], other: OtherSpeech, false_accepts: float
+) -> Threshold:
+    """The threshold with the largest difference of phrases understood and near misses accepted.
+
+    That is Youden's index. The threshold is never lower than what accepts at most `false_accepts`
+    phrases in an hour of `other`. InputError if no threshold can meet this bound.
+    """
+    floor = least_confidence(other.confidences, int(false_accepts * other.hours))
+    phrases = [answer for answer in answers if answer.kind == PHRASE]
+    near = [answer for answer in answers if answer.kind not in (PHRASE, OTHER)]
+    right = np.sort([answer.confidence for answer in phrases if answer.right])
+    accepted = np.sort([answer.confidence for answer in near if answer.text])
+    # A threshold matters only where it rejects one answer more.
+    candidates = np.unique([floor, *(c + STEP for c in accepted if floor < c + STEP <= 1)])
+    gain = _share(right, candidates, len(phrases)) - _share(accepted, candidates, len(near))
+    value = float(candidates[gain.argmax()])  # the lowest of equals
+    points = np.linspace(0, 1, POINTS)
+    return Threshold(
+        value=round(value, 4),
+        for_other_speech=floor,
+        understood=tuple(_share(right, points, len(phrases)).round(3).tolist()),
+        near_accepted=tuple(_share(accepted, points, len(near)).round(3).tolist()),
+    )
+
+
+def _share(ordered: np.ndarray, thresholds: np.ndarray, count: int) -> np.ndarray:
+    """Percent of `count` that have at least each of the thresholds. `ordered`: confidences."""
+    above = len(ordered) - np.searchsorted(ordered, thresholds)
+    return 100 * above / max(count, 1)
