@@ -27,6 +27,7 @@ ORDER = (
     "evaluate",
     "convert",
     "parity",
+    "specialise",
     "lm",
     "phrases",
     "bench",

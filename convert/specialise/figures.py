@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ds2edge.convert.specialise.measure import OTHER, PHRASE, Answer
-from ds2edge.convert.specialise.threshold import OtherSpeech
+from ds2edge.convert.specialise.other_speech import OtherSpeech
 from ds2edge.runtime.false_accepts import upper_bound
 from ds2edge.train.evaluation.scoring import bootstrap_interval
 

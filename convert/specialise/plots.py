@@ -39,7 +39,10 @@ def threshold_plot(threshold: Threshold) -> str:
     points = np.linspace(0, 1, POINTS)
     axes.plot(points, threshold.understood, color=COLOURS["understood"], label="phrases understood")
     axes.plot(
-        points, threshold.near_accepted, color=COLOURS["misunderstood"], label="near misses accepted"
+        points,
+        threshold.near_accepted,
+        color=COLOURS["misunderstood"],
+        label="near misses accepted",
     )
     axes.axvline(threshold.value, color="#222", linewidth=1, linestyle="--", label="chosen")
     axes.axvline(

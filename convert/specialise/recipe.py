@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ds2edge.convert.specialise.folder import Settings
 from ds2edge.train.recipe import Augmentation, Recipe, TrainingSettings
 from ds2edge.train.run import Run
 from ds2edge.train.synthesis.voice import Voice
@@ -27,7 +28,7 @@ LEARNING_RATE = 4e-4
 
 
 def specialised_recipe(
-    parent: Run, name: str, voices: Sequence[Voice], epochs: int, noise: str | None, seed: int
+    parent: Run, name: str, voices: Sequence[Voice], settings: Settings
 ) -> Recipe:
     """A recipe with the network, features and symbols of `parent`."""
     return Recipe(
@@ -36,12 +37,12 @@ def specialised_recipe(
         model=parent.recipe.model,
         text=parent.recipe.text,
         features=parent.recipe.features,
-        augmentation=replace(AUGMENTATION, noise_folder=noise),
+        augmentation=replace(AUGMENTATION, noise_folder=settings.noise),
         training=TrainingSettings(
-            epochs=epochs,
+            epochs=settings.epochs,
             batch_seconds=BATCH_SECONDS,
             learning_rate=LEARNING_RATE,
-            seed=seed,
+            seed=settings.seed,
         ),
     )
 

@@ -11,26 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from ds2edge.convert.specialise.measure import OTHER, PHRASE, Answer
+from ds2edge.convert.specialise.other_speech import OtherSpeech
 from ds2edge.runtime.false_accepts import STEP, least_confidence
 from ds2edge.runtime.files import read_text, write_whole
 from ds2edge.runtime.records import from_dict
 
 POINTS = 101  # of the curves
-
-
-@dataclass(frozen=True)
-class OtherSpeech:
-    """How confident the phrases are in recordings that say none."""
-
-    confidences: tuple[float, ...]
-    hours: float
-
-    def __add__(self, other: OtherSpeech) -> OtherSpeech:
-        return OtherSpeech(self.confidences + other.confidences, self.hours + other.hours)
-
-    def accepted(self, threshold: float) -> int:
-        """Number of false accepts."""
-        return sum(confidence >= threshold for confidence in self.confidences)
 
 
 @dataclass(frozen=True)
@@ -51,15 +37,6 @@ class Threshold:
     def load(cls, path: Path) -> Threshold:
         """Reads a threshold. InputError if the file is damaged."""
         return from_dict(cls, json.loads(read_text(path)), str(path))
-
-
-def other_speech(answers: Sequence[Answer]) -> OtherSpeech:
-    """The clips of other speech among the answers."""
-    others = [answer for answer in answers if answer.kind == OTHER]
-    return OtherSpeech(
-        tuple(answer.confidence for answer in others if answer.text),
-        sum(answer.duration for answer in others) / 3600,
-    )
 
 
 def choose_threshold(
