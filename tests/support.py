@@ -145,6 +145,39 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     return run
 
 
+TONE_VOICES = """
+import random
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ToneVoice:
+    name: str
+    licence: str = "CC0"
+
+    def say(self, text: str, rng: random.Random) -> np.ndarray:
+        pitch = rng.uniform(0.9, 1.1)
+        t = np.arange(960) / 16000
+        tones = [np.sin(2 * np.pi * pitch * (100 + 120 * (ord(c) % 32)) * t) for c in text]
+        return np.concatenate(tones).astype(np.float32)
+
+
+def voices():
+    return [ToneVoice(f"tone-{number}") for number in range(4)]
+"""
+
+
+def install_tone_voices(folder: Path) -> None:
+    """Writes a package whose voices say each letter as a tone, to be put on the path of Python."""
+    facts = folder / "tone_voices-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (folder / "tone_voices.py").write_text(TONE_VOICES)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: tone-voices\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[ds2edge.voices]\ntone = tone_voices:voices\n")
+
+
 ARPA = """\\data\\
 ngram 1=4
 ngram 2=2

@@ -31,7 +31,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--epochs",
-    default=6,
+    default=8,
     show_default=True,
     type=click.IntRange(min=1),
     help="Number of times that the training uses this speech.",

@@ -96,7 +96,7 @@ def noise_name(answer: Answer) -> str:
 def rates_by(
     answers: Iterable[Answer], threshold: float, name: Callable[[Answer], str]
 ) -> list[Rates]:
-    """Rates of the clips that say phrases, by the name of their group, in the order of the clips."""
+    """Rates of the clips that say phrases, by group, in the order of the clips."""
     groups: dict[str, list[Answer]] = {}
     for answer in answers:
         if answer.kind == PHRASE:

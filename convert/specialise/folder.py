@@ -99,7 +99,8 @@ class Folder:
             old = getattr(begun.settings, name)
             if old != value:
                 raise InputError(
-                    f"{self.path}: was begun with {name} {_shown(old)}, not {_shown(value)}: {other}"
+                    f"{self.path}: was begun with {name} {_shown(old)}, not {_shown(value)}: "
+                    f"{other}"
                 )
 
 

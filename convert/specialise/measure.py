@@ -121,10 +121,8 @@ def _with_noise(
 
 
 def _answer(sample: Sample, snr: float | None, result: Result) -> Answer:
-    if sample.meaning:
-        right = result.meaning == sample.meaning
-    else:
-        right = result.text == sample.text
+    same_text = result.text == sample.text
+    right = result.meaning == sample.meaning if sample.meaning else same_text
     return Answer(
         kind=sample.kind,
         voice=sample.voice,

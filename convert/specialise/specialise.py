@@ -7,8 +7,7 @@ goes on where it stopped.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ds2edge.convert.conversion import convert_run
@@ -28,7 +27,6 @@ from ds2edge.train.files import make_folder
 from ds2edge.train.lock import alone_in
 from ds2edge.train.run import LAST, Run
 from ds2edge.train.synthesis.job import synthesise
-from ds2edge.train.synthesis.line import Line
 from ds2edge.train.synthesis.voices import choose_voices
 from ds2edge.train.trainer import train
 from ds2edge.train.words.advice import advise
@@ -42,9 +40,8 @@ TEST_SHARE = 0.25
 SAMPLED_LINES = 200  # to estimate how many lines fill the hours
 LETTERS_PER_SECOND = 14.0
 PAUSES = 0.6  # seconds around a line
+LEAST_LINES = 20  # of a split, so that each kind of line has some
 CHUNK_SECONDS = 0.32  # of a run of the graph
-
-Lines = Callable[[Phrases, int, int], list[Line]]  # from phrases, count and seed
 
 
 def specialise(file: Path, output: Path, settings: Settings, checks: Checks) -> Folder:
@@ -60,8 +57,8 @@ def specialise(file: Path, output: Path, settings: Settings, checks: Checks) -> 
         job = _begin(file, Folder(output), settings, checks)
         folder = job.folder
         if not folder.int8_model.exists():
-            _synthesise(job, "train", training_lines, 1.0)
-            _synthesise(job, "dev", test_lines, DEV_SHARE)
+            _synthesise(job, "train", 1.0)
+            _synthesise(job, "dev", DEV_SHARE)
             _train(job)
             _convert(job)
         if not folder.threshold.exists():
@@ -69,7 +66,7 @@ def specialise(file: Path, output: Path, settings: Settings, checks: Checks) -> 
         if not folder.model.exists():
             _finish_model(job)
         if not folder.report.exists():
-            _synthesise(job, "test", test_lines, TEST_SHARE)
+            _synthesise(job, "test", TEST_SHARE)
             write_report(evaluate(job), folder)
     return folder
 
@@ -97,17 +94,18 @@ def _begin(file: Path, folder: Folder, settings: Settings, checks: Checks) -> Jo
     return Job(file, advice, folder, begun, checks, by_name, parent)
 
 
-def _synthesise(job: Job, split: str, lines_of: Lines, share: float) -> None:
+def _synthesise(job: Job, split: str, share: float) -> None:
     """Says the lines of a split, for a share of the hours to train on."""
+    settings = job.begun.settings
     phrases = job.phrases()
-    seed = job.begun.settings.seed + ("train", "dev", "test").index(split)
-    sampled = lines_of(phrases, SAMPLED_LINES, seed)
+    lines_of = training_lines if split == "train" else partial(test_lines, split=split)
+    sampled = lines_of(phrases, SAMPLED_LINES, settings.seed)
     seconds = sum(PAUSES + len(line.text) / LETTERS_PER_SECOND for line in sampled) / len(sampled)
-    count = max(1, round(3600 * share * job.begun.settings.hours / seconds))
-    lines = [replace(line, split=split) for line in lines_of(phrases, count, seed)]
+    count = max(LEAST_LINES, round(3600 * share * settings.hours / seconds))
     voices = job.voices_of(split)
-    log.info("%s: %d lines in %d voices", split, len(lines), len(voices))
-    synthesise(lines, voices, job.folder.speech(split), seed)
+    log.info("%s: saying %d lines in %d voices", split, count, len(voices))
+    lines = lines_of(phrases, count, settings.seed)
+    synthesise(lines, voices, job.folder.speech(split), settings.seed)
 
 
 def _train(job: Job) -> None:

@@ -55,7 +55,7 @@ def choose_threshold(
     # A threshold matters only where it rejects one answer more.
     candidates = np.unique([floor, *(c + STEP for c in accepted if floor < c + STEP <= 1)])
     gain = _share(right, candidates, len(phrases)) - _share(accepted, candidates, len(near))
-    value = float(candidates[gain.argmax()])  # the lowest of equals
+    value = float(candidates[gain.round(6).argmax()])  # the lowest of equals
     points = np.linspace(0, 1, POINTS)
     return Threshold(
         value=round(value, 4),
