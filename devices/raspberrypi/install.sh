@@ -207,9 +207,14 @@ put() { cp "$1" "$2.part" && chmod 644 "$2.part" && mv "$2.part" "$2"; } # it ma
 ln -sfn "$venv/bin/ds2edge" "$bin/ds2edge"
 "$bin/ds2edge" --version || fail "the installed program does not start"
 if [ -n "$model" ]; then
-  "$bin/ds2edge" info --model "$model" ||
+  card=$("$bin/ds2edge" info --model "$model") ||
     refuse "$model: not a model of ds2edge; it was not installed"
+  echo "$card"
   put "$model" "$prefix/model.tflite"
+  case $card in # phrases of an earlier call would replace those inside the model
+    *"
+phrases "*) rm -f "$prefix/phrases.ds2ph" ;;
+  esac
 fi
 [ -z "$phrases" ] || put "$phrases" "$prefix/phrases.ds2ph"
 [ "$here" = "$prefix" ] || cp "$0" "$prefix/install.sh"

@@ -11,19 +11,27 @@ from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.commands.output import require_writable
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.false_accepts import confidences, least_confidence, upper_bound
+from ds2edge.runtime.phrases.embedded import embed
 from ds2edge.runtime.phrases.phrases import SUFFIX, Phrases
 from ds2edge.runtime.recognizer import Recognizer
+
+MODEL_SUFFIX = ".tflite"
 
 
 @click.group(short_help="Compile phrases for a device.")
 def phrases() -> None:
-    """Compile phrases for the option --phrases."""
+    """Compile phrases for the option --phrases, or into a model."""
 
 
 @phrases.command("compile")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Output file (.ds2ph)."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Output file: the phrases (.ds2ph), or a copy of the model with the phrases inside "
+    "(.tflite).",
 )
 @model_option
 @click.option(
@@ -50,17 +58,22 @@ def compile_phrases(
 ) -> None:
     """Compile FILE, so that a device needs neither hassil nor the time to read templates.
 
-    FILE is a YAML file of templates or a text file of one phrase per line.
+    FILE is a YAML file of templates, a text file of one phrase per line, or a compiled file. With
+    an output that ends in .tflite, the phrases and their least confidence are inside a copy of the
+    model: that one file is then enough.
     """
-    if output.suffix != SUFFIX:
-        raise InputError(f"{output}: must end in {SUFFIX}")
+    if output.suffix not in (SUFFIX, MODEL_SUFFIX):
+        raise InputError(f"{output}: must end in {SUFFIX} or {MODEL_SUFFIX}")
     if per_hour is not None and not other_speech:
         raise InputError("--reject-at needs --other-speech: recordings to count false accepts in")
     require_writable(output)
     loaded = Phrases.load(file)
     if other_speech:
         _calibrate(loaded, model, other_speech, per_hour or 0.0)
-    loaded.save(output)
+    if output.suffix == MODEL_SUFFIX:
+        embed(model, loaded, output)
+    else:
+        loaded.save(output)
     letters = loaded.letters
     click.echo(
         f"{output}: {len(letters.final):,} states, {len(letters.sources):,} arcs, "

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Phrases:
         """
         path = Path(path)
         if path.suffix == SUFFIX:
-            phrases = cls._compiled(path)
+            phrases = cls.compiled(path, str(path))
         else:
             grammar = read_grammar(path)
             phrases = cls(grammar, Letters.of(grammar))
@@ -109,7 +109,7 @@ class Phrases:
         if not self.has_wildcard:
             raise InputError(
                 "a language model, hot words and a beam are for free text, and these phrases have "
-                "no wildcard: omit them"
+                "no wildcard: omit them, or choose \"none\" for the phrases"
             )
         phrases = Phrases(self.grammar, self.letters, self.min_confidence)
         phrases._graphs = self._graphs
@@ -118,6 +118,10 @@ class Phrases:
 
     def save(self, path: Path) -> None:
         """Writes a compiled file, which a device reads without hassil."""
+        write_whole(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Returns the content of a compiled file."""
         arrays = io.BytesIO()
         np.savez_compressed(arrays, **self.letters.arrays())  # type: ignore[arg-type]
         content = {
@@ -130,7 +134,7 @@ class Phrases:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(zipfile.ZipInfo(_CONTENT), json.dumps(content), zipfile.ZIP_DEFLATED)
             archive.writestr(zipfile.ZipInfo(_ARRAYS), arrays.getvalue())
-        write_whole(path, file.getvalue())
+        return file.getvalue()
 
     def __call__(self, alphabet: Sequence[str], step_seconds: float) -> PhraseDecoder:
         """Makes a decoder for this alphabet. InputError if the alphabet lacks a letter."""
@@ -164,23 +168,24 @@ class Phrases:
         return Meaning(intent, slots) if intent else None
 
     @classmethod
-    def _compiled(cls, path: Path) -> Phrases:
+    def compiled(cls, file: Path | IO[bytes], where: str) -> Phrases:
+        """Reads a compiled file. InputError, beginning with `where`, for any other file."""
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(file) as archive:
                 refuse_zip_bomb(archive)
                 content = json.loads(archive.read(_CONTENT))
                 arrays = np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False)
             refuse_zip_bomb(arrays.zip)
             if content["format"] != FORMAT:
-                raise InputError(f"{path}: made by a newer ds2edge: upgrade this one")
+                raise InputError(f"{where}: made by a newer ds2edge: upgrade this one")
             letters = Letters.from_arrays(content["labels"], arrays)
             grammar = Grammar.from_dict(content["grammar"])
             return cls(grammar, letters, float(content["min_confidence"]))
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
+            raise InputError(f"{where}: no such file") from None
         except InputError:
             raise
         except BROKEN_FILE_ERRORS as error:
             raise InputError(
-                f"{path}: not made by `ds2edge phrases compile`, or cut short ({error})"
+                f"{where}: not made by `ds2edge phrases compile`, or cut short ({error})"
             ) from None
