@@ -145,6 +145,24 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     return run
 
 
+def untrained_run(recipe, folder: Path):
+    """A run as if one epoch had been trained. Its weights are those that a training begins with."""
+    import keras
+
+    from ds2edge.runtime.specification import Specification
+    from ds2edge.train.data.text import LETTERS
+    from ds2edge.train.model.deepspeech2 import DeepSpeech2
+    from ds2edge.train.run import Run
+
+    keras.utils.set_random_seed(3)
+    bins = recipe.features.bins
+    specification = Specification("tiny", LETTERS, recipe.features, (-55.0,) * bins, (15.0,) * bins)
+    run = Run.create(folder, recipe, specification)
+    model = DeepSpeech2(recipe.model, bins, len(LETTERS))
+    run.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
+    return run
+
+
 TONE_VOICES = """
 import random
 from dataclasses import dataclass

@@ -52,7 +52,6 @@ class Folder:
     def __init__(self, folder: Path) -> None:
         self.path = folder
         self.model = folder / "model.tflite"
-        self.phrases = folder / "phrases.ds2ph"
         self.report = folder / "report.html"
         self.figures = folder / "report.json"
         self.work = folder / "work"
@@ -86,7 +85,7 @@ class Folder:
         """Removes the threshold and the report if they were made with other checks."""
         text = _json(checks)
         if self._checks.exists() and read_text(self._checks) != text:
-            for path in (self.threshold, self.model, self.phrases, self.figures, self.report):
+            for path in (self.threshold, self.model, self.figures, self.report):
                 path.unlink(missing_ok=True)
         write_whole(self._checks, text)
 

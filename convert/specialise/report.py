@@ -66,7 +66,7 @@ def write_report(report: Report, folder: Folder) -> None:
 
 def commands(folder: Folder) -> dict[str, str]:
     """Command lines that use the model, by what they are for."""
-    model = f"{shlex.quote(str(folder.model))} --phrases {shlex.quote(str(folder.phrases))}"
+    model = shlex.quote(str(folder.model))
     return {
         "listen with a microphone": f"ds2edge listen -m {model} --json",
         "recognise recordings": f"ds2edge transcribe -m {model} RECORDING --json",

@@ -20,7 +20,7 @@ from ds2edge.convert.specialise.recipe import specialised_recipe
 from ds2edge.convert.specialise.report import write_report
 from ds2edge.convert.specialise.threshold import Threshold, choose_threshold
 from ds2edge.convert.specialise.voice_groups import group_voices
-from ds2edge.runtime.files import write_whole
+from ds2edge.runtime.phrases.embedded import embed
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.files import make_folder
@@ -148,7 +148,6 @@ def _choose_threshold(job: Job) -> None:
 
 
 def _finish_model(job: Job) -> None:
-    """Writes the phrases with their threshold, then the model."""
+    """Puts the phrases and their threshold into the model."""
     threshold = Threshold.load(job.folder.threshold)
-    job.phrases(threshold.value).save(job.folder.phrases)
-    write_whole(job.folder.model, job.folder.int8_model.read_bytes())
+    embed(job.folder.int8_model, job.phrases(threshold.value), job.folder.model)

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 from click.testing import CliRunner
-from support import SPOKEN, install_tone_voices, jolted_run
+from support import SPOKEN, install_tone_voices, untrained_run
 
 from ds2edge.convert.commands.specialise import specialise as command
 from ds2edge.convert.conversion import convert_run
@@ -24,7 +24,7 @@ def arguments(tmp_path, tiny_recipe, monkeypatch):
     install_tone_voices(tmp_path / "voices")
     monkeypatch.syspath_prepend(tmp_path / "voices")
     monkeypatch.setattr(specialise, "convert_run", partial(convert_run, isolated=False))
-    parent = jolted_run(tiny_recipe, tmp_path / "parent")
+    parent = untrained_run(tiny_recipe, tmp_path / "parent")
     phrases = tmp_path / "commands.txt"
     phrases.write_text("turn down the radio\nopen the window\nyes\n")
     return [
@@ -71,7 +71,7 @@ def check_result(house):
     assert facts.name == "house"
     assert facts.graph.mode == "int8"
     assert "voices: tone (CC0)" in facts.training["licence"]
-    assert Recognizer(house / "model.tflite", phrases=house / "phrases.ds2ph").phrases
+    assert "turn down the radio" in str(Recognizer(house / "model.tflite").phrases.grammar)
     figures = json.loads((house / "report.json").read_text())
     assert [rates["name"] for rates in figures["by_noise"]] == [
         "no noise",
