@@ -14,6 +14,7 @@ from ds2edge.runtime.false_accepts import upper_bound
 from ds2edge.train.evaluation.scoring import bootstrap_interval
 
 MOST_CONFUSIONS = 30
+MOST_INTENTS = 20  # that a table has room for
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,15 @@ class Confusion:
     said: str
     recognised: str
     count: int
+
+
+@dataclass(frozen=True)
+class IntentTable:
+    """How often each intent was taken for each other one."""
+
+    intents: list[str]
+    # A row for each intent that was said: a count for each that was recognised, and for rejection.
+    counts: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,22 @@ def confusions(
     )
     common = wrong.most_common(MOST_CONFUSIONS)
     return [Confusion(said, recognised, count) for (said, recognised), count in common]
+
+
+def intent_table(answers: Iterable[Answer], threshold: float) -> IntentTable | None:
+    """The table of the clips that say phrases. None for fewer than two intents, or too many."""
+    pairs = Counter(
+        (
+            answer.expected_intent,
+            "" if outcome(answer, threshold) == "rejected" else answer.intent,
+        )
+        for answer in answers
+        if answer.kind == PHRASE and answer.expected_intent
+    )
+    intents = sorted({said for said, _ in pairs} | {intent for _, intent in pairs if intent})
+    if not 2 <= len(intents) <= MOST_INTENTS:
+        return None
+    return IntentTable(intents, [[pairs[said, i] for i in (*intents, "")] for said in intents])
 
 
 def is_phrase(answer: Answer) -> bool:

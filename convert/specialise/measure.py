@@ -52,6 +52,8 @@ class Answer:
     text: str  # "": nothing was recognised
     confidence: float
     right: bool
+    expected_intent: str = ""
+    intent: str = ""
 
 
 def read_samples(manifest: Path, phrases: Phrases) -> list[Sample]:
@@ -132,4 +134,6 @@ def _answer(sample: Sample, snr: float | None, result: Result) -> Answer:
         text=result.text,
         confidence=result.words[0].confidence if result.words else 0.0,
         right=sample.kind == PHRASE and right,
+        expected_intent=sample.meaning.intent if sample.meaning else "",
+        intent=result.meaning.intent if result.meaning else "",
     )

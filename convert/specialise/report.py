@@ -13,6 +13,7 @@ from ds2edge.convert.specialise.figures import (
     Confusion,
     FalseAccepts,
     Generic,
+    IntentTable,
     Rates,
     Recorded,
 )
@@ -47,6 +48,7 @@ class Report:
     by_voice: list[Rates]
     false_accepts: list[FalseAccepts]
     accepted: list[Accepted]
+    intents: IntentTable | None
     confusions: list[Confusion]
     near_accepted: list[Confusion]
     generic: Generic | None

@@ -20,6 +20,7 @@ from ds2edge.convert.specialise.recipe import specialised_recipe
 from ds2edge.convert.specialise.report import write_report
 from ds2edge.convert.specialise.threshold import Threshold, choose_threshold
 from ds2edge.convert.specialise.voice_groups import group_voices
+from ds2edge.runtime.audio.file_types import expand_folders
 from ds2edge.runtime.phrases.embedded import embed
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.train.data.manifest import read_manifest
@@ -77,6 +78,7 @@ def _begin(file: Path, folder: Folder, settings: Settings, checks: Checks) -> Jo
     parent = Run.open(settings.init_from)
     parent.best_figures()  # InputError if no epoch is finished
     phrases.graph(parent.specification.alphabet)  # InputError for a letter that it lacks
+    _require_usable(settings, checks, phrases)
     begun = folder.begun()
     if begun:
         folder.require_same(begun, digest(phrases), settings)
@@ -92,6 +94,16 @@ def _begin(file: Path, folder: Folder, settings: Settings, checks: Checks) -> Jo
         log.warning("%s: %s: %s", "; ".join(item.phrases), item.problem, item.remedy)
     by_name = {voice.name: voice for voice in voices}
     return Job(file, advice, folder, begun, checks, by_name, parent)
+
+
+def _require_usable(settings: Settings, checks: Checks, phrases: Phrases) -> None:
+    """InputError for sound folders without sound and for recordings that say no phrase.
+
+    Otherwise the error would come after the training.
+    """
+    expand_folders(map(Path, filter(None, [settings.noise, *checks.other_speech])))
+    if checks.recordings:
+        read_samples(Path(checks.recordings), phrases)
 
 
 def _synthesise(job: Job, split: str, share: float) -> None:

@@ -140,6 +140,18 @@ def test_confusions_count_what_was_accepted_wrongly():
     ]
 
 
+def test_intents_are_counted_beside_each_other():
+    said = [("Light", "Light"), ("Light", "Time"), ("Light", "Light"), ("Time", "Time")]
+    answers = [
+        dataclasses.replace(answer(confidence=c), expected_intent=one, intent=other)
+        for (one, other), c in zip(said, (0.9, 0.9, 0.1, 0.9), strict=True)
+    ]
+    table = figures.intent_table([*answers, answer("near")], 0.5)
+    assert table == figures.IntentTable(["Light", "Time"], [[1, 1, 1], [0, 1, 0]])
+    assert figures.intent_table(answers[3:], 0.5) is None
+    assert figures.intent_table([answer()], 0.5) is None
+
+
 def test_the_bundled_model_is_compared_clip_by_clip():
     own = [answer(), answer(), answer(snr=6.0), answer("near")]
     generic = [answer(), answer(right=False), answer(snr=6.0, confidence=0.1), answer("near")]
@@ -261,6 +273,7 @@ def report_of(answers, **changes) -> Report:
         "by_voice": figures.rates_by(answers, threshold.value, lambda a: a.voice),
         "false_accepts": [figures.false_accepts("synthetic speech", OtherSpeech((), 1.0), 0.5)],
         "accepted": figures.accepted_kinds(answers, threshold.value),
+        "intents": figures.IntentTable(["Light", "Time"], [[5, 1, 0], [0, 4, 2]]),
         "confusions": [figures.Confusion("<b>yes", "no", 3)],
         "near_accepted": [],
         "generic": figures.compare(answers, 0.5, answers, 0.5),
@@ -286,6 +299,7 @@ def test_the_report_shows_the_figures_and_escapes_phrases(tmp_path):
     assert "<b>yes" not in page
     assert "+1.00 points, 95 % interval -0.50 to +2.50" in page
     assert "my house/model.tflite" in page
+    assert '<td class="wrong">1</td>' in page
     assert "were not trained on" in page
     assert page.count('src="data:image/svg+xml;base64,') == 3
     assert "People speak less clearly" in page
