@@ -23,6 +23,7 @@ ORDER = (
     "doctor",
     "info",
     "data",
+    "synthesise",
     "train",
     "evaluate",
     "convert",

@@ -33,7 +33,7 @@ ROOMS = {
     "train.corpora": {"train.data"},
     "train.model": set(),
     "train.pipeline": {"train.augmentation", "train.data"},
-    "train.synthesis": {"train.data"},
+    "train.synthesis": {"train.corpora", "train.data"},
     "train.evaluation": {"train.augmentation", "train.data", "train.model", "train.pipeline"},
     "train.words": {"train.data", "train.evaluation", "train.synthesis"},
     "train.commands": {
