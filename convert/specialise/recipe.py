@@ -10,6 +10,7 @@ from ds2edge.convert.specialise.folder import Settings
 from ds2edge.train.recipe import Augmentation, Recipe, TrainingSettings
 from ds2edge.train.run import Run
 from ds2edge.train.synthesis.voice import Voice
+from ds2edge.train.synthesis.voices import engine_of
 
 # Synthetic speech is clean and close to the microphone, so rooms, noise and levels vary much.
 AUGMENTATION = Augmentation(
@@ -51,6 +52,6 @@ def licences(voices: Sequence[Voice]) -> str:
     """The engines of the voices and their licences, such as "voices: flite (BSD)"."""
     engines: dict[str, set[str]] = defaultdict(set)
     for voice in voices:
-        engines[voice.name.partition("-")[0]].add(voice.licence)
+        engines[engine_of(voice)].add(voice.licence)
     named = (f"{engine} ({', '.join(sorted(terms))})" for engine, terms in sorted(engines.items()))
     return f"voices: {', '.join(named)}"

@@ -31,7 +31,7 @@ from ds2edge.train.synthesis.job import synthesise
 from ds2edge.train.synthesis.voices import choose_voices
 from ds2edge.train.trainer import train
 from ds2edge.train.words.advice import advise
-from ds2edge.train.words.sentences import test_lines, training_lines
+from ds2edge.train.words.sentences import enough_lines, held_out_lines, training_lines
 
 log = logging.getLogger("ds2edge")
 
@@ -41,7 +41,7 @@ TEST_SHARE = 0.25
 SAMPLED_LINES = 200  # to estimate how many lines fill the hours
 LETTERS_PER_SECOND = 14.0
 PAUSES = 0.6  # seconds around a line
-LEAST_LINES = 20  # of a split, so that each kind of line has some
+LEAST_LINES = 20  # of dev and test, so that each kind of line has some
 CHUNK_SECONDS = 0.32  # of a run of the graph
 
 
@@ -110,10 +110,11 @@ def _synthesise(job: Job, split: str, share: float) -> None:
     """Says the lines of a split, for a share of the hours to train on."""
     settings = job.begun.settings
     phrases = job.phrases()
-    lines_of = training_lines if split == "train" else partial(test_lines, split=split)
+    lines_of = training_lines if split == "train" else partial(held_out_lines, split=split)
     sampled = lines_of(phrases, SAMPLED_LINES, settings.seed)
     seconds = sum(PAUSES + len(line.text) / LETTERS_PER_SECOND for line in sampled) / len(sampled)
-    count = max(LEAST_LINES, round(3600 * share * settings.hours / seconds))
+    least = enough_lines(phrases) if split == "train" else LEAST_LINES
+    count = max(least, round(3600 * share * settings.hours / seconds))
     voices = job.voices_of(split)
     log.info("%s: saying %d lines in %d voices", split, count, len(voices))
     lines = lines_of(phrases, count, settings.seed)
