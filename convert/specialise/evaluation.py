@@ -13,8 +13,8 @@ from ds2edge.convert.specialise.figures import (
     confusions,
     false_accepts,
     intent_table,
-    is_near,
     is_phrase,
+    is_similar,
     noise_name,
     rates_by,
 )
@@ -61,7 +61,7 @@ def evaluate(job: Job) -> Report:
         accepted=accepted_kinds(answers, least),
         intents=intent_table(answers, least),
         confusions=confusions(answers, least, is_phrase),
-        near_accepted=confusions(answers, least, is_near),
+        similar_accepted=confusions(answers, least, is_similar),
         generic=_generic(job, samples, answers, least),
         recorded=_recorded(job, answers, list(other.values()), least),
         voices=[
@@ -102,9 +102,9 @@ def _recorded(
     samples = read_samples(manifest, job.phrases())
     recognizer = job.recognizer(job.folder.int8_model)
     recorded = measure(recognizer, samples, job.begun.settings.noise)
-    near = [answer for answer in answers if is_near(answer)]
+    similar = [answer for answer in answers if is_similar(answer)]
     everything = sum(other, OtherSpeech((), 0.0))
-    own = choose_threshold([*recorded, *near], everything, job.checks.false_accepts)
+    own = choose_threshold([*recorded, *similar], everything, job.checks.false_accepts)
     return Recorded(
         manifest=str(manifest),
         by_noise=rates_by(recorded, threshold, noise_name),

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ds2edge.convert.specialise.measure import OTHER, PHRASE, Answer
+from ds2edge.convert.specialise.measure import Answer
 from ds2edge.convert.specialise.other_speech import OtherSpeech
 from ds2edge.runtime.false_accepts import upper_bound
 from ds2edge.train.evaluation.scoring import bootstrap_interval
+from ds2edge.train.words.sentences import OTHER, PHRASE
 
 MOST_CONFUSIONS = 30
 MOST_INTENTS = 20  # that a table has room for
@@ -179,8 +180,8 @@ def is_phrase(answer: Answer) -> bool:
     return answer.kind == PHRASE
 
 
-def is_near(answer: Answer) -> bool:
-    """Whether the clip says something that resembles a phrase."""
+def is_similar(answer: Answer) -> bool:
+    """Whether the clip says a part of a phrase, more than a phrase, or a near miss."""
     return answer.kind not in (PHRASE, OTHER)
 
 

@@ -22,9 +22,8 @@ from ds2edge.runtime.stream import Result
 from ds2edge.train.augmentation.noise import add_noise, draw_noise
 from ds2edge.train.data.text import normalise
 from ds2edge.train.progress import track
+from ds2edge.train.words.sentences import PHRASE
 
-PHRASE = "phrase"
-OTHER = "other"  # kind of the clips in which false accepts an hour are counted
 SNRS = (24.0, 12.0, 6.0)  # dB
 
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ds2edge.convert.specialise.measure import OTHER, Answer
+from ds2edge.convert.specialise.measure import Answer
 from ds2edge.runtime.audio.file_types import expand_folders
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.false_accepts import confidences
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.train.progress import track
+from ds2edge.train.words.sentences import OTHER
 
 
 @dataclass(frozen=True)

@@ -33,16 +33,16 @@ def rates_plot(rates: Sequence[Rates], name: str) -> str:
 
 
 def threshold_plot(threshold: Threshold) -> str:
-    """What each least confidence accepts, of phrases and of near misses."""
+    """What each least confidence accepts, of phrases and of similar sentences."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     axes = figure.subplots()
     points = np.linspace(0, 1, POINTS)
     axes.plot(points, threshold.understood, color=COLOURS["understood"], label="phrases understood")
     axes.plot(
         points,
-        threshold.near_accepted,
+        threshold.similar_accepted,
         color=COLOURS["misunderstood"],
-        label="near misses accepted",
+        label="similar sentences accepted",
     )
     axes.axvline(threshold.value, color="#222", linewidth=1, linestyle="--", label="chosen")
     axes.axvline(

@@ -50,7 +50,7 @@ class Report:
     accepted: list[Accepted]
     intents: IntentTable | None
     confusions: list[Confusion]
-    near_accepted: list[Confusion]
+    similar_accepted: list[Confusion]
     generic: Generic | None
     recorded: Recorded | None
     voices: list[VoiceUse]

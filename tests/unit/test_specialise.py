@@ -68,10 +68,10 @@ def test_the_threshold_rejects_near_misses_that_phrases_can_spare():
     assert threshold.for_other_speech == 0.1001
     assert (
         threshold.value == 0.4001
-    )  # a third of the near misses is not worth a third of the phrases
+    )
     assert threshold.understood[0] == 100
     assert threshold.understood[60] == pytest.approx(66.667)
-    assert threshold.near_accepted[50] == pytest.approx(33.333)
+    assert threshold.similar_accepted[50] == pytest.approx(33.333)
 
 
 def test_the_threshold_keeps_the_bound_on_false_accepts():
@@ -132,7 +132,7 @@ def test_confusions_count_what_was_accepted_wrongly():
     ]
     [phrase] = figures.confusions(answers, 0.5, figures.is_phrase)
     assert (phrase.said, phrase.recognised, phrase.count) == ("yes", "no", 2)
-    [near] = figures.confusions(answers, 0.5, figures.is_near)
+    [near] = figures.confusions(answers, 0.5, figures.is_similar)
     assert (near.said, near.recognised, near.count) == ("yet", "yes", 1)
     assert figures.accepted_kinds(answers, 0.5) == [
         figures.Accepted("near", 1, 1),
@@ -275,7 +275,7 @@ def report_of(answers, **changes) -> Report:
         "accepted": figures.accepted_kinds(answers, threshold.value),
         "intents": figures.IntentTable(["Light", "Time"], [[5, 1, 0], [0, 4, 2]]),
         "confusions": [figures.Confusion("<b>yes", "no", 3)],
-        "near_accepted": [],
+        "similar_accepted": [],
         "generic": figures.compare(answers, 0.5, answers, 0.5),
         "recorded": None,
         "voices": [VoiceUse("a-1", "BSD", "train")],
