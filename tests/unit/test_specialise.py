@@ -66,9 +66,7 @@ def test_the_threshold_rejects_near_misses_that_phrases_can_spare():
     answers += [answer("near", c, False) for c in (0.3, 0.4, 0.6)]
     threshold = choose_threshold(answers, OtherSpeech((0.1,), 1.0), 0.5)
     assert threshold.for_other_speech == 0.1001
-    assert (
-        threshold.value == 0.4001
-    )
+    assert threshold.value == 0.4001
     assert threshold.understood[0] == 100
     assert threshold.understood[60] == pytest.approx(66.667)
     assert threshold.similar_accepted[50] == pytest.approx(33.333)
