@@ -25,6 +25,7 @@ AUGMENTATION = Augmentation(
     time_masks=1,
 )
 BATCH_SECONDS = 100.0
+LEAST_BATCHES = 4  # of an epoch; Keras needs two to see that their lengths vary
 LEARNING_RATE = 4e-4
 
 
@@ -41,7 +42,7 @@ def specialised_recipe(
         augmentation=replace(AUGMENTATION, noise_folder=settings.noise),
         training=TrainingSettings(
             epochs=settings.epochs,
-            batch_seconds=BATCH_SECONDS,
+            batch_seconds=min(BATCH_SECONDS, 3600 * settings.hours / LEAST_BATCHES),
             learning_rate=LEARNING_RATE,
             seed=settings.seed,
         ),

@@ -16,6 +16,7 @@ from ds2edge.runtime.specification import read_specification
 from ds2edge.train.run import Run
 
 pytestmark = pytest.mark.slow
+pytest.importorskip("hibari", reason="hibari-tts is not installed (the extra `synthesis`)")
 
 
 @pytest.fixture
