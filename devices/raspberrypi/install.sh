@@ -11,7 +11,7 @@ usage: install.sh [--model FILE] [--phrases FILE] [--service user|system|serve] 
 
   --model FILE     Model (.tflite) to install as DIR/model.tflite.
   --phrases FILE   Phrases (.ds2ph) for --service serve: all that may be said. They become
-                   DIR/phrases.ds2ph.
+                   DIR/phrases.ds2ph, and stay until a model with phrases inside is installed.
   --service KIND   Start a service. Two listen: user (PipeWire, PulseAudio or ALSA) and system
                    (ALSA, runs with nobody logged in). The kind serve transcribes for other
                    programs, such as Home Assistant.

@@ -109,7 +109,7 @@ class Phrases:
         if not self.has_wildcard:
             raise InputError(
                 "a language model, hot words and a beam are for free text, and these phrases have "
-                "no wildcard: omit them, or choose \"none\" for the phrases"
+                'no wildcard: omit them, or choose "none" for the phrases'
             )
         phrases = Phrases(self.grammar, self.letters, self.min_confidence)
         phrases._graphs = self._graphs

@@ -10,8 +10,8 @@ from support import GOLDEN
 from ds2edge.runtime import engine, network
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
-from ds2edge.runtime.network import UNSUPPORTED_ON_ARMV7, Network
 from ds2edge.runtime.model_file import SPECIFICATION
+from ds2edge.runtime.network import UNSUPPORTED_ON_ARMV7, Network
 from ds2edge.runtime.specification import (
     Graph,
     Specification,

@@ -29,7 +29,7 @@ final class Main {
     private static final String USAGE =
             """
             network LIBRARY MODEL FRAMES OUTPUT     float32 frames to logits, then all states
-            transcribe LIBRARY MODEL PHRASES RATE SOUND...   int16 sound to words; PHRASES - takes those inside
+            transcribe LIBRARY MODEL PHRASES RATE SOUND...   int16 sound to words; PHRASES may be -
             time LIBRARY MODEL SOUND                int16 sound at 16 kHz: milliseconds a chunk
             """;
 
