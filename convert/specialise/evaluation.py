@@ -85,7 +85,7 @@ def _generic(
     job: Job, samples: list[Sample], answers: list[Answer], threshold: float
 ) -> Generic | None:
     """The bundled model on the same clips, if the training began with it."""
-    if job.begun.settings.init_from != PRETRAINED:
+    if Path(job.begun.settings.init_from) != PRETRAINED:
         return None
     bundled = job.recognizer(model_path(PRETRAINED))
     generic = measure(bundled, samples, job.begun.settings.noise)
