@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from ds2edge.runtime.files import read_text
-from ds2edge.runtime.pretrained import PRETRAINED
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
 
@@ -112,7 +111,7 @@ def specialise(
         hours=hours,
         epochs=epochs,
         seed=seed,
-        init_from=init_from if Path(init_from) == PRETRAINED else absolute(init_from),
+        init_from=init_from if init_from == "pretrained" else absolute(init_from),
         noise=absolute(noise) if noise else None,
         voices=voices,
     )

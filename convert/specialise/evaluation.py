@@ -28,9 +28,10 @@ from ds2edge.convert.specialise.other_speech import (
 from ds2edge.convert.specialise.report import Report, VoiceUse
 from ds2edge.convert.specialise.threshold import Threshold, choose_threshold
 from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE
-from ds2edge.runtime.pretrained import PRETRAINED, model_path
+from ds2edge.runtime.pretrained import model_path
 from ds2edge.runtime.specification import read_specification
 from ds2edge.train.data.manifest import SPLITS, read_manifest
+from ds2edge.train.run import PRETRAINED
 
 PARITY_CLIPS = 200
 
@@ -85,9 +86,9 @@ def _generic(
     job: Job, samples: list[Sample], answers: list[Answer], threshold: float
 ) -> Generic | None:
     """The bundled model on the same clips, if the training began with it."""
-    if Path(job.begun.settings.init_from) != PRETRAINED:
+    if job.parent.folder.resolve() != PRETRAINED.resolve():
         return None
-    bundled = job.recognizer(model_path(PRETRAINED))
+    bundled = job.recognizer(model_path("pretrained"))
     generic = measure(bundled, samples, job.begun.settings.noise)
     return compare(answers, threshold, generic, MIN_CONFIDENCE)
 
