@@ -7,6 +7,7 @@ so it takes much longer for a grammar of hundreds of templates.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import zip_longest
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Automaton:
         """Whether a text, its words separated by one space, is a phrase."""
         states = {0}
         wild: set[int] = set()  # states after the wildcards that the text is within
-        for letter, following in zip(text, text[1:] + " ", strict=True):
+        for letter, following in zip_longest(text, text[1:], fillvalue=" "):
             begun = {s for s in states if ANYTHING in self._next[s]}
             states = {self._next[state][letter] for state in states if letter in self._next[state]}
             if letter == " ":

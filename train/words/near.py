@@ -28,14 +28,16 @@ TRIES = 20  # until a changed phrase is no phrase
 
 
 @functools.cache
-def common_words() -> tuple[str, ...]:
-    """The most common English words of the bundled language model, most common first."""
+def common_words(count: int | None = COMMON_WORDS) -> tuple[str, ...]:
+    """The most common English words of the bundled language model, most common first.
+
+    None: all 154,649 of them.
+    """
     model = LanguageModel.load(LANGUAGE_MODEL)
     first = model.levels[0]
-    words = (
-        model.vocabulary[first.words[i]] for i in np.argsort(-first.log_probability, kind="stable")
-    )
-    return tuple([word for word in words if word not in SPECIAL][:COMMON_WORDS])
+    order = np.argsort(-first.log_probability, kind="stable")
+    words = (model.vocabulary[first.words[i]] for i in order)
+    return tuple([word for word in words if word not in SPECIAL][:count])
 
 
 class NearMisses:

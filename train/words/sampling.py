@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator
+from itertools import islice, product
 from typing import Any, Protocol, TypeVar
 
 from ds2edge.runtime.phrases.grammar import (
@@ -50,6 +51,28 @@ def say(
     if values is WILDCARD:
         return wildcard() if wildcard else None
     return say(choose(expression, values).said, lists, choose, wildcard) if values else None
+
+
+def ways(expression: Expression, lists: Lists, most: int) -> list[str]:
+    """Returns up to `most` ways to say an expression, the first ones of the grammar.
+
+    Words are separated by one space. A wildcard cannot be said.
+    """
+    return [" ".join(said.split()) for said in islice(_ways(expression, lists, most), most)]
+
+
+def _ways(expression: Expression, lists: Lists, most: int) -> Iterator[str]:
+    if isinstance(expression, Text):
+        yield expression.text
+    elif isinstance(expression, Choice):
+        for item in expression.items:
+            yield from _ways(item, lists, most)
+    elif isinstance(expression, Slot):
+        for value in lists[expression.list_name] or ():
+            yield from _ways(value.said, lists, most)
+    else:
+        parts = [list(islice(_ways(item, lists, most), most)) for item in expression.items]
+        yield from map("".join, product(*parts))
 
 
 class Sampler:

@@ -76,6 +76,13 @@ def split_of(text: str) -> str:
     return {0: DEV, 1: TEST}.get(zlib.crc32(text.encode()) % 10, TRAIN)
 
 
+def general_speech(other: Sequence[str] | None = None) -> list[str]:
+    """The sentences `other`, normalised; by default those that the kit has."""
+    if other is None:
+        return list(read_sentences(GENERAL_SPEECH))
+    return [text for sentence in other if (text := normalise(sentence).text)]
+
+
 class _Lines:
     """Draws sentences of one split."""
 
@@ -85,13 +92,16 @@ class _Lines:
         self._automaton = Automaton(phrases.letters)
         self._split = split
         self._rng = random.Random(f"{split} {seed}")  # a tuple's hash differs from run to run
-        self._other = [text for text in _general(other) if split_of(text) == split]
+        self._other = [text for text in general_speech(other) if split_of(text) == split]
         if not self._other:
             raise InputError(
                 f"general speech: none of its sentences is in the split '{split}', which has a "
                 "tenth of them: give at least 100"
             )
-        self._sampler = Sampler(phrases.grammar, self._rng, partial(self._some_words, MOST_WILD))
+        wild_words = partial(self._some_words, MOST_WILD)
+        self._phrases = Sampler(phrases.grammar, self._rng, wild_words)
+        # Those that parts, carriers and near misses are made of, so that whole phrases stay even.
+        self._material = Sampler(phrases.grammar, self._rng, wild_words)
         self._near = NearMisses(self._automaton, dictionary(), common_words())
 
     def all(self, count: int, shares: dict[str, float]) -> list[Line]:
@@ -107,7 +117,10 @@ class _Lines:
             for kind, share in shares.items()
             for text in self._several(draw[kind], round(share * count))
         ]
-        lines += [Line(self._phrase(), PHRASE, self._split) for _ in range(count - len(lines))]
+        lines += [
+            Line(self._phrase(self._phrases), PHRASE, self._split)
+            for _ in range(count - len(lines))
+        ]
         self._rng.shuffle(lines)
         return lines
 
@@ -124,15 +137,15 @@ class _Lines:
                 failures += 1
         return found
 
-    def _phrase(self) -> str:
+    def _phrase(self, sampler: Sampler) -> str:
         for _ in range(TRIES):
-            text = normalise(self._sampler.sentence() or "").text
+            text = normalise(sampler.sentence() or "").text
             if self._automaton.accepts(text):
                 return text
         raise InputError("the phrases cannot be written with the letters a to z: spell them so")
 
     def _part(self) -> str | None:
-        words = self._phrase().split()
+        words = self._phrase(self._material).split()
         if len(words) < 2:
             return None
         size = self._rng.randrange(1, len(words))
@@ -141,10 +154,12 @@ class _Lines:
 
     def _carrier(self) -> str:
         before, after = (self._some_words(MOST_AROUND) for _ in range(2))
-        return f"{before} {self._phrase()} {after}"
+        return f"{before} {self._phrase(self._material)} {after}"
 
     def _near_miss(self) -> str | None:
-        return self._near.of(self._phrase(), self._rng, lambda text: split_of(text) == self._split)
+        return self._near.of(
+            self._phrase(self._material), self._rng, lambda text: split_of(text) == self._split
+        )
 
     def _sentence(self) -> str:
         return self._rng.choice(self._other)
@@ -155,10 +170,3 @@ class _Lines:
         size = self._rng.randint(1, min(most, len(words)))
         first = self._rng.randrange(len(words) - size + 1)
         return " ".join(words[first : first + size])
-
-
-def _general(other: Sequence[str] | None) -> list[str]:
-    """The sentences of general speech, normalised."""
-    if other is None:
-        return list(read_sentences(GENERAL_SPEECH))
-    return [text for sentence in other if (text := normalise(sentence).text)]
