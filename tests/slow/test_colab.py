@@ -54,8 +54,7 @@ def test_the_notebook_trains_converts_compares_and_transcribes(tmp_path, monkeyp
 @pytest.mark.slow
 def test_the_notebook_makes_a_model_of_own_words(tmp_path, tiny_recipe, monkeypatch):
     pytest.importorskip("hibari", reason="hibari-tts is not installed (the extra `synthesis`)")
-    install_tone_voices(tmp_path / "voices")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "voices"))
+    install_tone_voices(tmp_path / "voices", monkeypatch)
     parent = untrained_run(tiny_recipe, tmp_path / "parent")
     settings = {
         "ARCHIVE": "installed",

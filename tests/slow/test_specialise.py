@@ -22,8 +22,7 @@ pytest.importorskip("hibari", reason="hibari-tts is not installed (the extra `sy
 @pytest.fixture
 def arguments(tmp_path, tiny_recipe, monkeypatch):
     """The arguments of the command. Its voices are tones, and it converts in this process."""
-    install_tone_voices(tmp_path / "voices")
-    monkeypatch.syspath_prepend(tmp_path / "voices")
+    install_tone_voices(tmp_path / "voices", monkeypatch)
     monkeypatch.setattr(specialise, "convert_run", partial(convert_run, isolated=False))
     parent = untrained_run(tiny_recipe, tmp_path / "parent")
     phrases = tmp_path / "commands.txt"
@@ -71,7 +70,7 @@ def check_result(house):
     facts = read_specification(house / "model.tflite")
     assert facts.name == "house"
     assert facts.graph.mode == "int8"
-    assert "voices: tone (CC0)" in facts.training["licence"]
+    assert "voices: tone (CC0-1.0)" in facts.training["licence"]
     assert "turn down the radio" in str(Recognizer(house / "model.tflite").phrases.grammar)
     figures = json.loads((house / "report.json").read_text())
     assert [rates["name"] for rates in figures["by_noise"]] == [

@@ -103,10 +103,12 @@ def synthesise(
     hours to add clips.
     """
     from ds2edge.train.data.text import read_sentences
+    from ds2edge.train.files import require_place_for
     from ds2edge.train.synthesis.job import synthesise as run_job
     from ds2edge.train.synthesis.line import Line
     from ds2edge.train.synthesis.voices import choose_voices
 
+    require_place_for(folder)
     voices = choose_voices(names)
     sentences = chain.from_iterable(read_sentences(path) for path in texts)
     lines = [Line(sentence, split=split) for sentence in sentences]

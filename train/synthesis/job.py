@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +98,14 @@ def skip_finished(
     whole, newline, torn = read_text(manifest).rpartition("\n")
     if torn:
         write_whole(manifest, whole + newline)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for line in filter(None, whole.split("\n")):
         try:
             row = json.loads(line)
-            task = next(task for task in tasks if task.file == row["audio"])
-            fits = row | {"duration": 0} == task.row(draw_voice(voices, task.rng()), 0)
+            earlier = _number(rows[-1]) + 1 if rows else 0
+            task = next(islice(tasks, _number(row) - earlier, None))
+            expected = task.row(draw_voice(voices, task.rng()), float(row["duration"]))
+            fits = row == expected
         except (ValueError, TypeError, KeyError, StopIteration):
             fits = False
         if not fits:
@@ -113,6 +115,10 @@ def skip_finished(
             )
         rows.append(row)
     return rows
+
+
+def _number(row: dict[str, Any]) -> int:
+    return int(Path(row["audio"]).stem)
 
 
 def _make(
@@ -139,7 +145,7 @@ class _Writer:
         self.lines = lines
         self.clips = len(rows)
         self.seconds = sum(row["duration"] for row in rows)
-        self.tried = int(Path(rows[-1]["audio"]).stem) + 1 if rows else 0
+        self.tried = _number(rows[-1]) + 1 if rows else 0
         self.problems: list[str] = []
 
     def add(self, made: SpokenClip | str) -> None:
