@@ -41,7 +41,8 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
     "voices",
     multiple=True,
     metavar="NAME",
-    help="Synthetic voice to use; by default, all that are installed. May be repeated.",
+    help="Voice to use, or engine, which stands for all its voices. Repeat the option for several."
+    "  [default: all that are installed]",
 )
 @click.option(
     "--noise",

@@ -42,6 +42,7 @@ SAMPLED_LINES = 200  # to estimate how many lines fill the hours
 LETTERS_PER_SECOND = 14.0
 PAUSES = 0.6  # seconds around a line
 LEAST_LINES = 20  # of dev and test, so that each kind of line has some
+NAMED_ADVICE = 20  # the report has all
 CHUNK_SECONDS = 0.32  # of a run of the graph
 
 
@@ -90,8 +91,10 @@ def _begin(file: Path, folder: Folder, settings: Settings, checks: Checks) -> Jo
     folder.begin(begun)
     folder.set_checks(checks)
     advice = advise(phrases)
-    for item in advice:
-        log.warning("%s: %s: %s", "; ".join(item.phrases), item.problem, item.remedy)
+    for item in advice[:NAMED_ADVICE]:
+        log.warning("%s", item)
+    if len(advice) > NAMED_ADVICE:
+        log.warning("%d more phrases have a problem: see the report", len(advice) - NAMED_ADVICE)
     by_name = {voice.name: voice for voice in voices}
     return Job(file, advice, folder, begun, checks, by_name, parent)
 

@@ -22,6 +22,7 @@ from ds2edge.convert.specialise.report import Report, VoiceUse, commands, html, 
 from ds2edge.convert.specialise.threshold import Threshold, choose_threshold
 from ds2edge.convert.specialise.voice_groups import VoiceGroups, group_voices
 from ds2edge.runtime import InputError, Phrases, Recognizer
+from ds2edge.train.words.advice import Advice
 
 SETTINGS = Settings(4.0, 6, 1, "pretrained", None, ())
 VOICES = [f"{engine}-{number}" for engine in "abc" for number in range(20)]
@@ -266,7 +267,7 @@ def report_of(answers, **changes) -> Report:
         "name": "house",
         "settings": SETTINGS,
         "threshold": threshold,
-        "advice": [SimpleNamespace(phrases=("a", "b"), problem="sound alike", remedy="change one")],
+        "advice": [Advice("alike", ("a", "b"), "sound alike", "change one")],
         "by_noise": rates,
         "by_voice": figures.rates_by(answers, threshold.value, lambda a: a.voice),
         "false_accepts": [figures.false_accepts("synthetic speech", OtherSpeech((), 1.0), 0.5)],
@@ -313,7 +314,7 @@ def test_the_report_shows_how_far_the_threshold_carries(tmp_path):
     page = html(report_of(answers, recorded=recorded), {})
     assert "would have chosen the threshold 0.123" in page
     assert "People speak less clearly" not in page
-    values = json.loads(to_json(report_of(answers, recorded=recorded, advice=[])))
+    values = json.loads(to_json(report_of(answers, recorded=recorded)))
     assert values["recorded"]["threshold"] == 0.123
     assert values["parity"]["int8_wer"] == 3.0
     assert values["by_noise"][0]["understood"] == 100
