@@ -52,7 +52,7 @@ def test_the_whole_way_interrupted_and_resumed(arguments, tmp_path, monkeypatch)
         assert "Aborted" in run(*arguments)
     assert not (house / "model.tflite").exists()
     clips = {path: path.stat().st_mtime_ns for path in house.rglob("*.opus")}
-    assert len(clips) >= 40
+    assert len(clips) > 30
 
     printed = run(*arguments)
     assert f"report: {house / 'report.html'}" in printed
