@@ -67,11 +67,7 @@ def advise(phrases: Phrases, pronunciations: Pronunciations | None = None) -> li
         *adviser.contained(),
         *adviser.values_contained(),
     ]
-    # Two lists of numbers have the same pairs.
-    different: dict[tuple[str, tuple[str, ...]], Advice] = {}
-    for advice in found:
-        different.setdefault((advice.kind, advice.phrases), advice)
-    return sorted(different.values(), key=lambda advice: KINDS.index(advice.kind))
+    return sorted(found, key=lambda advice: KINDS.index(advice.kind))
 
 
 class _Adviser:
@@ -122,9 +118,11 @@ class _Adviser:
 
     def values_alike(self) -> Iterator[Advice]:
         """Values of one list that sound alike and mean different things."""
+        known = set()  # two lists of numbers have the same pairs
         for name, meanings in self._value_meanings():
             for first, second, distance in self._alike(list(meanings)):
-                if meanings[first] != meanings[second]:
+                if (first, second) not in known and meanings[first] != meanings[second]:
+                    known.add((first, second))
                     yield _alike(first, second, distance, f" in the list '{name}'")
 
     def sentences_alike(self) -> Iterator[Advice]:

@@ -83,7 +83,8 @@ OTHER_OMISSION = 0.8
 
 PHONES = "".join((*CONSONANTS, *VOWELS))
 # Costs between phones of two groups are never low, so groups give a quick lower bound.
-GROUPS = ("stop", "affricate", "fricative", "nasal", "glide")
+GROUPS = {"stop": "s", "affricate": "f", "fricative": "f", "nasal": "n", "glide": "g"}
+VOWEL_GROUP = "v"
 BATCH = 20_000  # pairs measured at once
 
 
@@ -123,10 +124,10 @@ def _costs() -> Floats:
 @functools.cache
 def _groups() -> tuple[dict[int, str], float]:
     """A table for str.translate, from each phone to its group, and the least cost across groups."""
-    group = {p: GROUPS.index(CONSONANTS[p][1]) if p in CONSONANTS else len(GROUPS) for p in PHONES}
+    group = {p: GROUPS[CONSONANTS[p][1]] if p in CONSONANTS else VOWEL_GROUP for p in PHONES}
     across = [_substitution(a, b) for a in PHONES for b in PHONES if group[a] != group[b]]
     least = min(*across, OTHER_OMISSION, *OMISSION.values())
-    return {ord(phone): str(number) for phone, number in group.items()}, least
+    return {ord(phone): name for phone, name in group.items()}, least
 
 
 def distance(a: str, b: str) -> float:

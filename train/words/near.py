@@ -22,7 +22,7 @@ CHANGES = {REPLACE: 0.5, REPLACE_TWO: 0.2, INSERT: 0.15, DELETE: 0.15}
 # A word may be replaced by others at these distances: nearer ones sound the same.
 LEAST_DISTANCE = 0.15
 MOST_DISTANCE = 1.0
-MOST_DISTANCE_PER_PHONE = 0.3  # the bound of long words
+MOST_DISTANCE_PER_PHONE = 0.3  # of long words that have too few within MOST_DISTANCE
 CHOICES = 20  # the nearest words, of which one is drawn
 TRIES = 20  # until a changed phrase is no phrase
 
@@ -86,12 +86,17 @@ class NearMisses:
         """Returns the words that sound most like a word, the nearest first."""
         if word not in self._near:
             phones = self._pronunciations.word(word)
-            most = max(MOST_DISTANCE, MOST_DISTANCE_PER_PHONE * len(phones))
-            _, found, distances = pairs_within([phones], self._phones, most)
-            order = np.argsort(distances, kind="stable")
-            nearest = [self._words[found[i]] for i in order if distances[i] >= LEAST_DISTANCE]
+            nearest: list[str] = []
+            for most in (MOST_DISTANCE, MOST_DISTANCE_PER_PHONE * len(phones)):
+                if len(nearest) < CHOICES:
+                    nearest = self._within(phones, most)
             self._near[word] = nearest[:CHOICES]
         return self._near[word]
+
+    def _within(self, phones: str, most: float) -> list[str]:
+        _, found, distances = pairs_within([phones], self._phones, most)
+        order = np.argsort(distances, kind="stable")
+        return [self._words[found[i]] for i in order if distances[i] >= LEAST_DISTANCE]
 
     def _change(self, change: str, words: list[str], rng: random.Random) -> list[str]:
         place = rng.randrange(len(words))
