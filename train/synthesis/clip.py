@@ -18,7 +18,7 @@ from ds2edge.train.synthesis.voices import engine_of
 
 # How many clips an engine says, in proportion. Cheap and clear engines say more: docs/synthesis.md
 # has the figures. The voices of an engine say equally many.
-SHARES = {"hibari": 6.0, "piper": 3.0, "flite": 2.0, "kokoro": 2.0, "espeak": 0.5}
+SHARES = {"hibari": 6.0, "piper": 3.0, "kokoro": 2.0, "flite": 1.0, "espeak": 0.5}
 OTHER_SHARE = 2.0  # of an engine that is not in this table
 EDGE = 0.15  # seconds of silence that stay at both ends
 

@@ -1,6 +1,7 @@
 """Piper: the voices that you have downloaded.
 
-PIPER_VOICES names their folder. Each voice is a file .onnx with a file .onnx.json beside it.
+PIPER_VOICES names their folder. Each voice is a file .onnx with a file .onnx.json beside it. Piper
+draws noise that cannot be seeded, so a clip that is made again differs a little.
 """
 
 from __future__ import annotations

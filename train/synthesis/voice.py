@@ -24,6 +24,6 @@ class Voice(Protocol):
     def say(self, text: str, rng: random.Random) -> Samples:
         """Says `text` and returns mono samples at `RATE`.
 
-        `rng` varies speed, pitch and vocal tract; nothing else may, so that the same state of `rng`
-        gives the same samples. ValueError, with the reason, if the text cannot be said.
+        `rng` varies speed, pitch and vocal tract. The same state of `rng` should give the same
+        samples, so that a job can be repeated. ValueError, with the reason, if the text cannot be said.
         """
