@@ -28,6 +28,7 @@ ORDER = (
     "evaluate",
     "convert",
     "parity",
+    "specialise",
     "lm",
     "phrases",
     "bench",

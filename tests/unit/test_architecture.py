@@ -45,7 +45,8 @@ ROOMS = {
         "train.words",
     },
     "convert.parity": set(),
-    "convert.commands": {"convert.parity"},
+    "convert.specialise": {"convert.parity"},
+    "convert.commands": {"convert.parity", "convert.specialise"},
 }
 
 
