@@ -31,7 +31,7 @@ TRIES = 20  # until a changed phrase is no phrase
 def common_words(count: int | None = COMMON_WORDS) -> tuple[str, ...]:
     """The most common English words of the bundled language model, most common first.
 
-    None: all 154,649 of them.
+    None: all of them.
     """
     model = LanguageModel.load(LANGUAGE_MODEL)
     first = model.levels[0]
