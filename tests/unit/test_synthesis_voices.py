@@ -189,6 +189,12 @@ def test_the_command_says_texts_with_the_chosen_voice(engines, tmp_path, monkeyp
     assert {(clip.speaker, clip.split) for clip in clips} == {("mine-a", "dev")}
 
 
+def test_the_command_needs_a_text_and_a_folder(tmp_path):
+    assert run()[0] == 2
+    assert "no text is given: name a file with one sentence per line" in run()[1]
+    assert "no output folder is given: name it with -o" in run("a.txt")[1]
+
+
 def call(delayed):
     function, arguments, options = delayed
     return function(*arguments, **options)
@@ -206,10 +212,9 @@ def test_bad_input_is_one_line(engines, tmp_path):
         ),
         ((tmp_path / "empty.txt", "-o", out), "empty.txt: no sentence to say"),
         ((tmp_path / "good.txt", "-o", out, "--voice", "x"), "error: x: no such voice"),
-        ((tmp_path / "good.txt", "-o", tmp_path / "good.txt"), "is not a folder"),
+        ((tmp_path / "good.txt", "-o", tmp_path / "good.txt"), "good.txt: cannot be written"),
     ):
         code, output = run(*arguments)
         assert code == 2
         assert message in output
         assert output.count("\n") == 1
-    assert not out.exists()

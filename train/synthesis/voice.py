@@ -25,5 +25,6 @@ class Voice(Protocol):
         """Says `text` and returns mono samples at `RATE`.
 
         `rng` varies speed, pitch and vocal tract. The same state of `rng` should give the same
-        samples, so that a job can be repeated. ValueError, with the reason, if the text cannot be said.
+        samples, so that a job can be repeated. ValueError, with the reason, if the text cannot be
+        said.
         """
