@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,18 @@ import numpy as np
 
 from ds2edge.convert.specialise.measure import Answer
 from ds2edge.convert.specialise.other_speech import OtherSpeech
+from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.false_accepts import STEP, least_confidence
 from ds2edge.runtime.files import read_text, write_whole
 from ds2edge.runtime.records import from_dict
 from ds2edge.train.words.sentences import OTHER, PHRASE
 
+log = logging.getLogger("ds2edge")
+
 POINTS = 101  # of the curves
 # People say phrases far more often than sentences that resemble them.
 SIMILAR_WEIGHT = 0.25
+MUCH_LOST = 0.2  # share of the phrases
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,10 @@ def choose_threshold(
     Similar sentences are parts of phrases, phrases inside other sentences, and near misses. The
     threshold has the largest difference of the share of phrases that are understood and, with the
     weight SIMILAR_WEIGHT, the share of similar sentences that are accepted. It is never lower than
-    what accepts at most `false_accepts` phrases in an hour of `other`. InputError if no threshold
-    can meet this bound.
+    what accepts at most `false_accepts` phrases in an hour of `other`. If no threshold meets this
+    bound, a warning says so, and the bound is ignored.
     """
-    floor = least_confidence(other.confidences, int(false_accepts * other.hours))
+    floor = _least_for(other, false_accepts)
     phrases = [answer for answer in answers if answer.kind == PHRASE]
     similar = [answer for answer in answers if answer.kind not in (PHRASE, OTHER)]
     right = np.sort([answer.confidence for answer in phrases if answer.right])
@@ -63,6 +68,14 @@ def choose_threshold(
     understood = _share(right, candidates, len(phrases))
     gain = understood - SIMILAR_WEIGHT * _share(accepted, candidates, len(similar))
     value = float(candidates[gain.round(6).argmax()])  # the lowest of equals
+    lost = 1 - float(_share(right, np.array([value]), len(right))[0]) / 100
+    if right.size and lost > MUCH_LOST:
+        log.warning(
+            "the threshold %.2f rejects %.0f %% of the phrases that are recognised: make phrases "
+            "longer, or raise --reject-at",
+            value,
+            100 * lost,
+        )
     points = np.linspace(0, 1, POINTS)
     return Threshold(
         value=round(value, 4),
@@ -70,6 +83,15 @@ def choose_threshold(
         understood=tuple(_share(right, points, len(phrases)).round(3).tolist()),
         similar_accepted=tuple(_share(accepted, points, len(similar)).round(3).tolist()),
     )
+
+
+def _least_for(other: OtherSpeech, false_accepts: float) -> float:
+    """The least confidence that accepts so few phrases an hour; 0 if there is none."""
+    try:
+        return least_confidence(other.confidences, int(false_accepts * other.hours))
+    except InputError as error:
+        log.warning("%s", error)
+        return 0.0
 
 
 def _share(ordered: np.ndarray, thresholds: np.ndarray, count: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The notebooks run from their first cell to their last, with little data."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def run_notebook(path: Path, folder: Path, settings: dict[str, str], monkeypatch
         for output in cell.get("outputs", ())
         if "text" in output
     )
-    assert "error:" not in printed
+    assert not re.search(r"^error: ", printed, re.MULTILINE)  # tensorflow may say "CUDA error:"
     assert "Traceback" not in printed
     return printed
 

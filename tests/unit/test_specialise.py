@@ -79,8 +79,16 @@ def test_the_threshold_keeps_the_bound_on_false_accepts():
     assert choose_threshold(answers, other, 0).value == 0.6001
     assert choose_threshold(answers, other, 0.5).value == 0.5001
     assert choose_threshold(answers, other, 2).value == 0
-    with pytest.raises(InputError, match="use longer phrases"):
-        choose_threshold(answers, OtherSpeech((1.0,), 1.0), 0)
+
+
+def test_a_bound_that_cannot_be_met_is_a_warning(caplog):
+    answers = [answer(confidence=0.3), answer("near", 0.2)]
+    threshold = choose_threshold(answers, OtherSpeech((1.0,), 1.0), 0)
+    assert threshold.value == 0.2001
+    assert "use longer phrases" in caplog.text
+    caplog.clear()
+    assert choose_threshold(answers, OtherSpeech((0.5,), 1.0), 0).value == 0.5001
+    assert "rejects 100 % of the phrases that are recognised" in caplog.text
 
 
 def test_a_misunderstood_phrase_is_no_reason_for_a_low_threshold():
