@@ -94,6 +94,13 @@ def replace_phrases(path: Path, phrases: bytes) -> bytes:
     return changed.getvalue()
 
 
+def network_checksum(path: Path) -> str:
+    """Returns the CRC-32 of the flatbuffer, in hexadecimal. It does not depend on the phrases."""
+    start, _ = _span_of_phrases(path)
+    with path.open("rb") as file:
+        return f"{_checksum(file, start):08x}"
+
+
 def _span_of_phrases(path: Path) -> tuple[int, int]:
     """Where the phrases begin and end: the same place if there are none."""
     with zipfile.ZipFile(path) as archive:

@@ -359,15 +359,18 @@ class Vectors:
         self._write_json("endpoints.json", {"cases": cases})
 
     def _phrases(self) -> None:
+        loose = Phrases.of(*ODD_PHRASES, min_confidence=0.01)
+        loose.enough_letters = 5.0
         files = {
             "house.ds2ph": Phrases.load(FOLDER / "house.yaml"),
             "names.ds2ph": Phrases.load(FOLDER / "names.yaml"),
             "odd.ds2ph": Phrases.of(*ODD_PHRASES, min_confidence=0.01),
+            "odd-loose.ds2ph": loose,
         }
         cases = []
         for file, phrases in files.items():
             phrases.save(self._folder / file)
-            odd = file == "odd.ds2ph"
+            odd = file.startswith("odd")
             for name, source in self._sources.items():
                 if name.startswith("odd") == odd:
                     decoder = phrases(source.alphabet, source.step_seconds)
