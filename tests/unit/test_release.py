@@ -16,6 +16,7 @@ from ds2edge.runtime import Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.decoding.build import build_decoder
 from ds2edge.runtime.decoding.fusion import Weights
+from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.train.data.manifest import Clip, read_manifest
@@ -47,6 +48,7 @@ def release(tmp_path):
         work=tmp_path / "work",
         noise=None,
         tests=(),
+        every=1,
         wake=None,
         shipped=tmp_path / "shipped",
     )
@@ -132,25 +134,42 @@ def test_texts_from_the_cache_are_those_of_the_recogniser(tmp_path, decoder):
     assert any(expected)
 
 
-def test_logits_are_computed_once_for_each_model_and_condition(tmp_path, monkeypatch):
+def test_logits_are_computed_once_for_each_model_condition_and_clip(tmp_path, monkeypatch):
     cache = LogitCache(tmp_path / "logits")
-    first = cache.read(GOLDEN, CLIPS.clips)
-    cache.read(GOLDEN, CLIPS.clips, Condition("", gain_db=-10))
-    other = GOLDEN.with_name("mini-armv7.tflite")
+    first = list(cache.read(GOLDEN, CLIPS.clips[:2]))
+    quiet = list(cache.read(GOLDEN, CLIPS.clips[:1], Condition("", gain_db=-10)))
+    assert not np.array_equal(quiet[0].logits, first[0].logits)
     copy = Path(shutil.copyfile(GOLDEN, tmp_path / "renamed.tflite"))
-    assert len(list((tmp_path / "logits").iterdir())) == 2
+    assert len(list((tmp_path / "logits").rglob("*.npz"))) == 3
 
     def fail(*_):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(logits, "Network", fail)
-    again = cache.read(copy, CLIPS.clips)
-    assert all(map(np.array_equal, first.logits, again.logits))
-    assert (again.seconds, again.computing) == (first.seconds, first.computing)
-    seconds = sum(len(read_audio(clip.audio, RATE)) for clip in CLIPS.clips) / RATE
-    assert again.seconds == pytest.approx(seconds)
-    with pytest.raises(AssertionError):
-        cache.read(other, CLIPS.clips)
+    again = list(cache.read(copy, CLIPS.clips[:2]))
+    for old, new in zip(first, again, strict=True):
+        assert np.array_equal(old.logits, new.logits)
+        assert (old.seconds, old.computing) == (new.seconds, new.computing)
+    assert again[0].seconds == len(read_audio(CLIPS.clips[0].audio, RATE)) / RATE
+    for model, clip in ((copy, 2), (GOLDEN.with_name("mini-armv7.tflite"), 0)):
+        with pytest.raises(AssertionError, match="again"):
+            list(cache.read(model, [CLIPS.clips[clip]]))
+
+
+def test_a_clip_is_decoded_once(tmp_path):
+    decoded = []
+
+    def decoder(*arguments):
+        decoded.append(arguments)
+        return GreedyDecoder(*arguments)
+
+    model = CachedModel(GOLDEN, LogitCache(tmp_path), {"counted": decoder})
+    part = model.texts(CLIPS.every(2), "counted")
+    assert model.texts(CLIPS, "counted")[::2] == part
+    assert len(decoded) == 3
+    cost = model.cost(CLIPS, "counted")
+    assert len(decoded) == 3
+    assert min(cost.network, cost.decoder) > 0
 
 
 def test_first_words():
@@ -209,9 +228,9 @@ def test_test_sets_are_looked_at_only_if_they_are_named(release, toy_stages, mon
 def test_a_folder_of_another_run_is_refused(release, toy_stages, tiny_run):
     toy_stages += ["", ""]
     stages.perform(release)
-    with pytest.raises(InputError, match="another run, manifest or noise"):
+    with pytest.raises(InputError, match="other inputs"):
         stages.perform(dataclasses.replace(release, run=tiny_run.folder))
-    with pytest.raises(InputError, match="another run, manifest or noise"):
+    with pytest.raises(InputError, match="other inputs"):
         stages.perform(dataclasses.replace(release, noise="noise"))
 
 
@@ -277,6 +296,48 @@ def test_weights_are_written_where_they_are_read(tmp_path, monkeypatch):
     assert sum(before != after for before, after in lines) == 2
 
 
+def tuned(release, monkeypatch, best: Weights, errors_of_all: int):
+    """`making.weights` where the errors grow with the distance from `best`."""
+    written = []
+
+    class Model:
+        def __init__(self):
+            self.decoders = {}
+
+        def score(self, clips, name):
+            weight, bonus = map(float, name.split(", "))
+            distance = abs(weight - best.language_model) / 0.1 + abs(bonus - best.word_bonus) / 0.5
+            errors = min(20, round(distance))
+            if clips is release.all_dev:
+                errors = errors_of_all if errors == 0 else 10
+            return score(["right"] * 20, ["wrong"] * errors + ["right"] * (20 - errors))
+
+    monkeypatch.setattr(Release, "model", lambda *_: Model())
+    monkeypatch.setattr(Release, "all_dev", CLIPS)
+    monkeypatch.setattr(making, "load_language_model", lambda _: None)
+    monkeypatch.setattr(making, "write_weights", written.append)
+    release = dataclasses.replace(release, every=2)
+    monkeypatch.setattr(Release, "part", CLIPS.every(2))
+    return making.weights(release), written
+
+
+def test_the_search_finds_the_best_weights(release, monkeypatch):
+    best = dataclasses.replace(Weights(), language_model=0.6, word_bonus=1.0)
+    result, written = tuned(release, monkeypatch, best, errors_of_all=0)
+    assert written == [best]
+    assert (result["chosen"], result["best"]) == ("0.6, 1", "0.6, 1")
+    assert result["gain"]["value"] == -50
+
+
+def test_weights_stay_if_others_are_not_surely_better(release, monkeypatch):
+    best = dataclasses.replace(Weights(), word_bonus=2.5)
+    result, written = tuned(release, monkeypatch, best, errors_of_all=9)
+    assert (result["chosen"], result["best"], written) == ("0.4, 2", "0.4, 2.5", [])
+    result, written = tuned(release, monkeypatch, Weights(), errors_of_all=0)
+    assert (result["chosen"], written) == ("0.4, 2", [])
+    assert "best" not in result
+
+
 def test_a_script_that_fails_is_one_line(tmp_path):
     script = tmp_path / "broken.py"
     script.write_text("raise SystemExit('no sound')")
@@ -293,16 +354,21 @@ def rate(value: float) -> dict:
 
 def results() -> dict:
     row = {"greedy": rate(40), "lm": rate(30), "difference": rate(0), "first_words": rate(20)}
-    level = {condition.title: row for condition in recordings.levels()}
+    rows = {condition.title: row for condition in recordings.levels()}
+    level = {"clips": 146, "rows": rows}
     words = {name: rate(60) | {"right": 50.0, "empty": 10.0} for name in card.WORD_DECODERS}
     return {
         "weights": {"chosen": "0.4, 2"},
         "accuracy": {"LibriSpeech": {"clips": 239, "words": 8064} | row},
         "precision": {"float": rate(41), "int8": rate(0.25), "armv7": rate(-0.5)},
         "level": level,
-        "noise": {"10 dB": row},
-        "rate": {"8 kHz": row},
-        "speed": {"network": 0.005, "greedy": 0.001, "lm": 0.02, "memory": 70.4},
+        "noise": {"clips": 146, "rows": {"10 dB": row}},
+        "rate": {"clips": 146, "rows": {"8 kHz": row}},
+        "speed": {
+            "greedy": {"network": 0.005, "decoder": 0.001},
+            "lm": {"network": 0.005, "decoder": 0.02},
+            "memory": 70.4,
+        },
         "test-librispeech": {"title": "LibriSpeech", "clips": 107, "words": 3000} | row,
         "test-digits": {"title": "Digits", "clips": 300, "decoders": words, "levels": level},
     }

@@ -44,6 +44,13 @@ from ds2edge.train.pretrained.release.recordings import TESTS
     help="A test set to look at. May be repeated.",
 )
 @click.option(
+    "--every",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Use every nth dev clip to choose weights and to measure noise.",
+)
+@click.option(
     "--wake", type=click.Path(path_type=Path), help="Manifest of clips that say 'hey computer'."
 )
 def main(
@@ -53,6 +60,7 @@ def main(
     work: Path,
     noise: str | None,
     tests: tuple[str, ...],
+    every: int,
     wake: Path | None,
 ) -> None:
     """Runs the stages."""
@@ -61,7 +69,7 @@ def main(
     from ds2edge.train.pretrained.release.stages import perform
 
     try:
-        results = perform(Release(run, manifest, data, work, noise, tests, wake))
+        results = perform(Release(run, manifest, data, work, noise, tests, every, wake))
         card.write(results)
     except InputError as error:
         click.echo(f"error: {error}", err=True)

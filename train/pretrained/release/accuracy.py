@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import numpy.typing as npt
 
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.decoding.greedy import GreedyDecoder
-from ds2edge.runtime.specification import read_specification
+from ds2edge.runtime.network import Logits
+from ds2edge.runtime.specification import Specification, read_specification
 from ds2edge.train.evaluation.scoring import Score, align, bootstrap_interval, score
-from ds2edge.train.pretrained.release.logits import LogitCache, Recorded
+from ds2edge.train.pretrained.release.logits import LogitCache
 from ds2edge.train.pretrained.release.recordings import AS_RECORDED, ClipSet, Condition
 from ds2edge.train.progress import track
 
@@ -45,44 +48,61 @@ class Measured:
         return cls.of(result.word_errors - reference.word_errors, result.words)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of processor time for each second of audio, on one thread."""
+
+    network: float  # front end included
+    decoder: float
+
+
 @dataclass
 class CachedModel:
-    """A model (.tflite) whose logits are cached."""
+    """A model (.tflite) whose logits are cached, with its decoders by name."""
 
     model: Path
     cache: LogitCache
     decoders: Mapping[str, DecoderFactory] = field(default_factory=dict)
-    # Seconds of processor time for each second of audio, by the name of the decoder.
-    decoding_cost: dict[str, float] = field(default_factory=dict)
-    _texts: dict[tuple[object, ...], list[str]] = field(default_factory=dict)
+    # Text of each clip, and seconds of processor time, by decoder and condition.
+    _decoded: dict[tuple[str, Condition], dict[Path, tuple[str, float]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
 
-    def logits(self, clips: ClipSet, condition: Condition = AS_RECORDED) -> Recorded:
-        """The logits of the clips, and what they cost."""
-        return self.cache.read(self.model, clips.clips, condition)
+    @cached_property
+    def _specification(self) -> Specification:
+        return read_specification(self.model)
 
     def texts(
         self, clips: ClipSet, decoder: str = "greedy", condition: Condition = AS_RECORDED
     ) -> list[str]:
         """The transcripts of the clips; `decoder`: `greedy`, or one of `decoders`."""
-        key = (clips.title, len(clips.clips), decoder, condition)
-        if key not in self._texts:
-            factory = self.decoders.get(decoder, GreedyDecoder)
-            recorded = self.logits(clips, condition)
-            label = f"{decoder} on {len(clips.clips)} clips, {condition.title}"
-            started = time.process_time()
-            decoded = self.decode(track(recorded.logits, label, len(recorded.logits)), factory)
-            self._texts[key] = list(decoded)
-            spent = time.process_time() - started
-            self.decoding_cost[decoder] = spent / recorded.seconds
-        return self._texts[key]
+        decoded = self._decoded[decoder, condition]
+        new = [clip for clip in clips.clips if clip.audio not in decoded]
+        label = f"{self.model.name}, {decoder}, {condition.title}: {len(new)} clips"
+        recorded = self.cache.read(self.model, new, condition)
+        for clip, each in zip(track(new, label, len(new)), recorded, strict=True):
+            decoded[clip.audio] = self._decode(each.logits, decoder)
+        return [decoded[clip.audio][0] for clip in clips.clips]
 
-    def decode(self, logits: Iterable[npt.NDArray[Any]], decoder: DecoderFactory) -> Iterator[str]:
-        """The text of each clip."""
-        specification = read_specification(self.model)
-        for each in logits:
-            decoding = decoder(specification.alphabet, specification.step_seconds)
-            decoding.accept(each)
-            yield " ".join(word.text for word in decoding.final_words())
+    def _decode(self, logits: Logits, name: str) -> tuple[str, float]:
+        """The text, and the seconds of processor time."""
+        factory = self.decoders.get(name, GreedyDecoder)
+        started = time.process_time()
+        decoder = factory(self._specification.alphabet, self._specification.step_seconds)
+        decoder.accept(logits)
+        text = " ".join(word.text for word in decoder.final_words())
+        return text, time.process_time() - started
+
+    def cost(self, clips: ClipSet, decoder: str) -> Cost:
+        """What the transcripts of the clips cost."""
+        self.texts(clips, decoder)
+        recorded = list(self.cache.read(self.model, clips.clips))
+        seconds = sum(each.seconds for each in recorded)
+        decoded = self._decoded[decoder, AS_RECORDED]
+        return Cost(
+            sum(each.computing for each in recorded) / seconds,
+            sum(decoded[clip.audio][1] for clip in clips.clips) / seconds,
+        )
 
     def score(
         self, clips: ClipSet, decoder: str = "greedy", condition: Condition = AS_RECORDED

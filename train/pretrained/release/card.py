@@ -106,15 +106,16 @@ def _precision(results: Results) -> Iterator[str]:
 def _levels(results: Results) -> Iterator[str]:
     yield "### Level and sample rate"
     yield ""
-    yield "All dev clips, greedy. Differences to the clips as recorded are in points (paired)."
+    clips = results["level"]["clips"]
+    yield f"All {clips} dev clips, greedy; differences to the clips as recorded in points (paired)."
     words = {
-        row["title"]: row["levels"] for row in results.values() if "levels" in row
+        row["title"]: row["levels"]["rows"] for row in results.values() if "levels" in row
     }  # single words, if they were looked at
     if words:
         yield "Single words are clips under 2 s:"
     yield ""
     rows = []
-    for name, row in {**results["level"], **results["rate"]}.items():
+    for name, row in {**results["level"]["rows"], **results["rate"]["rows"]}.items():
         cells = [name, _rate(row["greedy"]), _difference(row["difference"])]
         cells.append(_rate(row["first_words"]))
         cells += [_rate(each[name]["greedy"]) if name in each else "" for each in words.values()]
@@ -126,10 +127,11 @@ def _levels(results: Results) -> Iterator[str]:
 def _noise(results: Results) -> Iterator[str]:
     yield "### Noise"
     yield ""
-    yield "All dev clips, WER by signal-to-noise ratio:"
+    yield f"{results['noise']['clips']} dev clips, WER by signal-to-noise ratio:"
     yield ""
     rows = [
-        [name, *(_rate(row[each]) for each in DECODERS)] for name, row in results["noise"].items()
+        [name, *(_rate(row[each]) for each in DECODERS)]
+        for name, row in results["noise"]["rows"].items()
     ]
     yield from markdown_table(["", *DECODERS.values()], rows)
 
@@ -162,8 +164,9 @@ def _cost(results: Results) -> Iterator[str]:
     yield "### Cost"
     yield ""
     yield "Processor time for a second of audio, on one thread of a shared x86-64 machine, on dev"
-    yield f"clips: {row['network']:.4f} s for the front end and the network,"
-    yield f"{row['greedy']:.4f} s for greedy decoding, {row['lm']:.4f} s for `--lm pretrained`."
+    network, greedy = row["greedy"]["network"], row["greedy"]["decoder"]
+    yield f"clips: {network:.4f} s for the front end and the network, {greedy:.4f} s for greedy"
+    yield f"decoding, {row['lm']['decoder']:.4f} s for `--lm pretrained`."
     if row["memory"] is not None:
         yield f"The model adds {row['memory']:.0f} MB to the memory of a process that has loaded"
         yield "the libraries."

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
-import json
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,73 +18,64 @@ from ds2edge.runtime.network import Logits, Network
 from ds2edge.runtime.stream import Stream
 from ds2edge.train.data.manifest import Clip
 from ds2edge.train.pretrained.release.recordings import AS_RECORDED, Condition
-from ds2edge.train.progress import track
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """Logits of clips, and what they cost."""
+    """Logits of a clip, and what they cost."""
 
-    logits: list[Logits]  # of each clip
+    logits: Logits
     seconds: float  # of audio
     computing: float  # seconds of processor time, of the front end and the network
 
 
 class LogitCache:
-    """A folder of logits."""
+    """A folder with a file for each model, condition and clip."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` is made when the first logits are written."""
         self._folder = folder
 
     def read(
-        self, model: Path, clips: Sequence[Clip], condition: Condition = AS_RECORDED
-    ) -> Recorded:
-        """The logits of a model (.tflite) for these clips, from the folder or computed now.
+        self, model: Path, clips: Iterable[Clip], condition: Condition = AS_RECORDED
+    ) -> Iterator[Recorded]:
+        """The logits of a model (.tflite) for each of the clips, from the folder or computed now.
 
         InputError if the model or a clip cannot be read.
         """
-        path = self._folder / f"{_key(model, clips, condition)}.npz"
-        if not path.exists():
-            recorded = _record(model, clips, condition)
-            buffer = io.BytesIO()
-            np.savez(
-                buffer,
-                logits=np.concatenate(recorded.logits),
-                steps=[len(logits) for logits in recorded.logits],
-                times=[recorded.seconds, recorded.computing],
-            )
-            write_whole(path, buffer.getvalue())
-        with np.load(path) as file:
-            ends = np.cumsum(file["steps"])[:-1]
-            seconds, computing = file["times"].tolist()
-            return Recorded(np.split(file["logits"], ends), seconds, computing)
+        network = None
+        place = f"{_crc(model.read_bytes())}-{_crc(repr(condition).encode())}"
+        for clip in clips:
+            path = self._folder / place / f"{_crc(str(clip.audio).encode())}.npz"
+            if not path.exists():
+                network = network or Network(model)
+                _write(path, _record(network, clip, condition))
+            with np.load(path) as file:
+                yield Recorded(file["logits"], *file["times"].tolist())
 
 
-def _key(model: Path, clips: Iterable[Clip], condition: Condition) -> str:
-    what = [[str(clip.audio) for clip in clips], dataclasses.asdict(condition)]
-    model_crc = zlib.crc32(model.read_bytes())
-    return f"{model_crc:08x}-{zlib.crc32(json.dumps(what).encode()):08x}"
+def _crc(content: bytes) -> str:
+    return f"{zlib.crc32(content):08x}"
 
 
-def _record(model: Path, clips: Sequence[Clip], condition: Condition) -> Recorded:
-    network = Network(model)
+def _write(path: Path, recorded: Recorded) -> None:
+    buffer = io.BytesIO()
+    times = [recorded.seconds, recorded.computing]
+    np.savez(buffer, logits=recorded.logits, times=times)
+    write_whole(path, buffer.getvalue())
+
+
+def _record(network: Network, clip: Clip, condition: Condition) -> Recorded:
     rate = network.specification.features.sample_rate
-    logits = []
-    seconds = computing = 0.0
-    label = f"{model.name} on {len(clips)} clips, {condition.title}"
-    for clip in track(clips, label, len(clips)):
-        samples = read_audio(clip.audio, rate)
-        changed, changed_rate = condition.apply(samples, rate, clip.audio.name)
-        started = time.process_time()
-        collector = Collector((), 0.0)
-        stream = Stream(network, collector)
-        stream.accept(changed, changed_rate)
-        stream.finish()
-        computing += time.process_time() - started
-        seconds += len(samples) / rate
-        logits.append(np.concatenate(collector.logits))
-    return Recorded(logits, seconds, computing)
+    samples = read_audio(clip.audio, rate)
+    changed, changed_rate = condition.apply(samples, rate, clip.audio.name)
+    started = time.process_time()
+    collector = Collector((), 0.0)
+    stream = Stream(network, collector)
+    stream.accept(changed, changed_rate)
+    stream.finish()
+    computing = time.process_time() - started
+    return Recorded(np.concatenate(collector.logits), len(samples) / rate, computing)
 
 
 class Collector(Decoder):

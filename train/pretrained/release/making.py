@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,18 @@ from ds2edge.runtime.decoding.fusion import Weights
 from ds2edge.runtime.errors import InputError, QualityCheckFailed
 from ds2edge.runtime.specification import read_specification
 from ds2edge.train.data.manifest import read_manifest
+from ds2edge.train.evaluation.scoring import Score
 from ds2edge.train.pretrained.pack import pack_run
 from ds2edge.train.pretrained.release.accuracy import Measured
 from ds2edge.train.pretrained.release.fusion_weights import read_weights, write_weights
+from ds2edge.train.pretrained.release.recordings import ClipSet
 from ds2edge.train.pretrained.release.release import ARMV7, INT8, MODES, ROOT, Release
 from ds2edge.train.run import Run
 
 CHUNK_STEPS = 4
-# Weights of the language model and bonuses for a word that dev chooses from, on every third clip.
-LM_WEIGHTS = (0.3, 0.4, 0.5)
-WORD_BONUSES = (1.0, 2.0, 3.0)
-TUNED_ON = 3
+# By how much the search changes the weight of the language model, and the bonus for a word.
+WEIGHT_STEP = 0.1
+BONUS_STEP = 0.5
 
 Result = dict[str, Any]
 
@@ -70,31 +72,54 @@ def install(release: Release) -> Result:
 
 
 def weights(release: Release) -> Result:
-    """Chooses the weights of the language model on dev, and writes them into fusion.py."""
+    """Chooses the weights of the language model on dev, and writes them into fusion.py.
+
+    The search goes to the best neighbour on a part of dev for as long as there is a better one. The
+    weights change only if all of dev says that the new ones are better.
+    """
     language_model = load_language_model("pretrained")
-    present = read_weights()
-    part = release.all_dev.every(TUNED_ON)
-    candidates = [
-        replace(present, language_model=weight, word_bonus=bonus)
-        for weight in LM_WEIGHTS
-        for bonus in WORD_BONUSES
-    ]
-    if present not in candidates:
-        candidates.append(present)
     model = release.model(release.shipped / INT8)
-    model.decoders = {
-        _name(each): build_decoder(language_model, weights=each) for each in candidates
+
+    def errors(chosen: Weights, clips: ClipSet) -> Score:
+        decoder = build_decoder(language_model, weights=chosen)
+        model.decoders = {**model.decoders, name_of(chosen): decoder}
+        return model.score(clips, name_of(chosen))
+
+    present = best = read_weights()
+    tried = {present: errors(present, release.part).wer}
+    while True:
+        for neighbour in neighbours(best):
+            if neighbour not in tried:
+                tried[neighbour] = errors(neighbour, release.part).wer
+        better = min(tried, key=tried.__getitem__)
+        if tried[better] == tried[best]:
+            break
+        best = better
+    result: Result = {
+        "clips": len(release.part.clips),
+        "wer": {name_of(each): wer for each, wer in tried.items()},
+        "chosen": name_of(present),
     }
-    table = {_name(each): model.score(part, _name(each)).wer for each in candidates}
-    best = min(candidates, key=lambda each: table[_name(each)])
-    gain = Measured.wer_difference(
-        model.score(release.all_dev, _name(best)), model.score(release.all_dev, _name(present))
-    )
-    better = gain.interval[1] < 0
-    if better:
+    if best == present:
+        return result
+    gain = Measured.wer_difference(errors(best, release.all_dev), errors(present, release.all_dev))
+    if gain.interval[1] < 0:
         write_weights(best)
-    chosen = best if better else present
-    return {"wer": table, "clips": len(part.clips), "gain": asdict(gain), "chosen": _name(chosen)}
+        result["chosen"] = name_of(best)
+    return {**result, "best": name_of(best), "gain": asdict(gain)}
+
+
+def neighbours(chosen: Weights) -> Iterator[Weights]:
+    """Weights that are one step away."""
+    for step in (-WEIGHT_STEP, WEIGHT_STEP):
+        yield replace(chosen, language_model=round(chosen.language_model + step, 3))
+    for step in (-BONUS_STEP, BONUS_STEP):
+        yield replace(chosen, word_bonus=round(chosen.word_bonus + step, 3))
+
+
+def name_of(chosen: Weights) -> str:
+    """The two weights that the search changes."""
+    return f"{chosen.language_model:g}, {chosen.word_bonus:g}"
 
 
 def rejection(release: Release) -> Result:
@@ -114,10 +139,6 @@ def rejection(release: Release) -> Result:
 def vectors(release: Release) -> Result:
     """Writes the golden vectors, which hold outputs of the shipped model."""
     return {"printed": _script(ROOT / "tests" / "record_vectors.py")}
-
-
-def _name(chosen: Weights) -> str:
-    return f"{chosen.language_model:g}, {chosen.word_bonus:g}"
 
 
 def _same_bytes(first: Path, second: Path) -> bool:

@@ -29,6 +29,7 @@ class Release:
     work: Path  # folder for logits, models and results
     noise: str | None  # folder of sound files
     tests: tuple[str, ...]  # the test sets to look at
+    every: int  # every nth dev clip is used for what takes long
     wake: Path | None  # manifest of clips that say the wake phrase
     shipped: Path = ROOT / "runtime"  # folder of the shipped models
     packed: Path = ROOT / "train" / "pretrained"  # folder of the shipped checkpoint
@@ -42,6 +43,11 @@ class Release:
     def all_dev(self) -> ClipSet:
         """All dev clips."""
         return pooled(self.dev, "dev")
+
+    @cached_property
+    def part(self) -> ClipSet:
+        """A part of the dev clips, for what takes long."""
+        return self.all_dev.every(self.every)
 
     def model(self, path: Path) -> CachedModel:
         """A model whose logits are cached."""

@@ -37,7 +37,7 @@ STAGES: tuple[Stage, ...] = (
 def perform(release: Release) -> dict[str, dict[str, Any]]:
     """The results of all stages, by name. Those that are in the folder `work` are read.
 
-    InputError if the folder belongs to another run, manifest or noise.
+    InputError if the folder holds results from other inputs.
     """
     _require_own_folder(release)
     results = {stage.__name__: _once(release, stage.__name__, stage) for stage in STAGES}
@@ -63,17 +63,17 @@ def _once(release: Release, name: str, stage: Stage) -> dict[str, Any]:
 
 
 def _require_own_folder(release: Release) -> None:
-    """Marks `work` as the folder of this run, this manifest and this noise."""
+    """Marks `work` as the folder of these inputs."""
     made_from = {
         "checkpoint": zlib.crc32(Run.open(release.run).best.read_bytes()),
         "manifest": zlib.crc32(read_text(release.speech).encode()),
         "noise": release.noise,
+        "every": release.every,
     }
     path = release.work / "made_from.json"
     if not path.exists():
         write_whole(path, json.dumps(made_from) + "\n")
     elif json.loads(read_text(path)) != made_from:
         raise InputError(
-            f"{release.work}: holds the results of another run, manifest or noise: "
-            "choose another folder with -o"
+            f"{release.work}: holds results from other inputs: choose another folder with -o"
         )
