@@ -54,11 +54,13 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Everything that depends on the acoustic model: train/pretrained/release says what, docs/model-card.md with which values.
+# Everything that depends on the acoustic model. train/pretrained/release/__main__.py says what RUN, SPEECH and the others are.
 WORK ?= release
+EVERY ?= 3
 release-model: .venv/dev
-	$(BIN)/python -m ds2edge.train.pretrained.release $(RUN) $(SPEECH) $(DATA) -o $(WORK) \
-	  $(if $(NOISE),--noise $(NOISE)) $(if $(WAKE),--wake $(WAKE)) $(TESTS:%=--test %)
+	$(BIN)/python -m ds2edge.train.pretrained.release $(RUN) $(SPEECH) $(DATA) -o $(WORK) --every $(EVERY) \
+	  $(if $(NOISE),--noise $(NOISE)) $(if $(COMMANDS),--commands $(COMMANDS)) $(if $(WAKE),--wake $(WAKE)) \
+	  $(TESTS:%=--test %)
 
 .venv/train: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \

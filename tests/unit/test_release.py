@@ -49,6 +49,7 @@ def release(tmp_path):
         noise=None,
         tests=(),
         every=1,
+        commands=None,
         wake=None,
         shipped=tmp_path / "shipped",
     )
@@ -336,6 +337,18 @@ def test_weights_stay_if_others_are_not_surely_better(release, monkeypatch):
     result, written = tuned(release, monkeypatch, Weights(), errors_of_all=0)
     assert (result["chosen"], written) == ("0.4, 2", [])
     assert "best" not in result
+
+
+def test_curves_are_drawn_for_the_recordings_that_are_given(release, monkeypatch):
+    ran = []
+    monkeypatch.setattr(making, "_script", lambda *command: ran.append(command) or "printed")
+    monkeypatch.setattr(Release, "all_dev", CLIPS)
+    assert making.rejection(release) == {}
+    with_wake = dataclasses.replace(release, wake=MINI)
+    assert making.rejection(with_wake) == {"wake.png": "printed"}
+    (command,) = ran
+    assert command[:4] == (making.ROOT / "benchmarks/rejection.py", MINI, "--wake", "hey computer")
+    assert command.count("--other-speech") == 3
 
 
 def test_a_script_that_fails_is_one_line(tmp_path):

@@ -51,7 +51,14 @@ from ds2edge.train.pretrained.release.recordings import TESTS
     help="Use every nth dev clip to choose weights and to measure noise.",
 )
 @click.option(
-    "--wake", type=click.Path(path_type=Path), help="Manifest of clips that say 'hey computer'."
+    "--commands",
+    type=click.Path(path_type=Path),
+    help="Manifest of orders to a coffee machine, for docs/rejection.png.",
+)
+@click.option(
+    "--wake",
+    type=click.Path(path_type=Path),
+    help="Manifest of clips that say 'hey computer', for docs/wake.png.",
 )
 def main(
     run: Path,
@@ -61,6 +68,7 @@ def main(
     noise: str | None,
     tests: tuple[str, ...],
     every: int,
+    commands: Path | None,
     wake: Path | None,
 ) -> None:
     """Runs the stages."""
@@ -68,8 +76,9 @@ def main(
     from ds2edge.train.pretrained.release.release import Release
     from ds2edge.train.pretrained.release.stages import perform
 
+    release = Release(run, manifest, data, work, noise, tests, every, commands, wake)
     try:
-        results = perform(Release(run, manifest, data, work, noise, tests, every, wake))
+        results = perform(release)
         card.write(results)
     except InputError as error:
         click.echo(f"error: {error}", err=True)

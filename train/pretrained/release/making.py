@@ -29,6 +29,7 @@ CHUNK_STEPS = 4
 # By how much the search changes the weight of the language model, and the bonus for a word.
 WEIGHT_STEP = 0.1
 BONUS_STEP = 0.5
+WAKE_PHRASE = "hey computer"
 
 Result = dict[str, Any]
 
@@ -126,14 +127,15 @@ def rejection(release: Release) -> Result:
     """Draws false accepts against commands and wake phrases, with benchmarks/rejection.py."""
     script = ROOT / "benchmarks" / "rejection.py"
     others = [part for clip in release.all_dev.clips for part in ("--other-speech", clip.audio)]
-    coffee = release.data / "coffee_commands" / "manifest.jsonl"
-    drawings = [("rejection.png", [coffee, "--phrases", ROOT / "benchmarks" / "coffee.yaml"])]
-    if release.wake:
-        drawings.append(("wake.png", [release.wake, "--wake", "hey computer"]))
-    return {
-        picture: _script(script, *arguments, *others, "-o", ROOT / "docs" / picture)
-        for picture, arguments in drawings
-    }
+    printed = {}
+    for picture, manifest, said in (
+        ("rejection.png", release.commands, ("--phrases", ROOT / "benchmarks" / "coffee.yaml")),
+        ("wake.png", release.wake, ("--wake", WAKE_PHRASE)),
+    ):
+        if manifest:
+            output = ROOT / "docs" / picture
+            printed[picture] = _script(script, manifest, *said, *others, "-o", output)
+    return printed
 
 
 def vectors(release: Release) -> Result:

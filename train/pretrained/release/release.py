@@ -30,6 +30,7 @@ class Release:
     noise: str | None  # folder of sound files
     tests: tuple[str, ...]  # the test sets to look at
     every: int  # every nth dev clip is used for what takes long
+    commands: Path | None  # manifest of benchmarks/commands.py: orders to a coffee machine
     wake: Path | None  # manifest of clips that say the wake phrase
     shipped: Path = ROOT / "runtime"  # folder of the shipped models
     packed: Path = ROOT / "train" / "pretrained"  # folder of the shipped checkpoint

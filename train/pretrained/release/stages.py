@@ -23,11 +23,11 @@ STAGES: tuple[Stage, ...] = (
     making.convert,
     making.install,
     making.weights,
-    figures.accuracy,
     figures.precision,
     figures.level,
-    figures.noise,
     figures.rate,
+    figures.accuracy,
+    figures.noise,
     figures.speed,
     making.rejection,
     making.vectors,
@@ -40,12 +40,12 @@ def perform(release: Release) -> dict[str, dict[str, Any]]:
     InputError if the folder holds results from other inputs.
     """
     _require_own_folder(release)
-    results = {stage.__name__: _once(release, stage.__name__, stage) for stage in STAGES}
+    stages = {stage.__name__: stage for stage in STAGES}
     for test in TESTS:
         name = f"test-{test}"
         if test in release.tests or _result(release, name).exists():
-            results[name] = _once(release, name, partial(figures.held_out, name=test))
-    return results
+            stages[name] = partial(figures.held_out, name=test)
+    return {name: _once(release, name, stage) for name, stage in stages.items()}
 
 
 def _result(release: Release, stage: str) -> Path:
