@@ -19,7 +19,7 @@ print("(by an interpreter that has imported neither tensorflow nor keras)")
 endef
 export HEAR
 
-.PHONY: demo test lint types unit slow long format clean
+.PHONY: demo test lint types unit slow long format release-model clean
 
 demo: .venv/train
 	rm -rf demo
@@ -53,6 +53,14 @@ long: .venv/dev
 format: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Everything that depends on the acoustic model. train/pretrained/release/__main__.py says what RUN, SPEECH and the others are.
+WORK ?= release
+EVERY ?= 3
+release-model: .venv/dev
+	$(BIN)/python -m ds2edge.train.pretrained.release $(RUN) $(SPEECH) $(DATA) -o $(WORK) --every $(EVERY) \
+	  $(if $(NOISE),--noise $(NOISE)) $(if $(COMMANDS),--commands $(COMMANDS)) $(if $(WAKE),--wake $(WAKE)) \
+	  $(TESTS:%=--test %)
 
 .venv/train: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \

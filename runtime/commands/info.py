@@ -113,7 +113,7 @@ def _graph_rows(specification: Specification, graph: Graph) -> list[Row]:
         latency = "whole recordings only: no text before the end"
     else:
         context = f"lookahead {graph.lookahead} steps"
-        latency = f"at most {_latency(specification, graph):g} ms from a sound to its letter"
+        latency = f"at most {longest_latency(specification, graph):g} ms from a sound to its letter"
     states = [f"{state.name} {'x'.join(map(str, state.shape))}" for state in graph.states]
     rows = [
         ("graph", f"{graph.mode}, {graph.chunk_steps} steps of {step:g} ms, {context}"),
@@ -125,7 +125,7 @@ def _graph_rows(specification: Specification, graph: Graph) -> list[Row]:
     return rows
 
 
-def _latency(specification: Specification, graph: Graph) -> float:
+def longest_latency(specification: Specification, graph: Graph) -> float:
     """Returns the longest delay in ms from a sound to its letter, without computing time."""
     features = specification.features
     overlap = (features.window - features.hop) / features.sample_rate

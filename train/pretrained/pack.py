@@ -19,15 +19,19 @@ from ds2edge.train.run import HISTORY, PIECES, Run
 
 def main() -> None:
     """Packs the run that the command line names."""
-    run = Run.open(sys.argv[1])
-    folder = Path(sys.argv[2])
+    packed = pack_run(Run.open(sys.argv[1]), Path(sys.argv[2]))
+    print(f"{packed}: {packed.stat().st_size / 1e6:.2f} MB")
+
+
+def pack_run(run: Run, folder: Path) -> Path:
+    """Writes the best checkpoint of a run and what belongs to it. Returns the checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
     packed = folder / run.best.name
     pack(run, packed)
     for name in ("recipe.json", "specification.json", PIECES):
         if (run.folder / name).exists():
             shutil.copyfile(run.folder / name, folder / name)
-    print(f"{packed}: {packed.stat().st_size / 1e6:.2f} MB")
+    return packed
 
 
 def pack(run: Run, packed: Path) -> None:
