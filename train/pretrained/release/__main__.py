@@ -47,7 +47,7 @@ from ds2edge.train.pretrained.release.recordings import TESTS
     "--every",
     default=3,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=2),
     help="Use every nth dev clip to choose weights and to measure noise.",
 )
 @click.option(

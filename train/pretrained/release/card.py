@@ -163,13 +163,14 @@ def _cost(results: Results) -> Iterator[str]:
     row = results["speed"]
     yield "### Cost"
     yield ""
-    yield "Processor time for a second of audio, on one thread of a shared x86-64 machine, on dev"
-    network, greedy = row["greedy"]["network"], row["greedy"]["decoder"]
-    yield f"clips: {network:.4f} s for the front end and the network, {greedy:.4f} s for greedy"
-    yield f"decoding, {row['lm']['decoder']:.4f} s for `--lm pretrained`."
+    yield "Processor time for a second of audio, on one thread of a shared x86-64 machine, on all"
+    yield "dev clips, from the samples to the text:"
+    yield ""
+    totals = (f"{row[each]['network'] + row[each]['decoder']:.4f} s" for each in DECODERS)
+    yield from markdown_table(list(DECODERS.values()), [list(totals)])
     if row["memory"] is not None:
-        yield f"The model adds {row['memory']:.0f} MB to the memory of a process that has loaded"
-        yield "the libraries."
+        yield ""
+        yield f"The model adds {row['memory']:.0f} MB to a process that has loaded the libraries."
 
 
 def _rate(row: Mapping[str, Any]) -> str:

@@ -50,6 +50,14 @@ class Release:
         """A part of the dev clips, for what takes long."""
         return self.all_dev.every(self.every)
 
+    @cached_property
+    def rest(self) -> ClipSet:
+        """The dev clips that are not in `part`."""
+        chosen = set(self.part.clips)
+        return ClipSet(
+            "rest of dev", tuple(clip for clip in self.all_dev.clips if clip not in chosen)
+        )
+
     def model(self, path: Path) -> CachedModel:
         """A model whose logits are cached."""
         return CachedModel(path, LogitCache(self.work / "logits"))
