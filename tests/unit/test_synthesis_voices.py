@@ -1,6 +1,7 @@
 """The voices of speech synthesis, the plug-ins that give them, and the command."""
 
 import json
+import logging
 import random
 import zipfile
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from support import RATE, FakeVoice
 
-from ds2edge.runtime.cli import main
+from ds2edge.runtime import cli
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.synthesis import job, kokoro, piper, voices
@@ -161,12 +162,24 @@ def test_piper_speaks_with_the_voices_of_a_folder(tmp_path, monkeypatch):
     ]
 
 
-def run(*arguments):
-    done = CliRunner().invoke(main, ["synthesise", *map(str, arguments)])
-    return done.exit_code, done.output
+@pytest.fixture
+def run(monkeypatch):
+    """Runs the command in this process, and then puts back the log that the command set up."""
+
+    def invoke(*arguments):
+        done = CliRunner().invoke(cli.main, ["synthesise", *map(str, arguments)])
+        return done.exit_code, done.output
+
+    monkeypatch.setattr(cli, "quiet_process", lambda: None)
+    log = logging.getLogger("ds2edge")
+    level, handlers, propagate = log.level, log.handlers, log.propagate
+    yield invoke
+    log.setLevel(level)
+    log.handlers = handlers
+    log.propagate = propagate
 
 
-def test_the_command_lists_voices_licences_and_what_installs_the_rest(engines):
+def test_the_command_lists_voices_licences_and_what_installs_the_rest(run, engines):
     engines(fake_voices)
     code, output = run("--list-voices")
     assert code == 0
@@ -175,7 +188,7 @@ def test_the_command_lists_voices_licences_and_what_installs_the_rest(engines):
     assert "flite: not" not in output
 
 
-def test_the_command_says_texts_with_the_chosen_voice(engines, tmp_path, monkeypatch):
+def test_the_command_says_texts_with_the_chosen_voice(run, engines, tmp_path, monkeypatch):
     engines(fake_voices)
     monkeypatch.setattr(job, "Parallel", lambda n_jobs, return_as: lambda calls: map(call, calls))
     for name, text in (("a", "One of 2.\n\nAnother\n"), ("b", "Third\n")):
@@ -189,7 +202,7 @@ def test_the_command_says_texts_with_the_chosen_voice(engines, tmp_path, monkeyp
     assert {(clip.speaker, clip.split) for clip in clips} == {("mine-a", "dev")}
 
 
-def test_the_command_needs_a_text_and_a_folder(tmp_path):
+def test_the_command_needs_a_text_and_a_folder(run, tmp_path):
     assert run()[0] == 2
     assert "no text is given: name a file with one sentence per line" in run()[1]
     assert "no output folder is given: name it with -o" in run("a.txt")[1]
@@ -200,7 +213,7 @@ def call(delayed):
     return function(*arguments, **options)
 
 
-def test_bad_input_is_one_line(engines, tmp_path):
+def test_bad_input_is_one_line(run, engines, tmp_path):
     engines(fake_voices)
     (tmp_path / "empty.txt").write_text("\n!?\n")
     (tmp_path / "good.txt").write_text("good\n")
