@@ -18,8 +18,9 @@ from typing import Any
 
 import click
 
-from ds2edge.runtime.phrases.grammar import Choice, Expression, Grammar, Sequence, Text
+from ds2edge.runtime.phrases.grammar import Grammar
 from ds2edge.runtime.phrases.templates import read_grammar
+from ds2edge.train.words.sampling import say
 
 AREAS = ["attic", "bathroom", "bedroom", "garage", "hall", "kitchen", "living room", "office"]
 FLOORS = ["ground floor", "first floor", "basement"]
@@ -48,23 +49,10 @@ def examples(grammar: Grammar, count: int) -> list[str]:
     templates = [sentence for intent in grammar.intents for sentence in intent.sentences]
     found: list[str] = []
     while len(found) < count:
-        said = _say(rng.choice(templates), grammar, rng)
+        said = say(rng.choice(templates), grammar.lists, lambda _, options: rng.choice(options))
         if said is not None and grammar.match(text := " ".join(said.split())):
             found.append(text)
     return found
-
-
-def _say(expression: Expression, grammar: Grammar, rng: random.Random) -> str | None:
-    """One way to say it; None if it has a wildcard."""
-    if isinstance(expression, Text):
-        return expression.text
-    if isinstance(expression, Choice):
-        return _say(rng.choice(expression.items), grammar, rng)
-    if isinstance(expression, Sequence):
-        parts = [_say(item, grammar, rng) for item in expression.items]
-        return None if None in parts else "".join(filter(None, parts))
-    values = grammar.lists[expression.list_name]
-    return _say(rng.choice(values).said, grammar, rng) if values else None
 
 
 @click.command()

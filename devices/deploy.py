@@ -81,7 +81,9 @@ def deploy(
     if service:
         specification.require_streaming(model)
     if phrases and service != "serve":
-        raise InputError("--phrases needs --service serve: no other service has phrases")
+        raise InputError(
+            "--phrases needs --service serve: for another service, compile them into the model"
+        )
     expected = _transcribe_here(model, clip) if clip else ""
     with tempfile.TemporaryDirectory() as scratch:
         wheel = wheel or build_wheel(Path(scratch))
@@ -233,7 +235,7 @@ def _compile(phrases: Path, specification: Specification, folder: Path) -> Path:
 def _transcribe_here(model: Path, clip: Path) -> str:
     text = Recognizer(model).transcribe(AudioFile(clip)).text
     if not text:
-        raise InputError(f"{clip}: no speech was recognised in the clip: use one with speech")
+        raise InputError(f"{clip}: nothing was recognised in the clip: use another one")
     return text
 
 

@@ -72,7 +72,7 @@ ADDRESSES = {
     "--phrases",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Phrases (.ds2ph) to listen for, made by `ds2edge phrases compile`.",
+    help="All that may be said, as for `ds2edge transcribe`.",
 )
 @click.option("--serve", is_flag=True, help="Then serve the page on this machine, to try it.")
 @click.option(
@@ -100,10 +100,9 @@ def write_page(folder: Path, model: Path, phrases: Path | None = None) -> None:
     specification.require_streaming(model)
     files = {"model.tflite": model.read_bytes(), "phrases.ds2ph": b""}
     if phrases:
-        if phrases.suffix != ".ds2ph":
-            raise InputError(f"{phrases}: compile it first: ds2edge phrases compile {phrases}")
-        Phrases.load(phrases).graph(specification.alphabet)  # has the model all letters?
-        files["phrases.ds2ph"] = phrases.read_bytes()
+        loaded = Phrases.load(phrases)
+        loaded.graph(specification.alphabet)  # has the model all letters?
+        files["phrases.ds2ph"] = loaded.to_bytes()
     files |= {path.name: path.read_bytes() for path in (SOURCES / "page").iterdir()}
     files |= {f"src/{path.name}": path.read_bytes() for path in (SOURCES / "src").glob("*.js")}
     vendor = _packages(folder)

@@ -19,6 +19,7 @@ from ds2edge.runtime.decoding.language_model import LanguageModel
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
+from ds2edge.runtime.phrases.embedded import choose_phrases
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.pretrained import PRETRAINED, model_path
 from ds2edge.runtime.stream import Result, Stream
@@ -48,8 +49,9 @@ class Recognizer:
         "pretrained" for English. `hotwords`: words and phrases to expect. `beam`: the number of
         texts that the search keeps. Without these three, decoding is greedy. `phrases`: all that
         may be said, as `Phrases` or the file that `Phrases.load` reads; the three then decode
-        their wildcards. `decoder` replaces all of them: a function that makes a decoder from the
-        alphabet and the seconds per step. `threads`: threads of the interpreter.
+        their wildcards. By default, the phrases inside the model file, if it has any; "none"
+        switches them off. `decoder` replaces all of them: a function that makes a decoder from
+        the alphabet and the seconds per step. `threads`: threads of the interpreter.
 
         InputError if a file cannot be used or the model cannot spell a hot word; TypeError for an
         argument of the wrong type.
@@ -60,15 +62,15 @@ class Recognizer:
                 "decoder replaces phrases, language_model, hotwords and beam: give one"
             )
         self._free_text = build_decoder(language_model, hotwords, beam) if others else None
-        if phrases is not None:
-            decoder = _load(phrases)
-            if self._free_text:
-                decoder = decoder.with_free_text(self._free_text)
-        elif decoder is None:
-            decoder = self._free_text or GreedyDecoder
+        path = model_path(model)
+        if decoder is None:
+            chosen = choose_phrases(phrases, path)
+            if chosen is not None and self._free_text:
+                chosen = chosen.with_free_text(self._free_text)
+            decoder = chosen or self._free_text or GreedyDecoder
         if threads < 1:
             raise InputError(f"threads must be at least 1, not {threads}")
-        self.network = Network(model_path(model), threads)
+        self.network = Network(path, threads)
         self.specification = self.network.specification
         self._decoder = decoder
         self.decoder()  # fails now, not with the first stream, if it cannot serve this model
@@ -77,18 +79,19 @@ class Recognizer:
     def phrases(self) -> Phrases | None:
         """All that may be said; None for free text.
 
-        Set it, to `Phrases` or a file, to listen for other phrases in the streams that begin from
-        then on. InputError if the model cannot spell them.
+        Set it, to what `Recognizer` takes, to listen for other phrases in the streams that begin
+        from then on. InputError if the model cannot spell them.
         """
         return self._decoder if isinstance(self._decoder, Phrases) else None
 
     @phrases.setter
-    def phrases(self, phrases: Phrases | str | os.PathLike[str]) -> None:
-        loaded = _load(phrases)
-        if self._free_text and loaded.has_wildcard:
-            loaded = loaded.with_free_text(self._free_text)
-        loaded(self.specification.alphabet, self.specification.step_seconds)
-        self._decoder = loaded
+    def phrases(self, phrases: Phrases | str | os.PathLike[str] | None) -> None:
+        chosen = choose_phrases(phrases, self.network.path)
+        if chosen is not None and self._free_text and chosen.has_wildcard:
+            chosen = chosen.with_free_text(self._free_text)
+        decoder = chosen or self._free_text or GreedyDecoder
+        decoder(self.specification.alphabet, self.specification.step_seconds)
+        self._decoder = decoder
 
     def stream(self) -> Stream:
         """A new stream. Streams of one recognizer may be interleaved, from one thread."""
@@ -154,14 +157,6 @@ class Recognizer:
         source = _open(audio, rate)
         stream = UtteranceStream(self.network, self.decoder(), rules)
         return _utterances(source, stream, progress)
-
-
-def _load(phrases: Phrases | str | os.PathLike[str]) -> Phrases:
-    if isinstance(phrases, (str, os.PathLike)):
-        return Phrases.load(phrases)
-    if not isinstance(phrases, Phrases):
-        raise TypeError(f"phrases must be a path or Phrases, not {type(phrases).__name__}")
-    return phrases
 
 
 def _utterances(

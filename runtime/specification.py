@@ -5,22 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features, FeatureSettings, Padding
+from ds2edge.runtime.model_file import append_specification, read_specification_text
 from ds2edge.runtime.records import from_dict
 
-# Name of the file in the zip that follows the flatbuffer (TFLite metadata: associated files).
-MEMBER = "ds2edge.json"
-# Another file in the zip: the CRC-32 of the flatbuffer, in hexadecimal. Models that were converted
-# before the kit wrote it have none.
-CHECKSUM = "ds2edge.crc32"
-MAX_BYTES = 1 << 22  # of a specification; `ds2edge convert` writes about a hundredth of that
 FORMAT = 1
 MAX_CHUNK_STEPS = 256  # output steps in one run of a converted graph
 # The signature of a streaming model, and the parts of a bidirectional one.
@@ -164,68 +157,15 @@ class Specification:
 
 
 def read_specification(path: str | os.PathLike[str]) -> Specification:
-    """Reads the specification in a .tflite file, and checks that the flatbuffer is undamaged.
+    """Reads the specification in a .tflite file, and checks that the file is undamaged.
 
     The check needs the checksum in the file; a file without one passes. InputError if there is no
-    file, no specification in it, or the flatbuffer is damaged.
+    file, no specification in it, or the file is damaged.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            text = _read_member(archive, MEMBER, MAX_BYTES + 1)
-            whole = _is_whole(archive, path)
-    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, RuntimeError, ValueError):
-        raise InputError(
-            f"{path}: no ds2edge specification inside: "
-            "the file is cut short or was not made by `ds2edge convert`"
-        ) from None
-    if not whole:
-        raise InputError(f"{path}: is damaged: copy or convert the model again")
-    if len(text) > MAX_BYTES:
-        raise InputError(f"{path}: the specification inside has more than {MAX_BYTES} bytes")
-    return Specification.from_json(text, str(path))
+    return Specification.from_json(read_specification_text(Path(path)), str(path))
 
 
 def attach_specification(path: str | os.PathLike[str], specification: Specification) -> None:
-    """Appends the specification and a checksum to a bare .tflite file.
-
-    They are a zip, which interpreters ignore.
-    """
-    path = Path(path)
-    checksum = f"{_checksum(path, path.stat().st_size if path.exists() else 0):08x}"
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in ((MEMBER, specification.to_json()), (CHECKSUM, checksum)):
-            archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
-
-
-def _is_whole(archive: zipfile.ZipFile, path: Path) -> bool:
-    """Whether the flatbuffer before the zip has the checksum that the zip holds, if it holds one.
-
-    False if the zip holds files that the kit does not write: their names may be damaged.
-    """
-    names = archive.namelist()
-    if names == [MEMBER]:
-        return True
-    if names != [MEMBER, CHECKSUM]:
-        return False
-    expected = _read_member(archive, CHECKSUM, 8)
-    start = archive.getinfo(MEMBER).header_offset
-    return expected == b"%08x" % _checksum(path, start)
-
-
-def _read_member(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    with archive.open(name) as member:
-        return member.read(size)
-
-
-def _checksum(path: Path, size: int) -> int:
-    """CRC-32 of the first `size` bytes of a file, read in blocks: models are large for a board."""
-    checksum = 0
-    if size:
-        with path.open("rb") as file:
-            while block := file.read(min(size, 1 << 20)):
-                size -= len(block)
-                checksum = zlib.crc32(block, checksum)
-    return checksum
+    """Appends the specification and a checksum to a bare .tflite file."""
+    with Path(path).open("r+b") as file:
+        append_specification(file, specification.to_json())

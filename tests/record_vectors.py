@@ -26,8 +26,10 @@ from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.endpoint import Endpointer, EndpointRules
 from ds2edge.runtime.features import Features, FeatureSettings
 from ds2edge.runtime.network import Logits, Network, States
+from ds2edge.runtime.phrases.embedded import embed
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.pretrained import model_path
+from ds2edge.runtime.specification import attach_specification, read_specification
 from ds2edge.runtime.stream import Stream
 
 ROOT = Path(__file__).parent.parent.resolve()
@@ -62,6 +64,7 @@ MEANINGS = {
 DTYPES = {".i16": "<i2", ".i8": "i1", ".f32": "<f4"}
 SPEECH = "speech.i16"
 EDGES = "edges.i16"
+INSIDE = "inside.tflite"
 
 
 class Recorder(Network):
@@ -356,15 +359,18 @@ class Vectors:
         self._write_json("endpoints.json", {"cases": cases})
 
     def _phrases(self) -> None:
+        loose = Phrases.of(*ODD_PHRASES, min_confidence=0.01)
+        loose.enough_letters = 5.0
         files = {
             "house.ds2ph": Phrases.load(FOLDER / "house.yaml"),
             "names.ds2ph": Phrases.load(FOLDER / "names.yaml"),
             "odd.ds2ph": Phrases.of(*ODD_PHRASES, min_confidence=0.01),
+            "odd-loose.ds2ph": loose,
         }
         cases = []
         for file, phrases in files.items():
             phrases.save(self._folder / file)
-            odd = file == "odd.ds2ph"
+            odd = file.startswith("odd")
             for name, source in self._sources.items():
                 if name.startswith("odd") == odd:
                     decoder = phrases(source.alphabet, source.step_seconds)
@@ -377,6 +383,14 @@ class Vectors:
             for text in texts
         ]
         self._write_json("phrases.json", {"cases": cases, "meanings": meanings})
+        self._inside(files["house.ds2ph"])
+
+    def _inside(self, phrases: Phrases) -> None:
+        """A model file with phrases inside. In place of a flatbuffer it has zeros."""
+        path = self._folder / INSIDE
+        path.write_bytes(bytes(1000))
+        attach_specification(path, read_specification(GOLDEN))
+        embed(path, phrases, path)
 
 
 if __name__ == "__main__":

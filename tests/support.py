@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import random
+import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +39,22 @@ convolutions = [
 epochs = 2
 batch_size = 8
 """
+
+
+@dataclass(frozen=True)
+class FakeVoice:
+    """A voice for tests: it hums, and cannot say "hm"."""
+
+    name: str
+    licence: str = "CC0-1.0"
+
+    def say(self, text: str, rng: random.Random) -> np.ndarray:
+        """One second of sound and half a second of silence; "die" kills the process."""
+        if "die" in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if text == "hm":
+            return np.zeros(RATE, np.float32)
+        return np.pad(rng.uniform(0.01, 2) * babble(1.0, seed=rng.getrandbits(32)), RATE // 2)
 
 
 def pretrained_script(name: str):
@@ -143,6 +163,54 @@ def jolted_run(recipe, folder: Path, ranges_of: np.ndarray | None = None):
     run = Run.create(folder, recipe, specification)
     run.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
     return run
+
+
+def untrained_run(recipe, folder: Path):
+    """A run as if one epoch had been trained. Its weights are those that a training begins with."""
+    import keras
+
+    from ds2edge.runtime.specification import Specification
+    from ds2edge.train.data.text import LETTERS
+    from ds2edge.train.model.deepspeech2 import DeepSpeech2
+    from ds2edge.train.run import Run
+
+    keras.utils.set_random_seed(3)
+    bins = recipe.features.bins
+    specification = Specification("tiny", LETTERS, recipe.features, (-55.0,) * bins, (15.0,) * bins)
+    run = Run.create(folder, recipe, specification)
+    model = DeepSpeech2(recipe.model, bins, len(LETTERS))
+    run.save_epoch(model, [{"epoch": 1, "loss": 1.0, "dev_wer": 100.0, "dev_cer": 100.0}])
+    return run
+
+
+@dataclass(frozen=True)
+class ToneVoice:
+    """A voice for tests: it says each letter as a tone of 60 ms."""
+
+    name: str
+    licence: str = "CC0-1.0"
+
+    def say(self, text: str, rng: random.Random) -> np.ndarray:
+        """The tones of a text, a little higher or lower by `rng`."""
+        pitch = rng.uniform(0.9, 1.1)
+        t = np.arange(RATE * 6 // 100) / RATE
+        tones = [np.sin(2 * np.pi * pitch * (100 + 120 * (ord(c) % 32)) * t) for c in text]
+        return np.concatenate(tones).astype(np.float32)
+
+
+def tone_voices() -> list[ToneVoice]:
+    """What an engine of voices gives."""
+    return [ToneVoice(f"tone-{number}") for number in range(4)]
+
+
+def install_tone_voices(folder: Path, monkeypatch) -> None:
+    """Makes `tone_voices` an engine, as a package of a user could, here and in new processes."""
+    facts = folder / "tone_voices-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: tone-voices\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[ds2edge.voices]\ntone = support:tone_voices\n")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(Path(__file__).parent)]))
 
 
 ARPA = """\\data\\

@@ -1,4 +1,4 @@
-"""Folders for reports and data: made, or refused, before the work starts."""
+"""Folders for caches, reports and data: made, or refused, before the work starts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import tempfile
 from pathlib import Path
 
 from ds2edge.runtime.errors import InputError
+
+
+def cache_folder() -> Path:
+    """The folder that DS2EDGE_CACHE names, else one in the user's home or among temporary files."""
+    if named := os.environ.get("DS2EDGE_CACHE"):
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "ds2edge"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"ds2edge-{os.getuid()}"
 
 
 def make_folder(folder: Path) -> None:

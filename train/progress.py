@@ -28,6 +28,17 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterable[Item]
 
 
 @contextmanager
+def track_amount(description: str, total: float) -> Iterator[Callable[[float], None]]:
+    """A bar of any amount. Yields a function that sets how much is done."""
+    console = rich.console.Console(stderr=True)
+    with rich.progress.Progress(
+        console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
 def track_bytes(description: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
     """A bar of bytes with speed and remaining time. Yields a function that sets the bytes done."""
     console = rich.console.Console(stderr=True)

@@ -39,7 +39,7 @@ def _measure(model: Path, clip: Path) -> float | None:
     for block in audio.blocks():
         resampler.accept(block, audio.rate)
     before = peak_memory()
-    Recognizer(model).transcribe(clip)
+    Recognizer(model, phrases="none").transcribe(clip)
     after = peak_memory()
     return None if before is None or after is None else round(after - before, 2)
 

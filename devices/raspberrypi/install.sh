@@ -11,7 +11,7 @@ usage: install.sh [--model FILE] [--phrases FILE] [--service user|system|serve] 
 
   --model FILE     Model (.tflite) to install as DIR/model.tflite.
   --phrases FILE   Phrases (.ds2ph) for --service serve: all that may be said. They become
-                   DIR/phrases.ds2ph.
+                   DIR/phrases.ds2ph, and stay until a model with phrases inside is installed.
   --service KIND   Start a service. Two listen: user (PipeWire, PulseAudio or ALSA) and system
                    (ALSA, runs with nobody logged in). The kind serve transcribes for other
                    programs, such as Home Assistant.
@@ -207,9 +207,14 @@ put() { cp "$1" "$2.part" && chmod 644 "$2.part" && mv "$2.part" "$2"; } # it ma
 ln -sfn "$venv/bin/ds2edge" "$bin/ds2edge"
 "$bin/ds2edge" --version || fail "the installed program does not start"
 if [ -n "$model" ]; then
-  "$bin/ds2edge" info --model "$model" ||
+  card=$("$bin/ds2edge" info --model "$model") ||
     refuse "$model: not a model of ds2edge; it was not installed"
+  echo "$card"
   put "$model" "$prefix/model.tflite"
+  case $card in # phrases of an earlier call would replace those inside the model
+    *"
+phrases "*) rm -f "$prefix/phrases.ds2ph" ;;
+  esac
 fi
 [ -z "$phrases" ] || put "$phrases" "$prefix/phrases.ds2ph"
 [ "$here" = "$prefix" ] || cp "$0" "$prefix/install.sh"

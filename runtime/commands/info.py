@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.engine import find_interpreter
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.phrases.embedded import phrases_inside
+from ds2edge.runtime.phrases.grammar import template
+from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.specification import Graph, Specification, read_specification
 
 SHOWN_PIECES = 8  # pieces of words to show of a long alphabet
+SHOWN_PHRASES = 5  # intents and sentences to show
 
 Row = tuple[str, str]  # label and value
 
 
 @click.command()
 @model_option
-@click.option("--json", "as_json", is_flag=True, help="Print the whole specification as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the whole specification, and the phrases inside, as JSON.",
+)
 def info(model: Path, as_json: bool) -> None:
     """Print what a model file (.tflite) contains."""
     specification = read_specification(model)
+    phrases = phrases_inside(model)
     if as_json:
-        click.echo(specification.to_json())
+        values = json.loads(specification.to_json())
+        values |= {"phrases": _phrases_values(phrases)} if phrases else {}
+        click.echo(json.dumps(values, indent=1, ensure_ascii=False))
         return
     for label, value in _rows(specification, model):
         click.echo(f"{label:<15} {value}")
+    if phrases:
+        click.echo(f"{'phrases':<15} {_phrases_text(phrases)}")
+
+
+def _phrases_values(phrases: Phrases) -> dict[str, Any]:
+    """The intents, the sentences that have none, and figures."""
+    intents = phrases.grammar.intents
+    return {
+        "intents": list(dict.fromkeys(intent.name for intent in intents if intent.name)),
+        "sentences": [
+            template(sentence)
+            for intent in intents
+            if not intent.name
+            for sentence in intent.sentences
+        ],
+        "states": len(phrases.letters.final),
+        "min_confidence": phrases.min_confidence,
+    }
+
+
+def _phrases_text(phrases: Phrases) -> str:
+    values = _phrases_values(phrases)
+    names = values["intents"] + values["sentences"]
+    more = f" and {len(names) - SHOWN_PHRASES:,} more" if len(names) > SHOWN_PHRASES else ""
+    return (
+        f"{', '.join(names[:SHOWN_PHRASES])}{more}; {values['states']:,} states; "
+        f"least confidence {phrases.min_confidence:g}"
+    )
 
 
 def _rows(specification: Specification, path: Path) -> list[Row]:

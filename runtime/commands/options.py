@@ -16,7 +16,7 @@ from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.files import read_text
 from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE
-from ds2edge.runtime.phrases.phrases import Phrases
+from ds2edge.runtime.phrases.embedded import choose_phrases
 from ds2edge.runtime.pretrained import model_path
 
 WEIGHTS = Weights()
@@ -95,6 +95,7 @@ endpoint_options = option_group(
 
 
 def _decoder(
+    model: Path,
     lm: Path | None,
     lm_weight: float | None,
     word_bonus: float | None,
@@ -103,8 +104,6 @@ def _decoder(
     phrases: Path | None,
     min_confidence: float | None,
 ) -> DecoderFactory:
-    if phrases is None and min_confidence is not None:
-        raise InputError("--min-confidence needs --phrases: it rejects other speech")
     if lm is None:
         for option, value in (("--lm-weight", lm_weight), ("--word-bonus", word_bonus)):
             if value is not None:
@@ -114,11 +113,13 @@ def _decoder(
         word_bonus=WEIGHTS.word_bonus if word_bonus is None else word_bonus,
     )
     free_text = build_decoder(lm, hotwords, beam, weights)
-    if phrases is None:
+    chosen = choose_phrases(phrases, model, min_confidence)
+    if chosen is None:
+        if min_confidence is not None:
+            raise InputError("--min-confidence needs --phrases: it rejects other speech")
         return free_text
-    loaded = Phrases.load(phrases, min_confidence)
     others = lm is not None or hotwords or beam is not None
-    return loaded.with_free_text(free_text) if others else loaded
+    return chosen.with_free_text(free_text) if others else chosen
 
 
 def _parse_hotwords(
@@ -178,13 +179,14 @@ decoding_options = option_group(
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="All that may be said: a text file of one phrase per line, a YAML file of templates, "
-        "or a file made by `ds2edge phrases compile`. Other speech is rejected.",
+        "or a file made by `ds2edge phrases compile`. Other speech is rejected. By default, the "
+        "phrases inside the model, if it has any; `none` switches them off.",
     ),
     click.option(
         "--min-confidence",
         type=click.FloatRange(0, 1),
         metavar="P",
         help="Reject phrases of less confidence. By default, the value in the file made by "
-        f"`ds2edge phrases compile`; {MIN_CONFIDENCE} with other files of --phrases.",
+        f"`ds2edge phrases compile`, or inside the model; {MIN_CONFIDENCE} with other files.",
     ),
 )

@@ -18,6 +18,7 @@ from ds2edge.runtime.commands.options import (
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.endpoint import EndpointRules
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.serve.limits import Limits
 
@@ -119,6 +120,8 @@ def serve(
     rules: EndpointRules,
     threads: int,
     decoder: DecoderFactory,
+    phrases: Path | None,
+    min_confidence: float | None,
 ) -> None:
     """Transcribe for other programs.
 
@@ -144,8 +147,9 @@ def serve(
     websocket = None if port is None else Address(service.host, port)
     if service.zeroconf is not None:
         check_announcement(service.zeroconf, wyoming)
-    given = click.get_current_context().params
-    phrases = PhrasesFile(given["phrases"], given["min_confidence"]) if given["phrases"] else None
+    watched = None
+    if phrases is not None and isinstance(decoder, Phrases):
+        watched = PhrasesFile(phrases, min_confidence)
     sessions = Sessions(Recognizer(model, threads=threads, decoder=decoder), rules)
-    served = server.Service(wyoming, websocket, service.language, service.zeroconf, phrases)
+    served = server.Service(wyoming, websocket, service.language, service.zeroconf, watched)
     asyncio.run(server.serve(sessions, served, limits))

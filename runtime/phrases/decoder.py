@@ -26,6 +26,8 @@ BEAM = 25.0  # tokens that are more nats than this below the best one are droppe
 MOST_TOKENS = 3000
 MOST_TRACES = 100_000  # a longer record drops the entries that no token needs
 MIN_CONFIDENCE = 0.2
+MISSING_LETTER = 0.6  # nats off the score of a phrase for each letter that it lacks
+MOST_MISSING = 0.9  # nats for each letter of the phrase: clear speech is always accepted
 WILD_SYMBOLS = 8  # a wildcard may say only so many of the best symbols of a step
 BONUS = 4.0  # nats for each symbol of a phrase
 
@@ -105,17 +107,19 @@ class PhraseDecoder(Decoder):
         min_confidence: float,
         meaning: Callable[[str], Meaning | None],
         wildcard_text: WildcardText | None = None,
+        enough_letters: float = 0.0,
     ) -> None:
         """Rejects phrases below `min_confidence`. `meaning`: finds the meaning of a text.
 
         `wildcard_text` decodes the final words of wildcards. Without it, they are the best free
-        text.
+        text. Phrases of fewer than `enough_letters` have less confidence.
         """
         super().__init__(alphabet, step_seconds)
         self._wildcard_text = wildcard_text
         self._meaning = meaning
         self._graph = graph
         self._min_confidence = min_confidence
+        self._enough_letters = enough_letters
         self._arc_symbol = graph.node_symbol[graph.arc_node]
         self._arc_weight = graph.arc_weight + self.symbol_bonus * ~graph.free[graph.arc_node]
         self._begin()
@@ -151,10 +155,13 @@ class PhraseDecoder(Decoder):
     def final_words(self) -> list[Word]:
         """The words of the phrase that was said; none if it was rejected.
 
+        Where the best free text is empty, as in noise, nothing was said.
+
         Each word has the confidence of the whole phrase: its probability relative to that of the
-        best free text, as a geometric mean over the letters.
+        best free text, as a geometric mean over the letters. It is lower if the phrase is too short
+        for so many phrases.
         """
-        best = self._best(final=True)
+        best = self._best(final=True) if self._heard else None
         words = self._spell(*best) if best else []
         if not best or not words or words[0].confidence < self._min_confidence:
             return []
@@ -277,7 +284,11 @@ class PhraseDecoder(Decoder):
         """The symbols of a wildcard are no evidence for the phrase: they do not count."""
         fixed = [entry for entry in path if not self._graph.free[self._record.node[entry]]]
         letters = sum(len(self._text(entry).strip()) for entry in fixed)
-        return float(np.exp(min(0.0, (score - self.symbol_bonus * len(fixed)) / max(1, letters))))
+        missing = min(
+            MISSING_LETTER * max(0.0, self._enough_letters - letters), MOST_MISSING * letters
+        )
+        nats = score - self.symbol_bonus * len(fixed) - missing
+        return float(np.exp(min(0.0, nats / max(1, letters))))
 
     def _forget(self) -> None:
         numbers = self._record.forget(np.concatenate([self._said.traces, self._blank.traces]))

@@ -134,6 +134,16 @@ class Grammar:
         return None
 
 
+def template(expression: Expression) -> str:
+    """Returns an expression as text, in the syntax of a template."""
+    if isinstance(expression, Text):
+        return expression.text
+    if isinstance(expression, Slot):
+        return f"{{{expression.list_name}}}"
+    items = [template(item) for item in expression.items]
+    return f"({'|'.join(items)})" if isinstance(expression, Choice) else "".join(items)
+
+
 def _plain(expression: Expression) -> Any:
     if isinstance(expression, Text):
         return expression.text

@@ -26,6 +26,11 @@ from ds2edge.runtime.phrases.grammar import (
 )
 
 ANYTHING = "\0"  # label of an arc for a wildcard
+LETTER_NATS = 0.3  # a phrase of n letters counts as exp(-LETTER_NATS * n) phrases
+# Up to this log of the number of such phrases, short ones are safe. Each nat more demands so many
+# letters. Both fit the false accepts of grammars of 3 to 862 sentences (docs/phrases.md).
+SAFE_NATS = 2.0
+LETTERS_PER_NAT = 6.0
 MOST_STATES = 2_000_000
 
 
@@ -70,6 +75,25 @@ class Letters:
         if np.isnan(letters.weights).any() or np.isnan(letters.final).any():
             raise ValueError("a weight is not a number")
         return letters
+
+    def enough(self) -> float:
+        """Returns the number of letters from which a phrase is safe from other speech.
+
+        The more phrases there are, and the shorter they are, the more often does other speech sound
+        like one of them by chance.
+        """
+        return max(0.0, LETTERS_PER_NAT * (self._looseness() - SAFE_NATS))
+
+    def _looseness(self) -> float:
+        """Log of the number of phrases, in which long ones and unlikely ones count for less."""
+        letters = np.array([label not in (" ", ANYTHING) for label in self.labels])
+        ends = np.exp(self.final.astype(np.float64))
+        factors = np.exp(self.weights - LETTER_NATS * letters[self.label_ids])
+        before, phrases = np.zeros_like(ends), ends  # what may be said from each state
+        while not np.array_equal(before, phrases):  # until the longest phrase has ended
+            said = factors * phrases[self.targets]
+            before, phrases = phrases, ends + np.bincount(self.sources, said, len(ends))
+        return float(np.log(phrases[0]))
 
     @classmethod
     def of(cls, grammar: Grammar) -> Letters:

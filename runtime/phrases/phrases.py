@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -35,12 +35,24 @@ class Phrases:
     """All that may be said. A call with the alphabet of a model makes a decoder for that model."""
 
     def __init__(
-        self, grammar: Grammar, letters: Letters, min_confidence: float = MIN_CONFIDENCE
+        self,
+        grammar: Grammar,
+        letters: Letters,
+        min_confidence: float = MIN_CONFIDENCE,
+        enough_letters: float | None = None,
+        calibrated_for: str = "",
     ) -> None:
-        """Phrases of less confidence than `min_confidence`, 0 to 1, are rejected."""
+        """Phrases of less confidence than `min_confidence`, 0 to 1, are rejected.
+
+        Phrases of fewer than `enough_letters` need clearer speech; by default, it follows from the
+        letters. `calibrated_for`: checksum of the network for which `min_confidence` was chosen;
+        empty if it fits any.
+        """
         self.grammar = grammar
         self.letters = letters
         self.min_confidence = min_confidence
+        self.enough_letters = letters.enough() if enough_letters is None else enough_letters
+        self.calibrated_for = calibrated_for
         self._graphs: dict[tuple[str, ...], Graph] = {}
         self._free_text: DecoderFactory | None = None
 
@@ -54,12 +66,12 @@ class Phrases:
         """
         path = Path(path)
         if path.suffix == SUFFIX:
-            phrases = cls._compiled(path)
+            phrases = cls.compiled(path, str(path))
         else:
             grammar = read_grammar(path)
             phrases = cls(grammar, Letters.of(grammar))
         if min_confidence is not None:
-            phrases.min_confidence = min_confidence
+            phrases.reject_below(min_confidence)
         return phrases
 
     @classmethod
@@ -74,6 +86,11 @@ class Phrases:
         spelled = [speller.spell(phrase, number) for number, phrase in enumerate(phrases, 1)]
         grammar = Grammar.of(spelled, speller.letters, in_a_row)
         return cls(grammar, Letters.of(grammar), min_confidence)
+
+    def reject_below(self, min_confidence: float, calibrated_for: str = "") -> None:
+        """Sets the least confidence, and the checksum of the network that it was chosen for."""
+        self.min_confidence = min_confidence
+        self.calibrated_for = calibrated_for
 
     def with_values(self, name: str, values: Mapping[str, Any] | Iterable[str]) -> Phrases:
         """Returns the same phrases with other values in the list `name`.
@@ -92,7 +109,12 @@ class Phrases:
         letters = {**speller.letters, **self.grammar.letters}
         lists = {**self.grammar.lists, name: new}
         grammar = replace(self.grammar, lists=lists, letters=letters)
-        phrases = Phrases(grammar, Letters.of(grammar), self.min_confidence)
+        phrases = Phrases(
+            grammar,
+            Letters.of(grammar),
+            self.min_confidence,
+            calibrated_for=self.calibrated_for,
+        )
         phrases._free_text = self._free_text
         return phrases
 
@@ -109,20 +131,32 @@ class Phrases:
         if not self.has_wildcard:
             raise InputError(
                 "a language model, hot words and a beam are for free text, and these phrases have "
-                "no wildcard: omit them"
+                'no wildcard: omit them, or choose "none" for the phrases'
             )
-        phrases = Phrases(self.grammar, self.letters, self.min_confidence)
+        phrases = Phrases(
+            self.grammar,
+            self.letters,
+            self.min_confidence,
+            self.enough_letters,
+            self.calibrated_for,
+        )
         phrases._graphs = self._graphs
         phrases._free_text = decoder
         return phrases
 
     def save(self, path: Path) -> None:
         """Writes a compiled file, which a device reads without hassil."""
+        write_whole(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Returns the content of a compiled file."""
         arrays = io.BytesIO()
         np.savez_compressed(arrays, **self.letters.arrays())  # type: ignore[arg-type]
         content = {
             "format": FORMAT,
             "min_confidence": self.min_confidence,
+            "enough_letters": self.enough_letters,
+            "calibrated_for": self.calibrated_for,
             "grammar": self.grammar.to_dict(),
             "labels": self.letters.labels,
         }
@@ -130,7 +164,7 @@ class Phrases:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(zipfile.ZipInfo(_CONTENT), json.dumps(content), zipfile.ZIP_DEFLATED)
             archive.writestr(zipfile.ZipInfo(_ARRAYS), arrays.getvalue())
-        write_whole(path, file.getvalue())
+        return file.getvalue()
 
     def __call__(self, alphabet: Sequence[str], step_seconds: float) -> PhraseDecoder:
         """Makes a decoder for this alphabet. InputError if the alphabet lacks a letter."""
@@ -142,7 +176,13 @@ class Phrases:
             else None
         )
         return PhraseDecoder(
-            graph, alphabet, step_seconds, self.min_confidence, self.meaning, wildcard_text
+            graph,
+            alphabet,
+            step_seconds,
+            self.min_confidence,
+            self.meaning,
+            wildcard_text,
+            self.enough_letters,
         )
 
     def graph(self, alphabet: Sequence[str]) -> Graph:
@@ -164,23 +204,30 @@ class Phrases:
         return Meaning(intent, slots) if intent else None
 
     @classmethod
-    def _compiled(cls, path: Path) -> Phrases:
+    def compiled(cls, file: Path | IO[bytes], where: str) -> Phrases:
+        """Reads a compiled file. InputError, beginning with `where`, for any other file."""
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(file) as archive:
                 refuse_zip_bomb(archive)
                 content = json.loads(archive.read(_CONTENT))
                 arrays = np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False)
             refuse_zip_bomb(arrays.zip)
             if content["format"] != FORMAT:
-                raise InputError(f"{path}: made by a newer ds2edge: upgrade this one")
+                raise InputError(f"{where}: made by a newer ds2edge: upgrade this one")
             letters = Letters.from_arrays(content["labels"], arrays)
             grammar = Grammar.from_dict(content["grammar"])
-            return cls(grammar, letters, float(content["min_confidence"]))
+            return cls(
+                grammar,
+                letters,
+                float(content["min_confidence"]),
+                float(content.get("enough_letters", 0)),
+                str(content.get("calibrated_for", "")),
+            )
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
+            raise InputError(f"{where}: no such file") from None
         except InputError:
             raise
         except BROKEN_FILE_ERRORS as error:
             raise InputError(
-                f"{path}: not made by `ds2edge phrases compile`, or cut short ({error})"
+                f"{where}: not made by `ds2edge phrases compile`, or cut short ({error})"
             ) from None

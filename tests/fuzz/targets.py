@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "mini.tflite"
+INSIDE = ROOT / "tests" / "golden" / "vectors" / "inside.tflite"  # phrases, but no network
 ARPA = (
     b"\\data\\\nngram 1=4\nngram 2=2\n\n"
     b"\\1-grams:\n-99\t<s>\t-0.3\n-0.5\t</s>\n-0.6\ta\t-0.2\n-0.7\tb\t-0.1\n\n"
@@ -143,7 +144,9 @@ def parse_specification(path: Path) -> None:
 
 def load_model(path: Path) -> None:
     from ds2edge.runtime.network import Network
+    from ds2edge.runtime.phrases.embedded import phrases_inside
 
+    phrases_inside(path)
     Network(path)
 
 
@@ -323,7 +326,7 @@ TARGETS: dict[str, tuple[Callable[[Path], None], Callable[[Path], list[bytes]]]]
     "arpa": (read_arpa_file, lambda folder: [ARPA]),
     "language-model": (load_language_model, ds2lm_inputs),
     "specification": (parse_specification, specification_inputs),
-    "model": (load_model, lambda folder: [GOLDEN.read_bytes()]),
+    "model": (load_model, lambda folder: [GOLDEN.read_bytes(), INSIDE.read_bytes()]),
     "phrases": (read_phrases, lambda folder: [PHRASES]),
     "compiled-phrases": (
         read_compiled_phrases,

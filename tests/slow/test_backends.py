@@ -50,7 +50,11 @@ learning_rate = 1e-2
 
 @pytest.mark.parametrize(
     ("backend", "cell"),
-    [pytest.param("tensorflow", "gru", marks=pytest.mark.long), ("jax", "lstm"), ("torch", "gru")],
+    [
+        pytest.param("tensorflow", "gru", marks=pytest.mark.long),
+        pytest.param("jax", "lstm", marks=pytest.mark.long),
+        ("torch", "gru"),
+    ],
 )
 def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backend, cell):
     if importlib.util.find_spec(backend) is None:

@@ -241,7 +241,7 @@ def test_a_missing_file_is_named_before_anything_is_sent(deploy, board, wheel, o
 
 def test_a_clip_without_speech_is_refused(deploy, wheel, tmp_path):
     soundfile.write(tmp_path / "silence.wav", [0.0] * RATE, RATE)
-    assert "no speech was recognised in the clip" in error_of(
+    assert "nothing was recognised in the clip" in error_of(
         deploy("--wheel", wheel, "--clip", tmp_path / "silence.wav")
     )
 

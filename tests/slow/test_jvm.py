@@ -15,9 +15,10 @@ import pytest
 from record_vectors import FOLDER, MODELS, ROOT, read, stage
 from support import RATE, TINY, int16, jolted_run, speech
 
-from ds2edge.runtime import Recognizer
+from ds2edge.runtime import Phrases, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.listener import Listener
+from ds2edge.runtime.phrases.embedded import embed
 
 pytestmark = pytest.mark.slow
 
@@ -167,6 +168,15 @@ def test_phrases_have_the_text_of_python(desktop, tmp_path):
         found = desktop("transcribe", model, FOLDER / "house.ds2ph", RATE, sound)
         assert [row[1] for row in found if row[0] == "utterance"] == expected
         assert expected, name
+
+
+def test_phrases_inside_a_model_have_the_text_of_python(desktop, tmp_path):
+    sound, model = FOLDER / "speech.i16", tmp_path / "house.tflite"
+    embed(MODELS["letters"], Phrases.load(FOLDER / "house.ds2ph"), model)
+    expected = [u.text for u in Recognizer(model).utterances(np.fromfile(sound, "<i2"), RATE)]
+    found = desktop("transcribe", model, "-", RATE, sound)
+    assert [row[1] for row in found if row[0] == "utterance"] == expected
+    assert "turn down the radio" in expected
 
 
 def test_linear_features_and_lstm_have_the_text_of_python(desktop, mini_clips, tmp_path):

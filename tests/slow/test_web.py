@@ -13,8 +13,9 @@ import soundfile
 import soxr
 from support import GOLDEN, RATE, SPOKEN
 
-from ds2edge.runtime import Recognizer
+from ds2edge.runtime import Phrases, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
+from ds2edge.runtime.phrases.embedded import embed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -99,6 +100,7 @@ def test_the_page_hears_what_python_hears(packages, address, tmp_path):
         assert all(texts)
         files.append([str(path), *texts])
     meant = Recognizer(GOLDEN, phrases=HOUSE).transcribe(files[0][0])
+    embed(GOLDEN, Phrases.load(HOUSE), tmp_path / "house.tflite")
     # The browser resamples the microphone and begins anywhere. This clip keeps its text then.
     robust = "seven one two five"
     sound = read_audio(SPOKEN[robust], RATE)
@@ -110,6 +112,7 @@ def test_the_page_hears_what_python_hears(packages, address, tmp_path):
         "files": files,
         "golden": str(GOLDEN),
         "phrases": str(HOUSE),
+        "house": str(tmp_path / "house.tflite"),
         "phrase": {
             "text": meant.text,
             "intent": meant.meaning.intent,

@@ -33,15 +33,20 @@ ROOMS = {
     "train.corpora": {"train.data"},
     "train.model": set(),
     "train.pipeline": {"train.augmentation", "train.data"},
+    "train.synthesis": {"train.corpora", "train.data"},
     "train.evaluation": {"train.augmentation", "train.data", "train.model", "train.pipeline"},
+    "train.words": {"train.data", "train.evaluation", "train.synthesis"},
     "train.commands": {
         "train.corpora",
         "train.data",
         "train.evaluation",
         "train.language_model",
+        "train.synthesis",
+        "train.words",
     },
     "convert.parity": set(),
-    "convert.commands": {"convert.parity"},
+    "convert.specialise": {"convert.parity"},
+    "convert.commands": {"convert.parity", "convert.specialise"},
 }
 
 

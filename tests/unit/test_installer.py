@@ -266,6 +266,22 @@ def test_the_service_that_serves_is_installed_with_its_packages_and_phrases(boar
     assert with_phrases in unit.read_text()
 
 
+def test_a_model_with_phrases_inside_replaces_the_phrases_of_an_earlier_call(board):
+    machine = board()
+    phrases = machine.kit / "my.ds2ph"
+    phrases.write_text("phrases")
+    words = ["--service", "serve", "--model", machine.model]
+    assert machine.install(*words, "--phrases", phrases).returncode == 0
+    card = "echo model x; echo 'phrases         yes, no; 7 states; least confidence 0.2'"
+    (machine.bin / "ds2edge-of-the-wheel").write_text(f"#!/bin/sh\n{card}\n")
+    assert machine.install(*words).returncode == 0
+    assert not (machine.root / "opt/ds2edge/phrases.ds2ph").exists()
+    unit = machine.root / "etc/systemd/system/ds2edge-serve.service"
+    assert "/model.tflite $SERVE_OPTIONS\n" in unit.read_text()
+    assert machine.install(*words, "--phrases", phrases).returncode == 0  # these count
+    assert (machine.root / "opt/ds2edge/phrases.ds2ph").exists()
+
+
 def test_without_phrases_the_service_serves_free_text_and_needs_no_sound_package(board):
     machine = board(lacking="python3-pyaudio")
     done = machine.install("--service", "serve", "--model", machine.model)

@@ -10,9 +10,9 @@ from support import GOLDEN
 from ds2edge.runtime import engine, network
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import FeatureSettings
+from ds2edge.runtime.model_file import SPECIFICATION
 from ds2edge.runtime.network import UNSUPPORTED_ON_ARMV7, Network
 from ds2edge.runtime.specification import (
-    MEMBER,
     Graph,
     Specification,
     State,
@@ -44,6 +44,7 @@ class FakeInterpreter:
 def model(path, mode):
     """A file with the specification of a model of that mode, and nothing else."""
     features = FeatureSettings(mel_bands=1)
+    path.write_bytes(b"")
     attach_specification(
         path, Specification("x", ("", "a"), features, (0.0,), (1.0,), Graph(mode, 4, 2, 0, 0, ()))
     )
@@ -96,7 +97,7 @@ def test_the_other_interpreters_run_every_mode(interpreter, tmp_path, name):
 def golden_with(folder, **change):
     """The golden model with another specification."""
     with zipfile.ZipFile(GOLDEN) as archive:
-        size = archive.getinfo(MEMBER).header_offset
+        size = archive.getinfo(SPECIFICATION).header_offset
     path = folder / "m.tflite"
     path.write_bytes(GOLDEN.read_bytes()[:size])
     attach_specification(path, replace(read_specification(GOLDEN), **change))

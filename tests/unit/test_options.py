@@ -57,6 +57,16 @@ def show_size(size: Size, name: str) -> None:
     click.echo(f"{name}: {size.width} x {size.height}")
 
 
+@click.command()
+@option_group("size", Size, click.option("--width", type=int), click.option("--height", default=3))
+def show_height(size: Size, height: int) -> None:
+    click.echo(f"{size.width} x {size.height}, {height}")
+
+
+def test_a_parameter_that_the_command_has_too_goes_to_both():
+    assert CliRunner().invoke(show_height, ["--width", "2"]).output == "2 x 3, 3\n"
+
+
 def test_the_options_of_a_group_arrive_as_one_object():
     result = CliRunner().invoke(show_size, ["--name", "a", "--width", "2"])
     assert result.output == "a: 2 x 3\n"

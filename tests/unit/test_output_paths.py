@@ -17,6 +17,7 @@ FILES = {
 FOLDERS = (
     f"transcribe none.wav none.flac --format srt -m {GOLDEN} -o",
     "evaluate none.jsonl -o",
+    "synthesise none.txt -o",
 )
 RUN = """
 import sys

@@ -17,6 +17,7 @@ from ds2edge.runtime import Recognizer
 from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.false_accepts import least_confidence, upper_bound
+from ds2edge.runtime.model_file import network_checksum
 from ds2edge.runtime.phrases.decoder import BONUS, PhraseDecoder
 from ds2edge.runtime.phrases.grammar import (
     SAID,
@@ -233,6 +234,60 @@ def logits_of(symbols):
         for index in (ALPHABET.index(symbol), 0):
             rows.append(np.where(np.arange(len(ALPHABET)) == index, 12.0, 0.0))
     return np.array(rows, np.float32)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sets(st.text("ab", min_size=1, max_size=6), min_size=1, max_size=30))
+def test_the_letters_that_are_enough_follow_from_all_phrases(phrases):
+    looseness = math.log(sum(math.exp(-0.3 * len(phrase)) for phrase in phrases))
+    enough = Letters.of(Grammar.of(sorted(phrases))).enough()
+    assert enough == pytest.approx(max(0.0, 6 * (looseness - 2)), abs=1e-3)
+
+
+def test_only_letters_count_and_unlikely_phrases_count_for_less(monkeypatch):
+    monkeypatch.setattr("ds2edge.runtime.phrases.letters.SAFE_NATS", -9.0)
+
+    def enough(text, weight=0.0, wildcard=False):
+        rest = Slot("any", "note") if wildcard else Text("")
+        likely = Intent("", (Text("ba"),))
+        other = Intent("", (Sequence((Text(text), rest)),), {}, weight)
+        return Letters.of(Grammar([likely, other], {"any": None})).enough()
+
+    assert enough("a") > enough("aa") > enough("aaa") > 0
+    assert enough("a ") == enough("a") == enough("a ", wildcard=True)
+    assert enough("a") > enough("a", weight=-0.5)
+
+
+def test_a_short_phrase_of_many_needs_clearer_speech():
+    alphabet = (*ALPHABET, "x")
+    graph = Graph.of(Letters.of(Grammar.of(["ab a", "ab a ab ab ab"])), alphabet)
+
+    def said(symbols, clear, enough_letters):
+        logits = logits_of(symbols)
+        other = np.full((len(logits), 1), 0 if clear else 13.5, np.float32)
+        other[1::2] = 0  # the blanks
+        decoder = PhraseDecoder(graph, alphabet, 0.08, 0.2, lambda text: None, None, enough_letters)
+        decoder.accept(np.hstack([logits, other]))
+        return [word.text for word in decoder.take()]
+
+    short, long = ["ab", " a"], ["ab", " a", " ", "ab", " ", "ab", " ", "ab"]
+    assert said(short, clear=True, enough_letters=100) == ["ab", "a"]
+    assert said(short, clear=False, enough_letters=0) == ["ab", "a"]
+    assert said(short, clear=False, enough_letters=3) == ["ab", "a"]
+    assert said(short, clear=False, enough_letters=9) == []
+    assert said(long, clear=False, enough_letters=9) == ["ab", "a", "ab", "ab", "ab"]
+
+
+def test_where_the_network_hears_only_blanks_nothing_was_said():
+    decoder = Phrases.of("ab a")(ALPHABET, 0.08)
+    logits = logits_of(["ab", " a"])
+    logits[:, 0] = 12.5  # half a nat more likely than the symbols
+    decoder.accept(logits)
+    assert decoder.words()[0].confidence > 0.5
+    assert decoder.take() == []
+    logits[0, 0] = 0
+    decoder.accept(logits)
+    assert [word.text for word in decoder.take()] == ["ab", "a"]
 
 
 @pytest.fixture
@@ -496,6 +551,7 @@ def test_the_command_compiles_and_sets_the_confidence(ds2edge, tmp_path):
     assert "states" in done.stdout
     compiled = Phrases.load(output)
     assert 0 <= compiled.min_confidence < 1
+    assert compiled.calibrated_for == network_checksum(GOLDEN)
     recognizer = Recognizer(GOLDEN, phrases=compiled)
     assert [recognizer.transcribe(path).text for path in clips] == [""] * len(clips)
     assert recognizer.transcribe(SPOKEN["turn down the radio"]).text == "turn down the radio"
@@ -507,6 +563,21 @@ def test_a_rate_of_false_accepts_needs_speech_to_count_them_in(ds2edge, tmp_path
     done = ds2edge("phrases", "compile", tmp_path / "p.txt", "-o", output, "--reject-at", 0.5)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "--reject-at needs --other-speech" in done.stderr
+    assert not output.exists()
+
+
+def test_the_command_takes_a_least_confidence_instead(ds2edge, tmp_path):
+    (tmp_path / "p.txt").write_text("turn down the radio\n")
+    output = tmp_path / "p.ds2ph"
+    command = ("phrases", "compile", tmp_path / "p.txt", "-o", output, "--min-confidence", 0.4)
+    done = ds2edge(*command)
+    assert done.returncode == 0, done.stderr
+    compiled = Phrases.load(output)
+    assert (compiled.min_confidence, compiled.calibrated_for) == (0.4, "")
+    output.unlink()
+    done = ds2edge(*command, "--other-speech", tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "both set the confidence: give one" in done.stderr
     assert not output.exists()
 
 

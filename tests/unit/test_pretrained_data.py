@@ -1,13 +1,8 @@
 """The training data of the pretrained model: which clips, texts and weights it has."""
 
-import io
 import json
-import random
-import types
 import zlib
-from itertools import islice
 
-import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
@@ -17,7 +12,6 @@ from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.data.text import normalise
 
 speech = pretrained_script("speech")
-synthesise = pretrained_script("synthesise")
 
 
 def add(folder, name, text, split="train", seconds=0.5, **more):
@@ -159,81 +153,3 @@ def test_recognised_texts_are_sorted_and_normalised_and_have_weights():
     assert list(labels) == sorted(labels)
     assert {weight for _, weight in labels.values()} == {1.0, 0.8, 0.4, 0.15}
     assert all(text and text == normalise(text).text for text, _ in list(labels.values())[::20])
-
-
-def test_every_sentence_is_said_once_before_any_is_said_again():
-    texts = [f"sentence {i}" for i in range(7)]
-    whole = list(islice(synthesise.tasks(texts, 3, 0), 21))
-    assert [number for number, _ in whole] == list(range(21))
-    said = [text for _, text in whole]
-    turns = [said[i : i + 7] for i in (0, 7, 14)]
-    assert all(sorted(turn) == texts for turn in turns)
-    assert turns[0] != turns[1]
-    assert list(islice(synthesise.tasks(texts, 3, 9), 12)) == whole[9:]
-
-
-def test_a_synthetic_clip_depends_on_its_number_only(monkeypatch):
-    def say(text, draw, number):
-        samples = np.pad(babble(1.0), RATE) * draw.uniform(0.01, 2)
-        return samples, "hibari-0.9"
-
-    monkeypatch.setattr(synthesise, "say_hibari", say)
-    row, sound = synthesise.make_clip(1, 0.0, (12, "a sentence"))
-    assert row["audio"] == "audio/0000012.opus"
-    assert (row["corpus"], row["split"], row["text"]) == ("synthetic_hibari", "train", "a sentence")
-    samples, rate = soundfile.read(io.BytesIO(sound))
-    assert rate == RATE
-    assert len(samples) / RATE == pytest.approx(row["duration"], abs=1e-3)
-    assert 0.8 < row["duration"] < 1.4  # silence is trimmed
-    assert 0.15 < np.abs(samples).max() < 1
-    assert synthesise.make_clip(1, 0.0, (12, "a sentence"))[0] == row
-
-
-def test_a_sentence_that_cannot_be_said_is_named(monkeypatch):
-    monkeypatch.setattr(synthesise, "say_flite", lambda *_: (np.zeros(9), "flite"))
-    assert synthesise.make_clip(1, 1.0, (3, "hm")) == "clip 3: 'hm' cannot be said (no sound)"
-
-
-def test_synthesis_continues_after_the_last_complete_line(tmp_path):
-    manifest = tmp_path / "manifest.jsonl"
-    assert synthesise.finished_clips(manifest) == (0, 0.0)
-    rows = [{"audio": f"audio/{n:07d}.opus", "duration": 1.5} for n in (0, 1, 3)]
-    whole = "".join(json.dumps(row) + "\n" for row in rows)
-    manifest.write_text(whole + '{"audio": "audio/00')
-    assert synthesise.finished_clips(manifest) == (4, 4.5)
-    assert manifest.read_text() == whole
-
-
-def test_synthesis_stops_at_the_given_hours(tmp_path, monkeypatch):
-    class Pool:
-        def __init__(self, **_):
-            pass
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        imap = staticmethod(map)
-
-    context = types.SimpleNamespace(Pool=Pool)
-
-    def say(text, draw, number):
-        return babble(1.0) + random.Random(number).random(), "hibari-1"
-
-    monkeypatch.setattr(synthesise.multiprocessing, "get_context", lambda _: context)
-    monkeypatch.setattr(synthesise, "say_hibari", say)
-    (tmp_path / "texts.txt").write_text("One of 2.\n\nAnother\n")
-    for clips in (9, 18):
-        options = ["--hours", f"{clips / 3600}", "--flite-share", "0"]
-        call = [str(tmp_path / "out"), str(tmp_path / "texts.txt"), *options]
-        done = CliRunner().invoke(synthesise.main, call)
-        assert done.exit_code == 0, done.output
-        made = read_manifest(tmp_path / "out" / "manifest.jsonl")
-        assert clips <= sum(clip.duration for clip in made) < clips + 1.1
-        assert {clip.text for clip in made} == {"one of two", "another"}
-        assert all(clip.audio.is_file() for clip in made)
-        assert len({clip.audio for clip in made}) == len(made)
-    done = CliRunner().invoke(synthesise.main, [str(tmp_path), str(tmp_path / "none.txt")])
-    assert done.exit_code == 2

@@ -17,6 +17,7 @@ from ds2edge.devices import web_page
 from ds2edge.devices.npm import Package
 from ds2edge.devices.web_page import serve_folder, write_page
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.pretrained import PRETRAINED
 
 NPM = 'import { createWasmLib } from "@litertjs/wasm-utils";'
@@ -108,11 +109,23 @@ def test_without_a_network_there_is_one_line(npm, tmp_path, monkeypatch):
         write_page(tmp_path, PRETRAINED)
 
 
-def test_phrases_must_be_compiled(npm, tmp_path):
-    phrases = tmp_path / "house.yaml"
-    phrases.write_text("intents: {}")
-    with pytest.raises(InputError, match="compile it first: ds2edge phrases compile"):
+def test_the_phrases_of_any_file_are_compiled(npm, tmp_path):
+    text, page = tmp_path / "house.txt", tmp_path / "page"
+    text.write_text("turn on the light\nturn off the light\n")
+    write_page(page, PRETRAINED, text)
+    compiled = page / "phrases.ds2ph"
+    assert Phrases.load(compiled).grammar.match("turn off the light")
+    before = compiled.read_bytes()
+    write_page(page, PRETRAINED, compiled)
+    assert compiled.read_bytes() == before
+
+
+def test_phrases_that_the_model_cannot_spell_are_refused(npm, tmp_path):
+    phrases = tmp_path / "house.txt"
+    phrases.write_text("ж\n")
+    with pytest.raises(InputError, match="no symbol for 'ж'"):
         write_page(tmp_path / "page", PRETRAINED, phrases)
+    assert not (tmp_path / "page").exists()
 
 
 def test_a_port_in_use_is_named(tmp_path):

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ds2edge.train.files import cache_folder
 from ds2edge.train.recipe_files import summaries
 
 if TYPE_CHECKING:
     from ds2edge.train.run import Run
-
-
-def _default_cache() -> Path:
-    """A folder in the user's home or, without a home, among the temporary files."""
-    try:
-        return Path.home() / ".cache" / "ds2edge"
-    except RuntimeError:
-        return Path(tempfile.gettempdir()) / f"ds2edge-{os.getuid()}"
 
 
 class _TrainCommand(click.Command):
@@ -85,7 +76,7 @@ class _TrainCommand(click.Command):
 )
 @click.option(
     "--cache",
-    default=_default_cache,
+    default=cache_folder,
     show_default="~/.cache/ds2edge",
     envvar="DS2EDGE_CACHE",
     show_envvar=True,

@@ -1,8 +1,8 @@
 """Rebuilds the manifest that the pretrained model was trained on: speech.py DATA MORE OUT
 
 Writes OUT/manifest.jsonl with audio, text (normalised), duration, split, speaker, corpus and weight
-of each clip, and OUT/texts.txt with the sentences of the train clips, for synthesise.py. It takes
-seconds and copies no audio. OUT belongs outside of the project's tree.
+of each clip, and OUT/texts.txt with the sentences of the train clips, for `ds2edge synthesise`. It
+takes seconds and copies no audio. OUT belongs outside of the project's tree.
 
 DATA holds a folder for each corpus of `CORPORA` that is not `more`, and for any other corpus whose
 dev and test sentences must not be trained on. A folder holds audio and its `manifest.jsonl`, with

@@ -122,13 +122,13 @@ function showProgress(shown) {
 async function useModel(file) {
   show(`Loading ${file.name}.`);
   showModel(file.name, await recognition.load(new Uint8Array(await file.arrayBuffer()), file.name));
-  part("no-phrases").hidden = true;
 }
 
-function showModel(file, { name, symbols, training }) {
+function showModel(file, { name, symbols, training, phrases }) {
   const licence = training.licence ? ` Licence of its data: ${training.licence}.` : "";
   part("model").textContent = `Model ${name} (${file}), ${symbols} symbols.${licence}`;
-  show("Ready.");
+  part("no-phrases").hidden = !phrases;
+  show(phrases ? `Ready. Only the phrases inside ${file} count.` : "Ready.");
 }
 
 async function usePhrases(file) {

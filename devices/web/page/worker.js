@@ -19,7 +19,12 @@ const actions = {
     const before = recognizer;
     recognizer = new Recognizer(specification, engine);
     before?.engine.close();
-    return { name: specification.name, symbols: specification.alphabet.length, training: specification.training };
+    return {
+      name: specification.name,
+      symbols: specification.alphabet.length,
+      training: specification.training,
+      phrases: Boolean(specification.phrases),
+    };
   },
 
   /** Sets the phrases that may be said: `bytes` of a .ds2ph file, or null for free text. */

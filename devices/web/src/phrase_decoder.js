@@ -6,6 +6,8 @@ const BEAM = 25; // tokens that are more nats than this below the best one are d
 const MOST_TOKENS = 3000;
 const WILD_SYMBOLS = 8; // a wildcard may say only so many of the best symbols of a step
 const BONUS = 4; // nats for each symbol of a phrase
+const MISSING_LETTER = 0.6; // nats off the score of a phrase for each letter that it lacks
+const MOST_MISSING = 0.9; // nats off for each letter that it has
 
 /**
  * Finds the phrase that was said by passing tokens through the graph (Viterbi search over CTC), or
@@ -64,9 +66,12 @@ export class PhraseDecoder extends Decoder {
     return this.#best(false);
   }
 
-  /** The words of the phrase that was said; none if it was rejected. */
+  /**
+   * The words of the phrase that was said; none if it was rejected. Where the best free text is
+   * empty, as in noise, nothing was said.
+   */
   finalWords() {
-    const words = this.#best(true);
+    const words = this.#heard ? this.#best(true) : [];
     return words.length && words[0].confidence >= this.phrases.minConfidence ? words : [];
   }
 
@@ -205,7 +210,9 @@ export class PhraseDecoder extends Decoder {
     // The symbols of a wildcard are no evidence for the phrase: they do not count.
     const fixed = path.filter(({ node }) => !this.#isFree(node));
     const letters = fixed.reduce((sum, { node }) => sum + text(node).trim().length, 0);
-    const probability = Math.exp(Math.min(0, (score - BONUS * fixed.length) / Math.max(1, letters)));
+    const lacking = Math.max(0, this.phrases.enoughLetters - letters);
+    const missing = Math.min(MISSING_LETTER * lacking, MOST_MISSING * letters);
+    const probability = Math.exp(Math.min(0, (score - BONUS * fixed.length - missing) / Math.max(1, letters)));
     const emissions = path.map(({ node, step }) => ({ text: text(node), first: step, last: step, probability }));
     return spell(splitWords(emissions), this.stepSeconds);
   }

@@ -19,12 +19,14 @@ export class Phrases {
    * @param {Grammar} grammar
    * @param {Letters} letters
    * @param {number} minConfidence 0 to 1; a phrase below it is rejected
+   * @param {number} enoughLetters shorter phrases have less confidence
    */
-  constructor(source, grammar, letters, minConfidence) {
+  constructor(source, grammar, letters, minConfidence, enoughLetters) {
     this.source = source;
     this.grammar = grammar;
     this.letters = letters;
     this.minConfidence = minConfidence;
+    this.enoughLetters = enoughLetters;
   }
 
   /**
@@ -39,7 +41,8 @@ export class Phrases {
         throw new InputError(`${source}: a newer ds2edge made these phrases: use a newer version of this page`);
       }
       const letters = new Letters(content.labels, unzip(members["letters.npz"]) ?? {});
-      return new Phrases(source, new Grammar(content.grammar), letters, content.min_confidence ?? 0);
+      const grammar = new Grammar(content.grammar);
+      return new Phrases(source, grammar, letters, content.min_confidence ?? 0, content.enough_letters ?? 0);
     } catch (error) {
       if (error instanceof InputError) {
         throw error;

@@ -22,10 +22,11 @@ export class Recognizer {
     this.specification = specification;
     this.engine = engine;
     /**
-     * All that may be said in the streams that begin from now on; null for free text.
+     * All that may be said in the streams that begin from now on; null for free text. At first, the
+     * phrases inside the model file.
      * @type {import("./phrases.js").Phrases | null}
      */
-    this.phrases = null;
+    this.phrases = specification.phrases;
   }
 
   /**

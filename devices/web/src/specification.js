@@ -1,5 +1,6 @@
 import { InputError } from "./errors.js";
-import { crc32, startOfZip, unzip } from "./zip.js";
+import { Phrases } from "./phrases.js";
+import { crc32, startOfZip, unzip, zipBefore } from "./zip.js";
 
 const FORMAT = 1;
 const MEMBER = "ds2edge.json";
@@ -67,6 +68,8 @@ export class Specification {
     this.states = graph.states;
     /** Facts for people: data, licence, word error rate. @type {Record<string, unknown>} */
     this.training = values.training ?? {};
+    /** Phrases inside the model file; null if it has none. @type {Phrases | null} */
+    this.phrases = null;
     const bins = this.bins;
     if (this.mean?.length !== bins || this.std?.length !== bins) {
       throw new InputError(`${source}: the specification has no statistics for its ${bins} bins: convert the run again`);
@@ -150,7 +153,7 @@ export function featureSettings(values, source) {
 }
 
 /**
- * Reads the specification in a model file, and checks that the file is undamaged.
+ * Reads the specification and the phrases in a model file, and checks that the file is undamaged.
  * @param {Uint8Array} model the whole file
  * @param {string} source name of the file, with which messages begin
  */
@@ -163,7 +166,8 @@ export function readSpecification(model, source) {
   }
   const text = new TextDecoder();
   const checksum = members[CHECKSUM];
-  if (checksum && text.decode(checksum) !== crc32(model.subarray(0, startOfZip(model)))) {
+  const zip = startOfZip(model);
+  if (checksum && text.decode(checksum) !== crc32(model.subarray(0, zip))) {
     throw new InputError(`${source}: is damaged: copy or convert the model again`);
   }
   let values;
@@ -172,5 +176,8 @@ export function readSpecification(model, source) {
   } catch {
     throw new InputError(`${source}: the specification is not JSON: convert the run again`);
   }
-  return new Specification(values, source);
+  const specification = new Specification(values, source);
+  const phrases = zipBefore(model, zip);
+  specification.phrases = phrases && Phrases.read(phrases, `${source}: phrases inside`);
+  return specification;
 }

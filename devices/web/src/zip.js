@@ -1,5 +1,7 @@
 import { unzipSync } from "fflate";
 
+const END_RECORD = 0x06054b50; // signature of the last record of a zip
+const END_RECORD_BYTES = 22;
 const MOST_BYTES = 1 << 27; // of one file inside
 
 /**
@@ -21,12 +23,27 @@ export function unzip(bytes) {
  */
 export function startOfZip(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  let end = bytes.length - 22;
-  while (view.getUint32(end, true) !== 0x06054b50) {
+  let end = bytes.length - END_RECORD_BYTES;
+  while (view.getUint32(end, true) !== END_RECORD) {
     end--;
   }
   const directory = view.getUint32(end + 16, true);
   return view.getUint32(directory + 42, true);
+}
+
+/**
+ * The zip that ends at `end`, or null if there is none.
+ * @param {Uint8Array} bytes
+ * @param {number} end
+ */
+export function zipBefore(bytes, end) {
+  const last = end - END_RECORD_BYTES;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (last < 0 || view.getUint32(last, true) !== END_RECORD) {
+    return null;
+  }
+  const start = last - view.getUint32(last + 12, true) - view.getUint32(last + 16, true);
+  return start < 0 ? null : bytes.subarray(start, end);
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
  * The page in Chromium. DS2EDGE_PAGE is its address. DS2EDGE_CLIPS is a JSON file with what Python
  * recognises: {"files": [[path, texts, texts with the golden model], ...], "golden": path,
- * "phrases": path, "phrase": {"text", "intent", "slots"} of the first file,
- * "microphone": path, "spoken": texts with the golden model}.
+ * "phrases": path, "house": path of the golden model with these phrases inside,
+ * "phrase": {"text", "intent", "slots"} of the first file, "microphone": path, "spoken": texts with the golden model}.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -84,6 +84,18 @@ test("with phrases, the meaning is shown", { skip }, async () => {
   const { intent, slots } = clips.phrase;
   assert.equal(await page.textContent(".meaning"), `${intent} ${JSON.stringify(slots)}`);
   await page.click("summary");
+  await page.click("#no-phrases");
+  await page.waitForFunction(() => document.getElementById("no-phrases").hidden);
+});
+
+test("a model with phrases inside listens for them", { skip }, async () => {
+  await page.setInputFiles("#model-file", clips.house);
+  await ready();
+  assert.match(await page.textContent("#status"), /Only the phrases inside house\.tflite count/);
+  await page.click("#clear");
+  await page.setInputFiles("#file", clips.files[0][0]);
+  await ready();
+  assert.deepEqual(await texts(), [clips.phrase.text]);
   await page.click("#no-phrases");
   await page.waitForFunction(() => document.getElementById("no-phrases").hidden);
 });

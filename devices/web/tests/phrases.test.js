@@ -6,6 +6,8 @@ import { zipSync } from "fflate";
 
 import { Endpointer } from "../src/endpointer.js";
 import { Phrases } from "../src/phrases.js";
+import { Recognizer } from "../src/recognizer.js";
+import { readSpecification } from "../src/specification.js";
 import { bytes, read, steps } from "./vectors.js";
 
 const RULES = { idle: 0.5, silence: 0.3, length: 20 };
@@ -35,6 +37,25 @@ test("meanings", () => {
   for (const { phrases: file, text, meaning } of read("phrases.json").meanings) {
     assert.deepEqual(Phrases.read(bytes(file), file).meaning(text), meaning, text);
   }
+});
+
+test("phrases inside a model are read, and can be switched off", () => {
+  const specification = readSpecification(bytes("inside.tflite"), "inside.tflite");
+  for (const { phrases: file, text, meaning } of read("phrases.json").meanings) {
+    if (file === "house.ds2ph") {
+      assert.deepEqual(specification.phrases.meaning(text), meaning, text);
+    }
+  }
+  const recognizer = new Recognizer(specification, {});
+  assert.equal(recognizer.phrases.minConfidence, Phrases.read(bytes("house.ds2ph"), "house").minConfidence);
+  recognizer.phrases = null;
+  recognizer.listen();
+});
+
+test("damaged phrases inside a model are refused", () => {
+  const damaged = bytes("inside.tflite");
+  damaged[1100] ^= 1;
+  assert.throws(() => readSpecification(damaged, "a.tflite"), { message: /^a\.tflite: is damaged/ });
 });
 
 test("bad phrases get one sentence", () => {

@@ -14,7 +14,10 @@ import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
 
-/** A .tflite file: a flatbuffer, then a zip with the specification and a checksum. */
+/**
+ * A .tflite file: a flatbuffer, phrases if it has any, and a zip with the specification and a
+ * checksum of all that comes before it. The phrases are a .ds2ph file, which is a zip too.
+ */
 final class ModelFile {
     private static final String MEMBER = "ds2edge.json";
     private static final String CHECKSUM = "ds2edge.crc32";
@@ -47,6 +50,25 @@ final class ModelFile {
             throw new InputException(source + ": is damaged: copy or convert the model again");
         }
         return text(members.get(MEMBER));
+    }
+
+    /** The .ds2ph file in a model file; null if it has none. */
+    static byte[] phrases(ByteBuffer file) {
+        ByteBuffer model = file.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+        int end = startOfZip(model);
+        int last = end - END_RECORD_BYTES;
+        if (last < model.position() || model.getInt(last) != END_RECORD) {
+            return null;
+        }
+        long directory = model.getInt(last + 12) & 0xffffffffL;
+        long start = last - directory - (model.getInt(last + 16) & 0xffffffffL);
+        if (start < model.position()) {
+            return null;
+        }
+        byte[] phrases = new byte[end - (int) start];
+        model.position((int) start);
+        model.get(phrases);
+        return phrases;
     }
 
     /** The files of a zip by name; null if it is damaged or one has more than {@code mostBytes}. */

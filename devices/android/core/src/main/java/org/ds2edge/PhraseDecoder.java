@@ -18,9 +18,12 @@ final class PhraseDecoder extends Decoder {
     private static final int MOST_TRACES = 100_000; // a longer record drops what no token needs
     private static final int WILD_SYMBOLS = 8; // of a step, that a wildcard may say
     private static final float BONUS = 4f; // nats for each symbol of a phrase
+    private static final double MISSING_LETTER = 0.6; // nats off for each letter that it lacks
+    private static final double MOST_MISSING = 0.9; // nats off for each letter that it has
 
     private final PhraseGraph graph;
     private final double minConfidence;
+    private final double enoughLetters;
     private final Phrases phrases;
     private final float[] scores; // of the symbols in this step
     private float[] sorted = new float[0];
@@ -36,10 +39,12 @@ final class PhraseDecoder extends Decoder {
             List<String> alphabet,
             double stepSeconds,
             double minConfidence,
+            double enoughLetters,
             Phrases phrases) {
         super(alphabet, stepSeconds);
         this.graph = graph;
         this.minConfidence = minConfidence;
+        this.enoughLetters = enoughLetters;
         this.phrases = phrases;
         scores = new float[alphabet.size()];
         said = new Tokens(graph.nodeState.length);
@@ -79,14 +84,16 @@ final class PhraseDecoder extends Decoder {
     }
 
     /**
-     * The words of the phrase that was said; none if it was rejected.
+     * The words of the phrase that was said; none if it was rejected. Where the best free text is
+     * empty, as in noise, nothing was said.
      *
      * <p>Each word has the confidence of the whole phrase: its probability relative to that of the
-     * best free text, as a geometric mean over the letters.
+     * best free text, as a geometric mean over the letters. It is lower if the phrase is too short
+     * for so many phrases.
      */
     @Override
     List<Word> finalWords() {
-        List<Word> words = best(true);
+        List<Word> words = heard ? best(true) : Collections.<Word>emptyList();
         boolean confident = !words.isEmpty() && words.get(0).confidence >= minConfidence;
         return confident ? words : Collections.<Word>emptyList();
     }
@@ -264,6 +271,11 @@ final class PhraseDecoder extends Decoder {
                 letters += alphabet.get(graph.nodeSymbol[node]).trim().length();
             }
         }
-        return Math.exp(Math.min(0.0, score - BONUS * fixed) / Math.max(1, letters));
+        double missing =
+                Math.min(
+                        MISSING_LETTER * Math.max(0.0, enoughLetters - letters),
+                        MOST_MISSING * letters);
+        double nats = score - BONUS * fixed - missing;
+        return Math.exp(Math.min(0.0, nats / Math.max(1, letters)));
     }
 }

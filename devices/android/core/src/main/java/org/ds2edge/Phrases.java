@@ -17,14 +17,21 @@ public final class Phrases {
     private final Grammar grammar;
     private final Letters letters;
     private final double minConfidence;
+    private final double enoughLetters; // shorter phrases have less confidence
     private List<String> graphAlphabet;
     private PhraseGraph graph; // of the last alphabet
 
-    private Phrases(String source, Grammar grammar, Letters letters, double minConfidence) {
+    private Phrases(
+            String source,
+            Grammar grammar,
+            Letters letters,
+            double minConfidence,
+            double enoughLetters) {
         this.source = source;
         this.grammar = grammar;
         this.letters = letters;
         this.minConfidence = minConfidence;
+        this.enoughLetters = enoughLetters;
     }
 
     /** Throws InputException if there is no such file or {@code ds2edge} did not make it. */
@@ -56,7 +63,8 @@ public final class Phrases {
                     new Letters(content.text("labels"), ModelFile.unzip(arrays, MOST_BYTES));
             Grammar grammar = new Grammar(new Fields(content.get("grammar"), source));
             double minConfidence = content.number("min_confidence", 0);
-            return new Phrases(source, grammar, letters, minConfidence);
+            double enoughLetters = content.number("enough_letters", 0);
+            return new Phrases(source, grammar, letters, minConfidence, enoughLetters);
         } catch (IllegalArgumentException | NullPointerException | ClassCastException error) {
             throw new InputException(
                     source + ": not made by `ds2edge phrases compile`, or cut short", error);
@@ -65,7 +73,7 @@ public final class Phrases {
 
     /** The same phrases with another confidence, 0 to 1, below which they are rejected. */
     public Phrases withMinConfidence(double confidence) {
-        return new Phrases(source, grammar, letters, confidence);
+        return new Phrases(source, grammar, letters, confidence, enoughLetters);
     }
 
     /** What a text means; null if it is no phrase, or a phrase without an intent. */
@@ -95,6 +103,7 @@ public final class Phrases {
     }
 
     Decoder decoder(List<String> alphabet, double stepSeconds) {
-        return new PhraseDecoder(graph(alphabet), alphabet, stepSeconds, minConfidence, this);
+        return new PhraseDecoder(
+                graph(alphabet), alphabet, stepSeconds, minConfidence, enoughLetters, this);
     }
 }

@@ -13,14 +13,17 @@ public final class Recognizer implements Closeable {
     private Phrases phrases;
 
     /**
-     * Takes the specification of a model file and an engine that has loaded the same file.
+     * Takes the specification of a model file and an engine that has loaded the same file. Streams
+     * listen for the phrases inside the file, if it has any.
      *
-     * @throws InputException if the model is bidirectional: it cannot transcribe live sound
+     * @throws InputException if the model is bidirectional: it cannot transcribe live sound, or if
+     *     it cannot spell the phrases
      */
     public Recognizer(Specification specification, Engine engine) {
         specification.requireStreaming();
         this.specification = specification;
         this.engine = engine;
+        setPhrases(specification.phrases);
     }
 
     /** Everything that the file says about its model. */

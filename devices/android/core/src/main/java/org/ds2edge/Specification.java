@@ -1,5 +1,6 @@
 package org.ds2edge;
 
+import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -47,12 +48,16 @@ public final class Specification {
     /** Facts for people: data, licence, hours, word error rate. */
     public final Map<String, Object> training;
 
+    /** The phrases inside the model file; null if it has none. */
+    public final Phrases phrases;
+
     final double[] mean;
     final double[] std;
     private final boolean bidirectional;
 
-    private Specification(Map<?, ?> values, String source) {
+    private Specification(Map<?, ?> values, String source, Phrases phrases) {
         this.source = source;
+        this.phrases = phrases;
         Fields fields = new Fields(values, source);
         if (fields.integer("format", FORMAT) > FORMAT) {
             throw new InputException(
@@ -86,7 +91,7 @@ public final class Specification {
     }
 
     /**
-     * Reads the specification in a model file, and checks that the file is undamaged.
+     * Reads the specification and the phrases in a model file, and checks that it is undamaged.
      *
      * @throws InputException if there is no file, no specification in it, if it is damaged, or if a
      *     newer version made it
@@ -104,15 +109,21 @@ public final class Specification {
     }
 
     /**
-     * Reads the specification in a model that is in memory or mapped, such as an Android asset.
+     * Reads what is in a model that is in memory or mapped, such as an Android asset.
      *
      * @param model the whole file, from position to limit; both stay as they are
      * @param source name of the model, with which messages begin
      */
     public static Specification read(ByteBuffer model, String source) {
         String json = ModelFile.specification(model, source);
+        byte[] inside = ModelFile.phrases(model);
+        Phrases phrases =
+                inside == null
+                        ? null
+                        : Phrases.read(
+                                new ByteArrayInputStream(inside), source + ": phrases inside");
         try {
-            return of(Json.parse(json), source);
+            return of(Json.parse(json), source, phrases);
         } catch (IllegalArgumentException error) {
             throw new InputException(
                     source + ": the specification is not JSON (" + error.getMessage() + ")", error);
@@ -120,9 +131,9 @@ public final class Specification {
     }
 
     /** Builds a specification from the parsed JSON. */
-    static Specification of(Object json, String source) {
+    private static Specification of(Object json, String source, Phrases phrases) {
         new Fields(json, source);
-        return new Specification((Map<?, ?>) json, source);
+        return new Specification((Map<?, ?>) json, source, phrases);
     }
 
     /** Feature frames per run of the graph. */

@@ -1,6 +1,8 @@
 package org.ds2edge;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -177,6 +179,36 @@ class InputTest {
     }
 
     @Test
+    void readsThePhrasesInsideAModel() throws IOException {
+        byte[] model = Vectors.bytes("inside.tflite");
+        byte[] house = Vectors.bytes("house.ds2ph");
+        assertArrayEquals(house, ModelFile.phrases(ByteBuffer.wrap(model)));
+        ByteBuffer apk = ByteBuffer.allocateDirect(model.length + 3000);
+        apk.position(1000);
+        apk.put(model);
+        apk.position(1000).limit(1000 + model.length);
+        Phrases inside = Specification.read(apk, "asset").phrases;
+        assertEquals("Volume", inside.meaning("turn down the radio").intent);
+        assertNull(of(MODEL).phrases);
+    }
+
+    @Test
+    void refusesPhrasesInsideThatItCannotUse() throws IOException {
+        byte[] damaged = Vectors.bytes("inside.tflite");
+        damaged[1100] ^= 1;
+        assertFails("x: is damaged: copy or convert the model again", () -> of(damaged));
+        ByteArrayOutputStream other = new ByteArrayOutputStream();
+        try (ZipOutputStream stream = new ZipOutputStream(other)) {
+            put(stream, "phrases.json", "{\"format\": 2}");
+        }
+        byte[] newer = withJson("mini", "mini", other.toByteArray());
+        assertFails(
+                "x: phrases inside: a newer ds2edge made these phrases:"
+                        + " use a newer version of this library",
+                () -> of(newer));
+    }
+
+    @Test
     void refusesImpossibleRules() {
         assertFails(
                 "endpoint rule silence must be above 0 s, not 0.0",
@@ -208,9 +240,14 @@ class InputTest {
 
     /** A file with another specification and the right checksum. */
     private static byte[] withJson(String old, String replacement) throws IOException {
+        return withJson(old, replacement, new byte[] {1, 2, 3});
+    }
+
+    /** The same, with other bytes in front of the zip. */
+    private static byte[] withJson(String old, String replacement, byte[] flatbuffer)
+            throws IOException {
         String json = ModelFile.specification(ByteBuffer.wrap(MODEL), "x");
         assertTrue(json.contains(old), old);
-        byte[] flatbuffer = {1, 2, 3};
         CRC32 checksum = new CRC32();
         checksum.update(flatbuffer);
         ByteArrayOutputStream zip = new ByteArrayOutputStream();

@@ -10,6 +10,7 @@ import android.widget.ScrollView;
 import android.widget.TextView;
 import org.ds2edge.EndpointRules;
 import org.ds2edge.InputException;
+import org.ds2edge.Phrases;
 import org.ds2edge.Recognizer;
 import org.ds2edge.Utterance;
 import org.ds2edge.android.MicrophonePermission;
@@ -140,7 +141,10 @@ public final class MainActivity extends Activity implements TranscriptionCallbac
         Recognizer loaded = null;
         try {
             loaded = ModelLoader.fromAsset(this, "model.tflite");
-            loaded.setPhrases(ModelLoader.phrasesFromAsset(this, "phrases.ds2ph"));
+            Phrases phrases = ModelLoader.phrasesFromAsset(this, "phrases.ds2ph");
+            if (phrases != null) {
+                loaded.setPhrases(phrases); // they replace those inside the model
+            }
             parity = ParityCheck.run(this, loaded);
         } catch (InputException error) {
             message = error.getMessage();

@@ -34,7 +34,9 @@ public class Ds2edgeRecognitionService extends RecognitionService {
     protected Recognizer load() {
         Recognizer loaded = ModelLoader.fromAsset(this, "model.tflite");
         Phrases phrases = ModelLoader.phrasesFromAsset(this, "phrases.ds2ph");
-        loaded.setPhrases(phrases);
+        if (phrases != null) {
+            loaded.setPhrases(phrases); // they replace those inside the model
+        }
         return loaded;
     }
 

@@ -1,0 +1,1 @@
+"""Speech synthesis: voices of several engines say sentences for training and measuring."""

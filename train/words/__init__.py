@@ -1,0 +1,1 @@
+"""A recogniser of your own words from a text file alone."""
