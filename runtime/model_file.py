@@ -104,7 +104,7 @@ def network_checksum(path: Path) -> str:
 def _span_of_phrases(path: Path) -> tuple[int, int]:
     """Where the phrases begin and end: the same place if there are none."""
     with zipfile.ZipFile(path) as archive:
-        end = archive.getinfo(SPECIFICATION).header_offset
+        end = max(0, archive.getinfo(SPECIFICATION).header_offset)  # below 0 in a damaged file
     last = end - END_RECORD.size
     if last < 0:
         return end, end

@@ -191,6 +191,14 @@ def test_a_file_cut_short_has_no_phrases(house):
         assert phrases_inside(house) is None
 
 
+def test_a_file_without_its_beginning_has_no_phrases(tmp_path):
+    content = (FOLDER / INSIDE).read_bytes()
+    path = tmp_path / "cut.tflite"
+    for missing in range(3000, len(content), 50):
+        path.write_bytes(content[missing:])
+        assert read_phrases(path) == b""
+
+
 def test_the_command_line_uses_them_and_switches_them_off(ds2edge, house):
     def texts(*options):
         done = ds2edge("transcribe", "-m", house, "--json", *options, RADIO, DIGITS)

@@ -6,6 +6,7 @@ const FILE_RATE = 16000; // Hz; browsers decode files to the rate that is asked 
 export class Microphone {
   #stream;
   #context;
+  #capture;
 
   /**
    * @param {(samples: Float32Array, rate: number) => void} onSamples
@@ -26,15 +27,18 @@ export class Microphone {
     microphone.#context = context;
     await context.audioWorklet.addModule("capture.js");
     const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+    microphone.#capture = capture;
     capture.port.onmessage = ({ data }) => onSamples(data, context.sampleRate);
     context.createMediaStreamSource(microphone.#stream).connect(capture);
     await context.resume();
     return microphone;
   }
 
+  /** Stops. No samples come after this. */
   async close() {
     this.#stream.getTracks().forEach((track) => track.stop());
     await this.#context.close();
+    this.#capture.port.onmessage = null; // a late message would find the recording ended
   }
 }
 
