@@ -12,15 +12,12 @@ and for all models.
 from __future__ import annotations
 
 import json
-import zlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from ds2edge.runtime import Phrases, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
@@ -28,7 +25,7 @@ from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.decoding.ctc import Meaning
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
-from ds2edge.train.augmentation.noise import add_noise, draw_noise
+from ds2edge.train.augmentation.noise import at_ratios
 from ds2edge.train.progress import track
 
 OUTCOMES = ("understood", "misunderstood", "rejected")
@@ -54,18 +51,6 @@ def read_commands(manifest: Path, phrases: Phrases) -> list[Command]:
             row |= asdict(meaning)
         commands.append(Command(manifest.parent / row["audio"], row["intent"], row["slots"]))
     return commands
-
-
-def levels(
-    samples: Samples, name: str, rate: int, noise: str | None, snrs: list[float]
-) -> Iterator[Samples]:
-    """The samples without noise, and at each signal-to-noise ratio in dB."""
-    yield samples
-    background = draw_noise(
-        len(samples), rate, noise, np.random.default_rng(zlib.crc32(name.encode()))
-    )
-    for snr in snrs:
-        yield np.clip(add_noise(samples, background, snr), -1, 1)
 
 
 def outcome(recognizer: Recognizer, command: Command, samples: Samples, rate: int) -> str:
@@ -105,8 +90,8 @@ def main(
     counts: list[Counter[str]] = [Counter() for _ in range(len(snrs) + 1)]
     for command in track(commands, "listening", len(commands)):
         samples = read_audio(command.audio, rate)
-        sounds = levels(samples, command.audio.name, rate, noise, snrs) if snrs else [samples]
-        for count, sound in zip(counts, sounds, strict=True):
+        noisy = at_ratios(samples, rate, noise, command.audio.name, snrs)
+        for count, sound in zip(counts, [samples, *noisy], strict=True):
             count[outcome(recognizer, command, sound, rate)] += 1
     names = ["no noise", *(f"{snr:g} dB" for snr in snrs)]
     click.echo(f"{len(commands)} commands of {manifest}")

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from commands import OUTCOMES, levels, outcome_of, read_commands
+from commands import OUTCOMES, outcome_of, read_commands
 
 from ds2edge.runtime import Phrases, Recognizer
 from ds2edge.runtime.audio.reader import read_audio
@@ -36,6 +36,7 @@ from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.decoding.ctc import Meaning
 from ds2edge.runtime.features import Samples
 from ds2edge.runtime.phrases.grammar import Choice, Expression, Grammar, Slot, Text
+from ds2edge.train.augmentation.noise import at_ratios
 from ds2edge.train.augmentation.sound_files import sound_files
 from ds2edge.train.progress import track
 
@@ -244,8 +245,8 @@ def main(
         commands = read_commands(manifest, loaded)
         for command in track(commands, "commands", len(commands)):
             samples = read_audio(command.audio, RATE)
-            sounds = levels(samples, command.audio.name, RATE, noise, snrs) if snrs else [samples]
-            for snr, sound in zip([None, *snrs], sounds, strict=True):
+            noisy = at_ratios(samples, RATE, noise, command.audio.name, snrs)
+            for snr, sound in zip([None, *snrs], [samples, *noisy], strict=True):
                 for name, score in scores.items():
                     meaning = score.hear(peers[name], sound)
                     score.commands.setdefault(snr, Counter())[outcome_of(meaning, command)] += 1

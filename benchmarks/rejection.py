@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import numpy as np
 import numpy.typing as npt
-from commands import levels, read_commands
+from commands import read_commands
 from matplotlib.figure import Figure
 
 from ds2edge.runtime import InputError, Listener, Phrases, Recognizer
@@ -27,6 +27,7 @@ from ds2edge.runtime.commands.options import model_option
 from ds2edge.runtime.false_accepts import confidences, upper_bound
 from ds2edge.runtime.phrases.decoder import MIN_CONFIDENCE
 from ds2edge.runtime.phrases.wake import WAKE_CONFIDENCE, Wake
+from ds2edge.train.augmentation.noise import at_ratios
 from ds2edge.train.progress import track
 
 LEAST_WAKE = 0.2  # below it, false wakes would hide others
@@ -51,7 +52,7 @@ def command_answers(
     for command in track(commands, "commands", len(commands)):
         samples = read_audio(command.audio, rate)
         if snr is not None:
-            _, samples = levels(samples, command.audio.name, rate, noise, [snr])
+            [samples] = at_ratios(samples, rate, noise, command.audio.name, [snr])
         result = recognizer.transcribe(samples, rate)
         found = result.meaning
         right = bool(found and (found.intent, found.slots) == (command.intent, command.slots))

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
+from ds2edge.runtime.commands.options import POSITIVE
 from ds2edge.runtime.files import read_text
-
-POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
 @click.command(short_help="Make a model for your own phrases, from text alone.")

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.decoding.ctc import Meaning
 from ds2edge.runtime.errors import InputError
-from ds2edge.runtime.features import Samples
 from ds2edge.runtime.files import read_text
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.stream import Result
-from ds2edge.train.augmentation.noise import add_noise, draw_noise
+from ds2edge.train.augmentation.noise import at_ratios
 from ds2edge.train.data.text import normalise
 from ds2edge.train.progress import track
 from ds2edge.train.words.sentences import PHRASE
@@ -107,18 +103,10 @@ def measure(
         clean = read_audio(sample.audio, rate)
         answers.append(_answer(sample, None, recognizer.transcribe(clean, rate)))
         if sample.kind == PHRASE:
-            for snr, noisy in _with_noise(clean, sample.audio.name, rate, noise):
+            noisy_versions = at_ratios(clean, rate, noise, sample.audio.name, SNRS)
+            for snr, noisy in zip(SNRS, noisy_versions, strict=True):
                 answers.append(_answer(sample, snr, recognizer.transcribe(noisy, rate)))
     return answers
-
-
-def _with_noise(
-    clean: Samples, name: str, rate: int, noise: str | None
-) -> Iterator[tuple[float, Samples]]:
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    background = draw_noise(len(clean), rate, noise, rng)
-    for snr in SNRS:
-        yield snr, np.clip(add_noise(clean, background, snr), -1, 1)
 
 
 def _answer(sample: Sample, snr: float | None, result: Result) -> Answer:

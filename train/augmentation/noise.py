@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from ds2edge.runtime.features import Samples
@@ -40,3 +43,20 @@ def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
     """Adds noise [n] to samples [n], `snr_db` below their power. Silent noise stays silent."""
     power = float(np.mean(samples**2)) / max(float(np.mean(noise**2)), 1e-12)
     return samples + noise * np.float32(np.sqrt(power * 10 ** (-snr_db / 10)))
+
+
+def at_ratios(
+    samples: Samples, rate: int, folder: str | None, name: str, snrs_db: Sequence[float]
+) -> Iterator[Samples]:
+    """Yields the samples with noise at each signal-to-noise ratio, clipped as by a converter.
+
+    `name`, of the sound file, alone decides the noise. So it is the same at all ratios and for all
+    models. InputError as for `draw_noise`, which is not called without a ratio.
+    """
+    if not snrs_db:
+        return
+    background = draw_noise(
+        len(samples), rate, folder, np.random.default_rng(zlib.crc32(name.encode()))
+    )
+    for snr_db in snrs_db:
+        yield np.clip(add_noise(samples, background, snr_db), -1, 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ds2edge.runtime.commands.options import POSITIVE
 from ds2edge.runtime.errors import InputError
 
 PATH = click.Path(path_type=Path)
@@ -24,7 +25,7 @@ PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--hours",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     help="Say the sentences again and again until there are so many hours of speech.  [default: "
     "each once]",
 )

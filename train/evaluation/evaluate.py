@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
-from ds2edge.train.augmentation.noise import add_noise, draw_noise
+from ds2edge.train.augmentation.noise import at_ratios
 from ds2edge.train.augmentation.sound_files import sound_files
 from ds2edge.train.data.manifest import Clip, read_manifest
 from ds2edge.train.data.text import normalise_clip
@@ -154,13 +153,9 @@ def _sounds(
             continue
         yield Sound(number, clip, reference, None, samples)
         noisy_levels = [level for level in levels if level is not None]
-        if noisy_levels:
-            rng = np.random.default_rng(zlib.crc32(clip.audio.name.encode()))
-            background = draw_noise(len(samples), rate, noise, rng)
-        for level in noisy_levels:
-            # Clipped, as by an analogue-to-digital converter.
-            noisy = np.clip(add_noise(samples, background, level), -1, 1)
-            yield Sound(number, clip, reference, level, noisy)
+        noisy = at_ratios(samples, rate, noise, clip.audio.name, noisy_levels)
+        for level, sound in zip(noisy_levels, noisy, strict=True):
+            yield Sound(number, clip, reference, level, sound)
 
 
 def _report_left_out(left_out: list[str], clips: int, split: str) -> None:

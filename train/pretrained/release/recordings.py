@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import soxr
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Samples
-from ds2edge.train.augmentation.noise import add_noise, draw_noise
+from ds2edge.train.augmentation.noise import at_ratios
 from ds2edge.train.data.manifest import Clip, read_manifest
 from ds2edge.train.data.text import normalise_clip
 from ds2edge.train.pretrained.speech import HALVED, in_dev_half
@@ -111,9 +110,7 @@ class Condition:
     def apply(self, samples: Samples, rate: int, name: str) -> tuple[npt.NDArray[Any], int]:
         """Returns the samples and their rate. `name`, of the file, alone decides the noise."""
         if self.snr_db is not None:
-            rng = np.random.default_rng(zlib.crc32(name.encode()))  # as in ds2edge evaluate
-            background = draw_noise(len(samples), rate, self.noise, rng)
-            samples = np.clip(add_noise(samples, background, self.snr_db), -1, 1)
+            [samples] = at_ratios(samples, rate, self.noise, name, [self.snr_db])
         if self.gain_db:
             louder = np.rint(samples * (32768 * 10 ** (self.gain_db / 20)))
             return np.clip(louder, -32768, 32767).astype(np.int16), rate
