@@ -141,6 +141,15 @@ def test_other_clips_of_the_batch_change_neither_logits_nor_statistics():
     assert len(list(model.norms())) == 2 + 1 + (1 + 4 + 2 + 1) + 1
 
 
+def test_padding_cannot_grow_until_it_is_no_number():
+    """Each attention would raise it to the third power: after 8 blocks, a training ended."""
+    model = build((*SHAPES[0][:-1], 8))
+    features = np.pad(noise(1, 24, BINS), ((0, 0), (0, 72), (0, 0)), constant_values=1e4)
+    inputs = {"features": features, "lengths": np.array([24], np.int32)}
+    for training in (False, True):
+        assert np.isfinite(np.asarray(model(inputs, training=training))).all()
+
+
 def test_without_rounding_the_folded_model_gives_the_same_logits_and_with_it_nearly():
     model = build()
     inputs = {"features": noise(2, 32, BINS), "lengths": np.array([32, 32], np.int32)}

@@ -58,7 +58,12 @@ class AttentionLayer(StreamingLayer):
         return [dense.norm for dense in self._projections()]
 
     def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
-        """[batch, time, units] -> the same shape; `valid` [batch, time] marks the real steps."""
+        """[batch, time, units] -> the same shape; `valid` [batch, time] marks the real steps.
+
+        The other steps are set to 0. No norm bounds them, and without a softmax each block would
+        raise them to the third power, until they are no numbers.
+        """
+        x = ops.where(ops.expand_dims(valid, -1), x, 0.0)
         q, k, v = (
             dense(x, valid=valid, training=training)
             for dense in (self.queries, self.keys, self.values)
