@@ -139,6 +139,7 @@ def _without_missing_folders(augmentation: Augmentation) -> Augmentation:
     return dataclasses.replace(
         augmentation,
         noise_folder=existing(augmentation.noise_folder),
+        babble_folder=existing(augmentation.babble_folder),
         room_folder=existing(augmentation.room_folder),
     )
 

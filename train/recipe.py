@@ -167,6 +167,7 @@ class Augmentation:
     speed: tuple[float, float] = (0.9, 1.1)
     # Seconds.
     leading_silence: tuple[float, float] = (0.0, 0.2)
+    trailing_silence: tuple[float, float] = (0.0, 0.0)
     room_probability: float = 0.0
     # Folder of impulse responses, one in each sound file. Without it, rooms are simulated.
     room_folder: str | None = None
@@ -176,6 +177,10 @@ class Augmentation:
     noise_snr_db: tuple[float, float] = (10.0, 40.0)
     # Folder of sound files to mix in. Without it, coloured noise is synthesised.
     noise_folder: str | None = None
+    # Folder of speech. Several of its clips at once are babble, which takes the place of this share
+    # of the noise.
+    babble_folder: str | None = None
+    babble_share: float = 0.5
     # A telephone: 300 to 3400 Hz, then mu-law, A-law or GSM.
     codec_probability: float = 0.0
     gain_probability: float = 1.0
@@ -199,8 +204,9 @@ class Augmentation:
                 raise ValueError(f"{name} {value} must go from the lower to the higher value")
         if self.speed[0] <= 0:
             raise ValueError(f"speed must be above 0, not {self.speed[0]}")
-        if self.leading_silence[0] < 0:
-            raise ValueError(f"leading_silence {self.leading_silence} must not be negative")
+        for name in ("leading_silence", "trailing_silence"):
+            if getattr(self, name)[0] < 0:
+                raise ValueError(f"{name} {getattr(self, name)} must not be negative")
         # Below 0.15 s, the walls of a large room would absorb more than all sound. Above 1 s,
         # simulating a room takes seconds.
         if self.room_rt60[0] < 0.15 or self.room_rt60[1] > 1:

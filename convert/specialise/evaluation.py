@@ -15,11 +15,10 @@ from ds2edge.convert.specialise.figures import (
     intent_table,
     is_phrase,
     is_similar,
-    noise_name,
     rates_by,
 )
 from ds2edge.convert.specialise.job import Job
-from ds2edge.convert.specialise.measure import Answer, Sample, measure, read_samples
+from ds2edge.convert.specialise.measure import Answer, Sample, read_samples
 from ds2edge.convert.specialise.other_speech import (
     OtherSpeech,
     recorded_speech,
@@ -42,7 +41,7 @@ def evaluate(job: Job) -> Report:
     least = threshold.value
     recognizer = job.recognizer(job.folder.int8_model)
     samples = read_samples(job.manifest("test"), job.phrases())
-    answers = measure(recognizer, samples, job.begun.settings.noise)
+    answers = job.measure("test", recognizer, samples)
     synthetic = synthetic_speech(answers)
     other = {"synthetic speech": synthetic} if synthetic.hours else {}
     if job.checks.other_speech:
@@ -54,10 +53,8 @@ def evaluate(job: Job) -> Report:
         settings=job.begun.settings,
         threshold=threshold,
         advice=list(job.advice),
-        by_noise=rates_by(answers, least, noise_name),
-        by_voice=sorted(
-            rates_by(answers, least, lambda answer: answer.voice), key=lambda r: r.understood
-        ),
+        by_noise=rates_by("noise", answers, least),
+        by_voice=sorted(rates_by("voice", answers, least), key=lambda rates: rates.understood),
         false_accepts=[false_accepts(source, each, least) for source, each in other.items()],
         accepted=accepted_kinds(answers, least),
         intents=intent_table(answers, least),
@@ -89,7 +86,7 @@ def _generic(
     if job.parent.folder.resolve() != PRETRAINED.resolve():
         return None
     bundled = job.recognizer(model_path("pretrained"))
-    generic = measure(bundled, samples, job.begun.settings.noise)
+    generic = job.measure("test", bundled, samples)
     return compare(answers, threshold, generic, MIN_CONFIDENCE)
 
 
@@ -102,14 +99,14 @@ def _recorded(
     manifest = Path(job.checks.recordings)
     samples = read_samples(manifest, job.phrases())
     recognizer = job.recognizer(job.folder.int8_model)
-    recorded = measure(recognizer, samples, job.begun.settings.noise)
+    recorded = job.measure("test", recognizer, samples)
     similar = [answer for answer in answers if is_similar(answer)]
     everything = sum(other, OtherSpeech((), 0.0))
     own = choose_threshold([*recorded, *similar], everything, job.checks.false_accepts)
     return Recorded(
         manifest=str(manifest),
-        by_noise=rates_by(recorded, threshold, noise_name),
+        by_noise=rates_by("noise", recorded, threshold),
         threshold=own.value,
-        by_noise_there=rates_by(recorded, own.value, noise_name),
+        by_noise_there=rates_by("noise", recorded, own.value),
         generic=_generic(job, samples, recorded, threshold),
     )

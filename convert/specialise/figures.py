@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -99,20 +100,15 @@ def outcome(answer: Answer, threshold: float) -> str:
     return "understood" if answer.right else "misunderstood"
 
 
-def noise_name(answer: Answer) -> str:
-    """The level of noise as the report calls it."""
-    return "no noise" if answer.snr is None else f"{answer.snr:g} dB"
-
-
 def rates_by(
-    answers: Iterable[Answer], threshold: float, name: Callable[[Answer], str]
+    group: Literal["noise", "voice"], answers: Iterable[Answer], threshold: float
 ) -> list[Rates]:
-    """Rates of the clips that say phrases, by group, in the order of the clips."""
+    """Rates of the clips that say phrases, by noise or voice, in the order of the clips."""
     groups: dict[str, list[Answer]] = {}
     for answer in answers:
         if answer.kind == PHRASE:
-            groups.setdefault(name(answer), []).append(answer)
-    return [_rates(group, members, threshold) for group, members in groups.items()]
+            groups.setdefault(getattr(answer, group), []).append(answer)
+    return [_rates(name, members, threshold) for name, members in groups.items()]
 
 
 def _rates(name: str, answers: Sequence[Answer], threshold: float) -> Rates:
@@ -196,9 +192,9 @@ def compare(
                 outcome(ours, threshold) == "understood",
                 outcome(theirs, generic_threshold) == "understood",
             )
-            groups.setdefault(noise_name(ours), []).append(pair)
+            groups.setdefault(ours.noise, []).append(pair)
     gains = []
     for pairs in groups.values():
         gained = np.array([int(ours) - int(theirs) for ours, theirs in pairs])
         gains.append((100 * float(gained.mean()), bootstrap_interval(gained, np.ones_like(gained))))
-    return Generic(rates_by(generic, generic_threshold, noise_name), gains)
+    return Generic(rates_by("noise", generic, generic_threshold), gains)

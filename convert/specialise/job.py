@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ds2edge.convert.specialise.folder import Begun, Checks, Folder
+from ds2edge.convert.specialise.measure import Answer, Sample, measure
 from ds2edge.runtime.phrases.phrases import Phrases
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.train.run import Run
@@ -42,3 +43,10 @@ class Job:
     def manifest(self, split: str) -> Path:
         """The synthetic speech of a split."""
         return self.folder.speech(split) / "manifest.jsonl"
+
+    def measure(
+        self, split: str, recognizer: Recognizer, samples: Sequence[Sample]
+    ) -> list[Answer]:
+        """Transcribes the samples, also in noise and in babble of the voices of a split."""
+        talkers = str(self.folder.speech(split))
+        return measure(recognizer, samples, self.begun.settings.noise, talkers)

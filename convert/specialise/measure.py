@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.decoding.ctc import Meaning
 from ds2edge.runtime.errors import InputError
@@ -21,6 +23,8 @@ from ds2edge.train.progress import track
 from ds2edge.train.words.sentences import PHRASE
 
 SNRS = (24.0, 12.0, 6.0)  # dB
+NO_NOISE = "no noise"
+AROUND = 1.0  # seconds before and after a clip, silent or with noise
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Answer:
 
     kind: str
     voice: str
-    snr: float | None  # dB; None: no noise was added
+    noise: str  # NO_NOISE, or level and kind, such as "12 dB babble"
     duration: float  # seconds
     expected: str
     text: str  # "": nothing was recognised
@@ -90,33 +94,36 @@ def describe(meaning: Meaning | None) -> str:
 
 
 def measure(
-    recognizer: Recognizer, samples: Sequence[Sample], noise: str | None = None
+    recognizer: Recognizer, samples: Sequence[Sample], noise: str | None, talkers: str
 ) -> list[Answer]:
     """Transcribes each clip; those that say a phrase also with noise, at each level of SNRS.
 
-    `noise`: folder of sound files; None synthesises noise. The noise of a clip depends on its file
-    name alone. The phrases of the recogniser must have `min_confidence` 0.
+    Every other clip gets babble of the speech in the folder `talkers`. The others get noise from
+    the folder `noise`; None synthesises it. The phrases of the recogniser must have
+    `min_confidence` 0.
     """
     rate = recognizer.specification.features.sample_rate
     answers = []
-    for sample in track(samples, "recognising", len(samples)):
-        clean = read_audio(sample.audio, rate)
-        answers.append(_answer(sample, None, recognizer.transcribe(clean, rate)))
+    for number, sample in enumerate(track(samples, "recognising", len(samples))):
+        clean = np.pad(read_audio(sample.audio, rate), round(AROUND * rate))
+        answers.append(_answer(sample, NO_NOISE, recognizer.transcribe(clean, rate)))
         if sample.kind == PHRASE:
-            noisy_versions = at_ratios(clean, rate, noise, sample.audio.name, SNRS)
+            kind, speech = ("babble", talkers) if number % 2 else ("noise", None)
+            noisy_versions = at_ratios(clean, rate, noise, sample.audio.name, SNRS, speech)
             for snr, noisy in zip(SNRS, noisy_versions, strict=True):
-                answers.append(_answer(sample, snr, recognizer.transcribe(noisy, rate)))
+                result = recognizer.transcribe(noisy, rate)
+                answers.append(_answer(sample, f"{snr:g} dB {kind}", result))
     return answers
 
 
-def _answer(sample: Sample, snr: float | None, result: Result) -> Answer:
+def _answer(sample: Sample, noise: str, result: Result) -> Answer:
     same_text = result.text == sample.text
     right = result.meaning == sample.meaning if sample.meaning else same_text
     return Answer(
         kind=sample.kind,
         voice=sample.voice,
-        snr=snr,
-        duration=result.duration,
+        noise=noise,
+        duration=result.duration - 2 * AROUND,
         expected=sample.text,
         text=result.text,
         confidence=result.words[0].confidence if result.words else 0.0,

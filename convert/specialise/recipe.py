@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ds2edge.convert.specialise.folder import Settings
 from ds2edge.train.recipe import Augmentation, Recipe, TrainingSettings
@@ -12,13 +13,15 @@ from ds2edge.train.run import Run
 from ds2edge.train.synthesis.voice import Voice
 from ds2edge.train.synthesis.voices import engine_of
 
-# Synthetic speech is clean and close to the microphone, so rooms, noise and levels vary much.
+# Synthetic speech is clean and close to the microphone, so rooms, noise and levels vary much. The
+# model must also learn to hear nothing in the noise before and after a phrase.
 AUGMENTATION = Augmentation(
     speed=(0.88, 1.15),
-    leading_silence=(0.0, 0.5),
+    leading_silence=(0.0, 1.5),
+    trailing_silence=(0.0, 1.0),
     room_probability=0.5,
-    noise_probability=0.6,
-    noise_snr_db=(3.0, 35.0),
+    noise_probability=0.7,
+    noise_snr_db=(0.0, 35.0),
     codec_probability=0.05,
     gain_db=(-25.0, 0.0),
     frequency_mask_bins=10,
@@ -30,16 +33,21 @@ LEARNING_RATE = 4e-4
 
 
 def specialised_recipe(
-    parent: Run, name: str, voices: Sequence[Voice], settings: Settings
+    parent: Run, name: str, voices: Sequence[Voice], talkers: Path, settings: Settings
 ) -> Recipe:
-    """A recipe with the network, features and symbols of `parent`."""
+    """A recipe with the network, features and symbols of `parent`.
+
+    `talkers`: folder of speech, of which babble is made.
+    """
     return Recipe(
         name=name,
         licence="; ".join(filter(None, [parent.recipe.licence, licences(voices)])),
         model=parent.recipe.model,
         text=parent.recipe.text,
         features=parent.recipe.features,
-        augmentation=replace(AUGMENTATION, noise_folder=settings.noise),
+        augmentation=replace(
+            AUGMENTATION, noise_folder=settings.noise, babble_folder=str(talkers.absolute())
+        ),
         training=TrainingSettings(
             epochs=settings.epochs,
             batch_seconds=min(BATCH_SECONDS, 3600 * settings.hours / LEAST_BATCHES),

@@ -14,7 +14,7 @@ from ds2edge.convert.conversion import convert_run
 from ds2edge.convert.specialise.evaluation import evaluate
 from ds2edge.convert.specialise.folder import Begun, Checks, Folder, Settings, digest
 from ds2edge.convert.specialise.job import Job
-from ds2edge.convert.specialise.measure import measure, read_samples
+from ds2edge.convert.specialise.measure import read_samples
 from ds2edge.convert.specialise.other_speech import recorded_speech, synthetic_speech
 from ds2edge.convert.specialise.recipe import specialised_recipe
 from ds2edge.convert.specialise.report import write_report
@@ -39,8 +39,8 @@ log = logging.getLogger("ds2edge")
 DEV_SHARE = 0.1
 TEST_SHARE = 0.25
 SAMPLED_LINES = 200  # to estimate how many lines fill the hours
-LETTERS_PER_SECOND = 14.0
-PAUSES = 0.6  # seconds around a line
+LETTERS_PER_SECOND = 18.0
+PAUSES = 0.35  # seconds around a line
 LEAST_LINES = 20  # of dev and test, so that each kind of line has some
 NAMED_ADVICE = 20  # the report has all
 CHUNK_SECONDS = 0.32  # of a run of the graph
@@ -128,8 +128,9 @@ def _train(job: Job) -> None:
     """Trains the parent's network on, from the newest epoch if there is one."""
     folder = job.folder
     settings = job.begun.settings
+    name = folder.path.resolve().name
     recipe = specialised_recipe(
-        job.parent, folder.path.resolve().name, job.voices_of("train"), settings
+        job.parent, name, job.voices_of("train"), folder.speech("train"), settings
     )
     manifests = [job.manifest("train"), job.manifest("dev")]
     resume = (folder.run / LAST).exists()
@@ -155,7 +156,7 @@ def _choose_threshold(job: Job) -> None:
     checks = job.checks
     recognizer = job.recognizer(job.folder.int8_model)
     samples = read_samples(job.manifest("dev"), job.phrases())
-    answers = measure(recognizer, samples, job.begun.settings.noise)
+    answers = job.measure("dev", recognizer, samples)
     other = synthetic_speech(answers)
     if checks.other_speech:
         other += recorded_speech(recognizer, checks.other_speech, test=False)

@@ -17,8 +17,10 @@ from support import RATE, SPOKEN, babble, film
 
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
+from ds2edge.train.augmentation import augment
 from ds2edge.train.augmentation.augment import augment_samples, mask_frames
-from ds2edge.train.augmentation.noise import add_noise, coloured_noise, draw_noise
+from ds2edge.train.augmentation.babble import SECONDS, draw_babble, mixed_talkers
+from ds2edge.train.augmentation.noise import add_noise, at_ratios, coloured_noise, draw_noise
 from ds2edge.train.augmentation.rooms import draw_response, reverberate, simulated_response
 from ds2edge.train.augmentation.sound_files import PIECE, measure, read_piece, sound_files
 from ds2edge.train.augmentation.telephone import CODECS, telephone
@@ -34,6 +36,7 @@ OFF = Augmentation(
 ALONE = {
     "speed": {"speed_probability": 1},
     "silence": {"leading_silence": (0, 0.5)},
+    "silence after": {"trailing_silence": (0, 0.5)},
     "room": {"room_probability": 1},
     "noise": {"noise_probability": 1},
     "codec": {"codec_probability": 1},
@@ -154,7 +157,7 @@ def test_the_same_seed_makes_the_same_clip_from_folders(folder, spoken):
     assert not np.array_equal(clips[0], clips[2])
 
 
-@pytest.mark.parametrize("name", [name for name in ALONE if name != "silence"])
+@pytest.mark.parametrize("name", [name for name in ALONE if "silence" not in name])
 def test_each_change_happens_with_its_probability(name):
     settings = dataclasses.replace(OFF, **{f"{name}_probability": 0.3})
     clip = babble(0.05)
@@ -199,6 +202,66 @@ def test_noise_of_any_rate_length_and_channels_comes_at_the_drawn_level(folder, 
     for seed in range(20):
         noisy = augment_samples(spoken, RATE, settings, seeded(seed))
         assert decibels(spoken, noisy - spoken) == pytest.approx(15, abs=0.5)
+
+
+def test_trailing_silence_follows_the_clip(spoken):
+    settings = dataclasses.replace(OFF, trailing_silence=(0.2, 0.4))
+    heard = augment_samples(spoken, RATE, settings, seeded())
+    np.testing.assert_array_equal(heard[: len(spoken)], spoken)
+    assert not heard[len(spoken) :].any()
+    assert 0.2 * RATE <= len(heard) - len(spoken) <= 0.4 * RATE
+
+
+@pytest.fixture
+def talkers(tmp_path):
+    """Speech, and a file that holds none."""
+    soundfile.write(tmp_path / "silence.wav", np.zeros(5000), RATE)
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.wav", 0.3 * babble(1.5, seed=number), RATE)
+    return str(tmp_path)
+
+
+def test_babble_is_many_talkers_without_end(talkers):
+    mix = mixed_talkers(3, talkers, RATE)
+    assert mix.shape == (SECONDS * RATE,)
+    assert mix.dtype == np.float32
+    np.testing.assert_array_equal(mixed_talkers.__wrapped__(3, talkers, RATE), mix)
+    assert not np.array_equal(mixed_talkers(4, talkers, RATE), mix)
+    halves = mix.reshape(2 * SECONDS, -1)
+    assert (halves**2).mean(1).min() > 0.05 * (mix**2).mean()
+    longer = draw_babble(25 * RATE, RATE, talkers, seeded(1))
+    np.testing.assert_array_equal(longer[: 5 * RATE], longer[SECONDS * RATE :][: 5 * RATE])
+    assert not np.array_equal(longer, draw_babble(25 * RATE, RATE, talkers, seeded(2)))
+
+
+def test_babble_takes_its_share_of_the_noise(talkers, spoken, folder, monkeypatch):
+    settings = dataclasses.replace(
+        OFF, noise_probability=1, noise_snr_db=(10, 10), babble_folder=talkers, babble_share=1
+    )
+    noisy = augment_samples(spoken, RATE, settings, seeded())
+    assert decibels(spoken, noisy - spoken) == pytest.approx(10, abs=0.5)
+    never = dataclasses.replace(settings, babble_share=0, noise_folder=str(folder))
+    without = dataclasses.replace(never, babble_folder=None)
+    np.testing.assert_array_equal(
+        *(augment_samples(spoken, RATE, each, seeded()) for each in (never, without))
+    )
+    drawn = []
+    monkeypatch.setattr(augment, "draw_babble", lambda size, *_: drawn.append(1) or np.ones(size))
+    sometimes = dataclasses.replace(settings, babble_share=0.3)
+    rng = seeded()
+    for _ in range(300):
+        augment_samples(spoken, RATE, sometimes, rng)
+    assert 60 <= len(drawn) <= 120
+
+
+def test_babble_at_a_ratio_depends_on_the_name(talkers, spoken):
+    first, again, other, noise = (
+        next(at_ratios(spoken, RATE, None, name, [6], speech))
+        for name, speech in (("a", talkers), ("a", talkers), ("b", talkers), ("a", None))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, noise)
 
 
 def test_silent_noise_and_silent_speech_stay_silent(tmp_path, spoken):

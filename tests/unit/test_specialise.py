@@ -22,6 +22,7 @@ from ds2edge.convert.specialise.report import Report, VoiceUse, commands, html, 
 from ds2edge.convert.specialise.threshold import Threshold, choose_threshold
 from ds2edge.convert.specialise.voice_groups import VoiceGroups, group_voices
 from ds2edge.runtime import InputError, Phrases, Recognizer
+from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.train.words.advice import Advice
 
 SETTINGS = Settings(4.0, 6, 1, "pretrained", None, ())
@@ -30,9 +31,9 @@ GROUPS = VoiceGroups(("a-1",), ("a-2",), ("a-3",))
 
 
 def answer(
-    kind="phrase", confidence=0.9, right=True, text="yes", snr=None, voice="a-1", said="yes"
+    kind="phrase", confidence=0.9, right=True, text="yes", noise="no noise", voice="a-1", said="yes"
 ):
-    return Answer(kind, voice, snr, 1.5, said, text, confidence, right)
+    return Answer(kind, voice, noise, 1.5, said, text, confidence, right)
 
 
 @given(st.lists(st.sampled_from(VOICES), min_size=1, unique=True))
@@ -110,13 +111,14 @@ def test_rates_and_outcomes():
         answer(text="", confidence=0.0, right=False),
         answer("near"),
     ]
-    [rates] = figures.rates_by(answers, 0.5, figures.noise_name)
+    [rates] = figures.rates_by("noise", answers, 0.5)
     assert (rates.name, rates.clips) == ("no noise", 4)
     assert (rates.understood, rates.misunderstood, rates.rejected) == (25, 25, 50)
     assert rates.interval[0] <= 25 <= rates.interval[1]
-    noisy = [answer(snr=12.0), answer(snr=6.0, voice="b-1")]
-    assert [r.name for r in figures.rates_by(noisy, 0.5, figures.noise_name)] == ["12 dB", "6 dB"]
-    assert [r.name for r in figures.rates_by(noisy, 0.5, lambda a: a.voice)] == ["a-1", "b-1"]
+    noisy = [answer(noise="12 dB noise"), answer(noise="6 dB babble", voice="b-1")]
+    by_noise = figures.rates_by("noise", noisy, 0.5)
+    assert [rates.name for rates in by_noise] == ["12 dB noise", "6 dB babble"]
+    assert [rates.name for rates in figures.rates_by("voice", noisy, 0.5)] == ["a-1", "b-1"]
 
 
 def test_false_accepts_have_an_upper_bound():
@@ -160,8 +162,10 @@ def test_intents_are_counted_beside_each_other():
 
 
 def test_the_bundled_model_is_compared_clip_by_clip():
-    own = [answer(), answer(), answer(snr=6.0), answer("near")]
-    generic = [answer(), answer(right=False), answer(snr=6.0, confidence=0.1), answer("near")]
+    noisy = answer(noise="6 dB babble")
+    own = [answer(), answer(), noisy, answer("near")]
+    unsure = dataclasses.replace(noisy, confidence=0.1)
+    generic = [answer(), answer(right=False), unsure, answer("near")]
     compared = figures.compare(own, 0.5, generic, 0.2)
     assert [rates.understood for rates in compared.rates] == [50, 0]
     assert [gain for gain, _ in compared.gains] == [50, 100]
@@ -196,14 +200,20 @@ def test_phrases_are_measured_with_noise_and_others_without(recognizer, tmp_path
     rows += [rows[0] | {"kind": "near", "text": "turn down the ratio"}]
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    answers = measure(recognizer, read_samples(manifest, recognizer.phrases))
-    assert [a.snr for a in answers] == 3 * [None, 24.0, 12.0, 6.0] + [None]
-    clean = [a for a in answers if a.snr is None]
+    samples = read_samples(manifest, recognizer.phrases)
+    talkers = str(next(iter(SPOKEN.values())).parent)
+    answers = measure(recognizer, samples, None, talkers)
+    noise, babble = ([f"{snr} dB {kind}" for snr in (24, 12, 6)] for kind in ("noise", "babble"))
+    clean = ["no noise"]
+    assert [a.noise for a in answers] == clean + noise + clean + babble + clean + noise + clean
+    seconds = [len(read_audio(sample.audio, 16000)) / 16000 for sample in samples]
+    assert [a.duration for a in answers[::4]] == pytest.approx(seconds, abs=0.01)
+    clean = [a for a in answers if a.noise == "no noise"]
     assert [a.right for a in clean] == [True, True, True, False]
     assert [a.text for a in clean[:3]] == list(SPOKEN)
     assert all(0 < a.confidence <= 1 for a in clean)
     assert clean[3].text == "turn down the radio"
-    assert measure(recognizer, read_samples(manifest, recognizer.phrases)) == answers
+    assert measure(recognizer, samples, None, talkers) == answers
 
 
 def test_half_of_the_recordings_is_for_the_test(recognizer, tmp_path, wav):
@@ -270,14 +280,14 @@ def report_of(answers, **changes) -> Report:
         wer_increase=1.0,
         wer_increase_interval=(-0.5, 2.5),
     )
-    rates = figures.rates_by(answers, threshold.value, figures.noise_name)
+    rates = figures.rates_by("noise", answers, threshold.value)
     values = {
         "name": "house",
         "settings": SETTINGS,
         "threshold": threshold,
         "advice": [Advice("alike", ("a", "b"), "sound alike", "change one")],
         "by_noise": rates,
-        "by_voice": figures.rates_by(answers, threshold.value, lambda a: a.voice),
+        "by_voice": figures.rates_by("voice", answers, threshold.value),
         "false_accepts": [figures.false_accepts("synthetic speech", OtherSpeech((), 1.0), 0.5)],
         "accepted": figures.accepted_kinds(answers, threshold.value),
         "intents": figures.IntentTable(["Light", "Time"], [[5, 1, 0], [0, 4, 2]]),
@@ -297,7 +307,7 @@ def report_of(answers, **changes) -> Report:
 
 
 def test_the_report_shows_the_figures_and_escapes_phrases(tmp_path):
-    answers = [answer(), answer(snr=6.0, right=False), answer("near", 0.2)]
+    answers = [answer(), answer(noise="6 dB babble", right=False), answer("near", 0.2)]
     page = html(report_of(answers), commands(Folder(tmp_path / "my house")))
     assert "understands 100.0 %" in page.replace("\n", " ").replace("  ", " ")
     assert "0.00 phrases an hour" in page
@@ -317,7 +327,7 @@ def test_the_report_shows_the_figures_and_escapes_phrases(tmp_path):
 
 def test_the_report_shows_how_far_the_threshold_carries(tmp_path):
     answers = [answer(), answer("near", 0.2)]
-    rates = figures.rates_by(answers, 0.5, figures.noise_name)
+    rates = figures.rates_by("noise", answers, 0.5)
     recorded = figures.Recorded("people/manifest.jsonl", rates, 0.123, rates, None)
     page = html(report_of(answers, recorded=recorded), {})
     assert "would have chosen the threshold 0.123" in page

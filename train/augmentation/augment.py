@@ -10,6 +10,7 @@ import numpy as np
 import soxr
 
 from ds2edge.runtime.features import Frames, Samples
+from ds2edge.train.augmentation.babble import draw_babble
 from ds2edge.train.augmentation.noise import add_noise, draw_noise
 from ds2edge.train.augmentation.rooms import draw_response, reverberate
 from ds2edge.train.augmentation.telephone import CODECS, telephone
@@ -23,20 +24,25 @@ def augment_samples(
 ) -> Samples:
     """Changes a clip, float32 [n] at `rate` Hz, and returns float32 [m] in -1..1.
 
-    InputError if a folder of noise or rooms has no sound file that can be read.
+    InputError if a folder of noise, speech or rooms has no sound file that can be read.
     """
     if _happens(settings.speed_probability, rng):
         speed = rng.uniform(*settings.speed)
         # LQ has 16-bit quality: its errors are below the features' floor of -80 dB.
         samples = np.asarray(soxr.resample(samples, rate * speed, rate, quality="LQ"), np.float32)
     samples = np.pad(samples, (int(rng.uniform(*settings.leading_silence) * rate), 0))
+    if settings.trailing_silence[1] > 0:
+        samples = np.pad(samples, (0, int(rng.uniform(*settings.trailing_silence) * rate)))
     if len(samples) == 0:
         return samples
     if _happens(settings.room_probability, rng):
         response = draw_response(rate, settings.room_folder, settings.room_rt60, rng)
         samples = reverberate(samples, response)
     if rng.random() < settings.noise_probability:
-        noise = draw_noise(len(samples), rate, settings.noise_folder, rng)
+        if settings.babble_folder and _happens(settings.babble_share, rng):
+            noise = draw_babble(len(samples), rate, settings.babble_folder, rng)
+        else:
+            noise = draw_noise(len(samples), rate, settings.noise_folder, rng)
         samples = add_noise(samples, noise, rng.uniform(*settings.noise_snr_db))
     if _happens(settings.codec_probability, rng):
         samples = telephone(samples, rate, CODECS[rng.integers(len(CODECS))])

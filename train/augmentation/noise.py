@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ds2edge.runtime.features import Samples
+from ds2edge.train.augmentation.babble import draw_babble
 from ds2edge.train.augmentation.sound_files import PIECE, draw_file, measure, read_piece
 
 
@@ -46,17 +47,25 @@ def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
 
 
 def at_ratios(
-    samples: Samples, rate: int, folder: str | None, name: str, snrs_db: Sequence[float]
+    samples: Samples,
+    rate: int,
+    folder: str | None,
+    name: str,
+    snrs_db: Sequence[float],
+    babble_folder: str | None = None,
 ) -> Iterator[Samples]:
     """Yields the samples with noise at each signal-to-noise ratio, clipped as by a converter.
 
-    `name`, of the sound file, alone decides the noise. So it is the same at all ratios and for all
-    models. InputError as for `draw_noise`, which is not called without a ratio.
+    With a folder of speech, `babble_folder`, the noise is babble. `name`, of the sound file, alone
+    decides the noise. So it is the same at all ratios and for all models. InputError as for
+    `draw_noise`, which is not called without a ratio.
     """
     if not snrs_db:
         return
-    background = draw_noise(
-        len(samples), rate, folder, np.random.default_rng(zlib.crc32(name.encode()))
-    )
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    if babble_folder:
+        background = draw_babble(len(samples), rate, babble_folder, rng)
+    else:
+        background = draw_noise(len(samples), rate, folder, rng)
     for snr_db in snrs_db:
         yield np.clip(add_noise(samples, background, snr_db), -1, 1)
