@@ -12,6 +12,7 @@ from ds2edge.train.recipe import Augmentation, Recipe, TrainingSettings
 from ds2edge.train.run import Run
 from ds2edge.train.synthesis.voice import Voice
 from ds2edge.train.synthesis.voices import engine_of
+from ds2edge.train.words.sentences import GENERAL_SPEECH_LICENCE
 
 # Synthetic speech is clean and close to the microphone, so rooms, noise and levels vary much. The
 # model must also learn to hear nothing in the noise before and after a phrase.
@@ -39,9 +40,10 @@ def specialised_recipe(
 
     `talkers`: folder of speech, of which babble is made.
     """
+    terms = [parent.recipe.licence, licences(voices), GENERAL_SPEECH_LICENCE]
     return Recipe(
         name=name,
-        licence="; ".join(filter(None, [parent.recipe.licence, licences(voices)])),
+        licence="; ".join(filter(None, terms)),
         model=parent.recipe.model,
         text=parent.recipe.text,
         features=parent.recipe.features,

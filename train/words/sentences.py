@@ -29,7 +29,9 @@ from ds2edge.train.words.near import NearMisses, common_words
 from ds2edge.train.words.pronunciation import dictionary
 from ds2edge.train.words.sampling import Sampler
 
+# From prompts of Common Voice, texts of LJSpeech, speeches of US presidents and old novels.
 GENERAL_SPEECH = Path(__file__).with_name("sentences.txt")
+GENERAL_SPEECH_LICENCE = "sentences of general speech: CC0 and public domain"
 PHRASE, PART, CARRIER, NEAR, OTHER = KINDS = ("phrase", "part", "carrier", "near", "other")
 TRAINING_SHARES = {PART: 0.1, CARRIER: 0.1, NEAR: 0.15, OTHER: 0.15}  # the rest: phrases
 HELD_OUT_SHARES = {PART: 0.1, CARRIER: 0.1, NEAR: 0.2, OTHER: 0.2}
