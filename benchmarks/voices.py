@@ -40,8 +40,8 @@ def main(sentences: Path, folder: Path, names: tuple[str, ...]) -> None:
     """Measure the engines of speech synthesis."""
     lines = [Line(sentence, split="test") for sentence in read_sentences(sentences)]
     installed = choose_voices(names)
-    for engine in sorted({engine_of(voice) for voice in installed}):
-        voices = [voice for voice in installed if engine_of(voice) == engine]
+    for engine in sorted({engine_of(voice.name) for voice in installed}):
+        voices = [voice for voice in installed if engine_of(voice.name) == engine]
         voices[0].say("warm up", random.Random(1))
         start = cpu_seconds()
         manifest = synthesise(lines, voices, folder / engine, processes=1)

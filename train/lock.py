@@ -1,4 +1,4 @@
-"""Locks the folder of a run, so that two trainings cannot write to it."""
+"""Locks a folder, so that two commands cannot write to it at once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ds2edge.runtime.errors import InputError
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keeps other trainings on this machine out of the folder. InputError if one is already there.
+    """Keeps other commands on this machine out of the folder. InputError if one is already there.
 
     Of several processes that train together, only the first one takes the lock. The system frees
-    it when the process ends. The lock file lies among the temporary files, so a training that is
+    it when the process ends. The lock file lies among the temporary files, so a command that is
     refused leaves no folder behind.
     """
     if not is_first_process():
@@ -29,7 +29,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     path = Path(tempfile.gettempdir()) / f"ds2edge-{os.getuid()}-{name}.lock"
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:  # no temporary files here: train without a lock
+    except OSError:  # no temporary files here: go on without a lock
         yield
         return
     try:
@@ -37,7 +37,7 @@ def alone_in(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
-                f"{folder}: another training is using this folder: wait until it ends, "
+                f"{folder}: another command is using this folder: wait until it ends, "
                 "or choose another folder with -o"
             ) from None
         yield

@@ -63,6 +63,6 @@ def licences(voices: Sequence[Voice]) -> str:
     """The engines of the voices and their licences, such as "voices: flite (BSD)"."""
     engines: dict[str, set[str]] = defaultdict(set)
     for voice in voices:
-        engines[engine_of(voice)].add(voice.licence)
+        engines[engine_of(voice.name)].add(voice.licence)
     named = (f"{engine} ({', '.join(sorted(terms))})" for engine, terms in sorted(engines.items()))
     return f"voices: {', '.join(named)}"

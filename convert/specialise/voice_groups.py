@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ds2edge.train.synthesis.voices import engine_of
+
 LEAST_OF_ENGINE = 3  # an engine with fewer voices lends none to dev or test
 VOICES_PER_HELD_OUT = 8  # of an engine with more voices, one in so many goes to dev, one to test
 
@@ -33,7 +35,7 @@ def group_voices(names: Sequence[str]) -> VoiceGroups:
     """
     engines: dict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
-        engines[name.partition("-")[0]].append(name)
+        engines[engine_of(name)].append(name)
     pools = [pool for pool in engines.values() if len(pool) >= LEAST_OF_ENGINE]
     if not pools:
         pools = [sorted(names)]

@@ -101,7 +101,7 @@ def test_a_partial_file_that_is_too_long_is_replaced(tmp_path):
         (("500",) * 4, "the server answers 500 Internal Server Error: run this again later", None),
         (("break", "500", "500", "500"), "run this again later to continue", CONTENT),
         (("break", "404"), "the server answers 404 Not Found", CONTENT),
-        (("break", "shifted"), "are expected: not this corpus", CONTENT),
+        (("break", "shifted"), "are expected: not the expected archive", CONTENT),
     ],
 )
 def test_a_failed_download_is_one_line_with_the_address(tmp_path, plan, says, kept):
@@ -223,5 +223,5 @@ def test_links_in_an_archive_are_left_out(tmp_path):
 
 def test_an_archive_of_another_corpus_is_refused(tmp_path):
     (tmp_path / "a.tar").write_bytes(tar("gz", {"Other/a": b"a"}))
-    with pytest.raises(InputError, match="has no folder Top in it: not this corpus"):
+    with pytest.raises(InputError, match="has no folder Top in it: not the expected archive"):
         unpack(tmp_path / "a.tar", "Top", tmp_path / "out")

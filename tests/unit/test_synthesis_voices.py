@@ -46,7 +46,7 @@ def engines(monkeypatch):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_says_the_same_with_the_same_random_numbers(engine):
-    installed = [voice for voice in installed_voices() if engine_of(voice) == engine]
+    installed = [voice for voice in installed_voices() if engine_of(voice.name) == engine]
     if not installed:
         pytest.skip(f"{engine} is not installed: {voices.INSTALL[engine]}")
     assert len({voice.name for voice in installed}) == len(installed)

@@ -136,7 +136,7 @@ def test_a_folder_has_one_training_at_a_time(tmp_path):
     with (
         alone_in(tmp_path / "run"),
         alone_in(tmp_path / "other"),
-        pytest.raises(InputError, match="another training is using this folder"),
+        pytest.raises(InputError, match="another command is using this folder"),
         alone_in(tmp_path / "run"),
     ):
         pass

@@ -88,7 +88,7 @@ def _list_voices() -> None:
 
     engines = defaultdict(list)
     for voice in installed_voices():
-        engines[engine_of(voice)].append(voice)
+        engines[engine_of(voice.name)].append(voice)
     for engine, voices in engines.items():
         click.echo(f"{engine}: {voices[0].licence}")
         click.echo(f"  {' '.join(voice.name for voice in voices)}")

@@ -127,7 +127,8 @@ def _receive(
                 show(have)
                 if have > archive.size:
                     raise InputError(
-                        f"{archive.url}: sends more than {archive.size} bytes: not this corpus"
+                        f"{archive.url}: sends more than {archive.size} bytes: "
+                        "not the expected archive"
                     )
     if have < archive.size:  # without a Content-Length a response may end anywhere
         raise ChunkedEncodingError
@@ -146,7 +147,8 @@ def _check_response(response: requests.Response, archive: Archive, have: int) ->
     offered = have + int(response.headers.get("Content-Length", archive.size - have))
     if offered != archive.size:
         raise InputError(
-            f"{archive.url}: offers {offered} bytes, {archive.size} are expected: not this corpus"
+            f"{archive.url}: offers {offered} bytes, {archive.size} are expected: "
+            "not the expected archive"
         )
     return have
 
@@ -190,7 +192,7 @@ def unpack(path: Path, top: str, target: Path) -> None:
         part.mkdir(parents=True)
         _extract(path, part)
         if not (part / top).is_dir():
-            raise InputError(f"{path}: has no folder {top} in it: not this corpus")
+            raise InputError(f"{path}: has no folder {top} in it: not the expected archive")
         (part / top).rename(target)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a sound archive ({error}): download it again") from None
@@ -206,7 +208,7 @@ def unpack(path: Path, top: str, target: Path) -> None:
 
 
 def _extract(path: Path, folder: Path) -> None:
-    """Extracts all files of an archive; no corpus has links or devices."""
+    """Extracts all files of an archive; none has links or devices."""
     decompress = _decompressor(path)
     with open_tracked(path, f"unpacking {path.name}") as file, decompress(file) as stream:
         with tarfile.open(fileobj=stream, mode="r|") as tar:

@@ -48,7 +48,7 @@ class Task:
             "duration": seconds,
             "split": self.line.split,
             "speaker": voice.name,
-            "corpus": f"synthetic_{engine_of(voice)}",
+            "corpus": f"synthetic_{engine_of(voice.name)}",
             "kind": self.line.kind,
         }
         return row if self.line.weight == 1 else row | {"weight": self.line.weight}
@@ -56,10 +56,10 @@ class Task:
 
 def draw_voice(voices: Sequence[Voice], rng: random.Random) -> Voice:
     """One of the voices, with engines in proportion to their shares."""
-    engines = sorted({engine_of(voice) for voice in voices})
+    engines = sorted({engine_of(voice.name) for voice in voices})
     shares = [SHARES.get(engine, OTHER_SHARE) for engine in engines]
     [engine] = rng.choices(engines, shares)
-    return rng.choice([voice for voice in voices if engine_of(voice) == engine])
+    return rng.choice([voice for voice in voices if engine_of(voice.name) == engine])
 
 
 @dataclass(frozen=True)

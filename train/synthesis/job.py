@@ -168,5 +168,5 @@ class _Writer:
         if self.clips < self.tried:
             log.warning("skipped %d of %d clips", self.tried - self.clips, self.tried)
         log.info("%s: %d clips, %.2f h", self.manifest, self.clips, self.seconds / 3600)
-        for licence in sorted({f"{engine_of(voice)}: {voice.licence}" for voice in voices}):
+        for licence in sorted({f"{engine_of(voice.name)}: {voice.licence}" for voice in voices}):
             log.info("licence of the voices of %s", licence)

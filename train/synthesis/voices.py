@@ -42,9 +42,9 @@ def installed_voices() -> list[Voice]:
     return voices
 
 
-def engine_of(voice: Voice) -> str:
-    """The engine of a voice: its name up to the first hyphen."""
-    return voice.name.partition("-")[0]
+def engine_of(name: str) -> str:
+    """The engine of a voice of this name: the part before the first hyphen."""
+    return name.partition("-")[0]
 
 
 def choose_voices(names: Sequence[str]) -> list[Voice]:
@@ -60,7 +60,7 @@ def choose_voices(names: Sequence[str]) -> list[Voice]:
         return installed
     chosen: dict[str, Voice] = {}
     for name in names:
-        named = [voice for voice in installed if name in (voice.name, engine_of(voice))]
+        named = [voice for voice in installed if name in (voice.name, engine_of(voice.name))]
         if not named:
             raise InputError(_missing(name, installed))
         chosen |= {voice.name: voice for voice in named}
@@ -68,8 +68,8 @@ def choose_voices(names: Sequence[str]) -> list[Voice]:
 
 
 def _missing(name: str, installed: Sequence[Voice]) -> str:
-    engine = name.partition("-")[0]
-    engines = {engine_of(voice) for voice in installed}
+    engine = engine_of(name)
+    engines = {engine_of(voice.name) for voice in installed}
     if engine not in engines and engine in INSTALL:
         return f"{name}: {engine} is not installed: {INSTALL[engine]}"
     return f"{name}: no such voice: ds2edge synthesise --list-voices shows them"
