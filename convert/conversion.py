@@ -118,8 +118,14 @@ def _build_isolated(
 ) -> Conversion:
     """`_build` in a process of its own. BrokenProcessPool if that crashes."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=quiet_process) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_prepare_process) as pool:
         return pool.submit(_build, folder, mode, calibration, path, chunk_steps).result()
+
+
+def _prepare_process() -> None:
+    """Only tensorflow can export, whatever backend the user trains with."""
+    quiet_process()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def _build(

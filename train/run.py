@@ -120,10 +120,13 @@ class Run:
 
         InputError if no epoch is finished.
         """
-        return self.load(self.last), _read_history(self.last)
+        return self.load(self.last, optimizer=True), _read_history(self.last)
 
-    def load(self, path: Path) -> DeepSpeech2:
-        """Model of a checkpoint of this run. InputError if it is missing or cannot be read."""
+    def load(self, path: Path, *, optimizer: bool = False) -> DeepSpeech2:
+        """Model of a checkpoint of this run. InputError if it is missing or cannot be read.
+
+        `optimizer`: also loads the optimizer, which the backend must know that trained the run.
+        """
         _require_checkpoint(path)
         import keras
 
@@ -132,8 +135,8 @@ class Run:
         import ds2edge.train.schedule  # noqa: F401
 
         try:
-            model: DeepSpeech2 = keras.saving.load_model(path)
-        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+            model: DeepSpeech2 = keras.saving.load_model(path, compile=optimizer)
+        except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise _unreadable(path, error) from None
         return model
 

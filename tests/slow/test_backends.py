@@ -56,7 +56,9 @@ learning_rate = 1e-2
         ("torch", "gru"),
     ],
 )
-def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backend, cell):
+def test_a_backend_learns_and_its_weights_are_exported(
+    ds2edge, tmp_path, monkeypatch, backend, cell
+):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
@@ -71,7 +73,9 @@ def test_a_backend_learns_and_its_weights_are_exported(ds2edge, tmp_path, backen
     model, history = run.last_model()
     losses = [row["loss"] for row in history]
     assert losses[-1] < 0.9 * losses[0]
-    converted = ds2edge("convert", run.folder, "--mode", "float32", "-o", tmp_path / "m.tflite")
+    with monkeypatch.context() as patch:  # the backend of a user who trains and converts
+        patch.setenv("KERAS_BACKEND", backend)
+        converted = ds2edge("convert", run.folder, "--mode", "float32", "-o", tmp_path / "m.tflite")
     assert converted.returncode == 0, converted.stderr
     network = Network(tmp_path / "m.tflite")
     frames = np.resize(babble(1.0), (network.graph.chunk_frames, 32)) * 10

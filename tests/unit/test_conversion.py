@@ -1,9 +1,12 @@
 """Conversion writes what was asked for, or nothing."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -145,6 +148,26 @@ def test_int8_modes_need_speech_to_calibrate_on(no_build, tiny_run, tmp_path, mo
     with pytest.raises(InputError, match=f"mode {mode} needs --calibration MANIFEST"):
         convert_run(tiny_run.folder, mode, [], tmp_path / "m.tflite", 4, isolated=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_a_backend_that_is_not_here_can_be_used_but_not_continued(tiny_run, tmp_path):
+    """torch has optimizers of its own, whose modules a checkpoint names."""
+    run = Run(tmp_path, tiny_run.recipe, tiny_run.specification)
+    with zipfile.ZipFile(tiny_run.last) as source, zipfile.ZipFile(run.last, "w") as copy:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                config["compile_config"] = {
+                    "optimizer": {"module": "backend.not_here", "class_name": "AdamW", "config": {}}
+                }
+                content = json.dumps(config).encode()
+            copy.writestr(name, content)
+    shutil.copy(run.last, run.best)
+    for used, expected in zip(run.best_model().weights, tiny_run.best_model().weights, strict=True):
+        np.testing.assert_array_equal(used, expected)
+    with pytest.raises(InputError, match=r"last.keras: cannot be read as a checkpoint"):
+        run.last_model()
 
 
 @pytest.mark.parametrize("mode", ["int8", "float32"])
