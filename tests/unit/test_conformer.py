@@ -20,7 +20,7 @@ from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.stream import Stream
-from ds2edge.train.model.attention import AttentionLayer
+from ds2edge.train.model.attention import LIMIT, AttentionLayer
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.observer import Observer
 from ds2edge.train.model.quantization import FLOAT, FakeQuantizer
@@ -141,13 +141,27 @@ def test_other_clips_of_the_batch_change_neither_logits_nor_statistics():
     assert len(list(model.norms())) == 2 + 1 + (1 + 4 + 2 + 1) + 1
 
 
-def test_padding_cannot_grow_until_it_is_no_number():
-    """Each attention would raise it to the third power: after 8 blocks, a training ended."""
+@pytest.mark.parametrize("training", [False, True])
+def test_steps_that_no_norm_bounds_stay_finite(training):
+    """A training of 34 h ended in its padding: each attention raised it to the third power."""
     model = build((*SHAPES[0][:-1], 8))
     features = np.pad(noise(1, 24, BINS), ((0, 0), (0, 72), (0, 0)), constant_values=1e4)
     inputs = {"features": features, "lengths": np.array([24], np.int32)}
-    for training in (False, True):
-        assert np.isfinite(np.asarray(model(inputs, training=training))).all()
+    assert np.isfinite(np.asarray(model(inputs, training=training))).all()
+    states = {name: np.zeros(shape, np.float32) for name, shape in model.state_shapes().items()}
+    logits, states = model.step(ops.convert_to_tensor(features), states)
+    assert all(np.isfinite(np.asarray(x)).all() for x in (logits, *states.values()))
+
+
+def test_ranges_end_where_the_attention_clips():
+    layer = attention(4, 8)
+    observer = Observer()
+    layer.quantized(ops.convert_to_tensor(1e3 * noise(1, 17, 12)), np.ones((1, 17)), observer)
+    ranges = observer.ranges("minmax")
+    limits = {"queries": layer.scale * LIMIT, "keys": LIMIT, "values": LIMIT}
+    for point, limit in limits.items():
+        low, high = ranges[f"a/{point}"]
+        assert limit * 0.99 < max(-low, high) < limit * 1.02
 
 
 def test_without_rounding_the_folded_model_gives_the_same_logits_and_with_it_nearly():

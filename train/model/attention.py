@@ -11,6 +11,8 @@ from ds2edge.train.model.layers import NormedDense, SequenceNorm, StreamingLayer
 from ds2edge.train.model.quantization import Quantizer
 from ds2edge.train.model.tensor import Shapes, States, Tensor
 
+LIMIT = 8.0  # of queries, keys and values, whose standard deviation is about 1
+
 
 class AttentionLayer(StreamingLayer):
     """A residual block of chunked multi-head self-attention.
@@ -24,6 +26,10 @@ class AttentionLayer(StreamingLayer):
     weights as softmax does (Wortsman et al. 2023, arXiv 2309.08586). So a step before the start of
     a stream, whose k and v are zeros, changes nothing: the empty cache needs no mask. Int8 computes
     the same bits everywhere, because there is no exponential. Nothing depends on the position.
+
+    q, k and v are clipped to -LIMIT..LIMIT. Without a softmax, each block would raise values that
+    are too large to the third power. In steps that no training has normed, such as padding or a
+    long silence, a few blocks would make them infinite.
     """
 
     def __init__(
@@ -58,14 +64,9 @@ class AttentionLayer(StreamingLayer):
         return [dense.norm for dense in self._projections()]
 
     def call(self, x: Tensor, valid: Tensor, training: bool | None = None) -> Tensor:
-        """[batch, time, units] -> the same shape; `valid` [batch, time] marks the real steps.
-
-        The other steps are set to 0. No norm bounds them, and without a softmax each block would
-        raise them to the third power, until they are no numbers.
-        """
-        x = ops.where(ops.expand_dims(valid, -1), x, 0.0)
+        """[batch, time, units] -> the same shape; `valid` [batch, time] marks the real steps."""
         q, k, v = (
-            dense(x, valid=valid, training=training)
+            ops.clip(dense(x, valid=valid, training=training), -LIMIT, LIMIT)
             for dense in (self.queries, self.keys, self.values)
         )
         scores = ops.relu(self._score(self.scale * q, k))
@@ -115,10 +116,11 @@ class AttentionLayer(StreamingLayer):
         return ops.concatenate(shifted, axis=2)[:, :, -self.window :]
 
     def _project(self, x: Tensor, quantizer: Quantizer) -> tuple[Tensor, Tensor, Tensor]:
-        quantize = quantizer.within(self.name)
-        q = quantize("queries", self.queries.folded(x, quantizer, self.scale))
-        k = quantize("keys", self.keys.folded(x, quantizer))
-        v = quantize("values", self.values.folded(x, quantizer))
+        scale = self.scale
+        q = self.queries.folded(x, quantizer, scale)
+        q = quantizer.clip(f"{self.name}/queries", q, scale * LIMIT)
+        k = quantizer.clip(f"{self.name}/keys", self.keys.folded(x, quantizer), LIMIT)
+        v = quantizer.clip(f"{self.name}/values", self.values.folded(x, quantizer), LIMIT)
         return q, k, v
 
     def _add_output(self, x: Tensor, y: Tensor, quantizer: Quantizer) -> Tensor:

@@ -57,6 +57,10 @@ class Quantizer:
         """The ReLU of `x` as rounded at `point`."""
         return self(point, ops.relu(x))
 
+    def clip(self, point: str, x: Tensor, limit: float) -> Tensor:
+        """`x` within -limit..limit, as rounded at `point`."""
+        return self(point, ops.clip(x, -limit, limit))
+
     def weight(self, x: Tensor, channels: int = -1) -> Tensor:
         """`x` as rounded weights; `channels` is the axis of their output channels."""
         return x
