@@ -103,7 +103,11 @@ def _observe(
     observer = Observer()
     measure = specification.front_end()
     padding = padding_of(model.settings)
-    batches = list(_batches(sounds, specification.features.sample_rate, augmentation))
+    rate = specification.features.sample_rate
+    # A device hears silence, too. But no batch norm of a conformer has seen a long one: its values
+    # would make the ranges so wide that speech has only a few levels.
+    silence = model.settings.encoder != "conformer"
+    batches = list(_batches(sounds, rate, augmentation, silence))
     for batch in track(batches, f"observing {len(sounds)} clips", len(batches)):
         frames = np.stack([measure.padded(samples, padding) for samples in batch])
         lengths = np.full(len(frames), frames.shape[1], np.int32)
@@ -112,11 +116,11 @@ def _observe(
 
 
 def _batches(
-    sounds: list[Samples], rate: int, augmentation: Augmentation
+    sounds: list[Samples], rate: int, augmentation: Augmentation, silence: bool
 ) -> Iterator[list[Samples]]:
     """Sounds of similar length together, every other one augmented.
 
-    Silence fills each up to the longest: a device hears silence, too.
+    Silence fills each up to the longest, or its own sound does once more.
     """
     augmentation = _without_missing_folders(augmentation)
     rng = np.random.default_rng(SEED)
@@ -127,7 +131,11 @@ def _batches(
     varied.sort(key=len)
     for first in range(0, len(varied), BATCH):
         batch = varied[first : first + BATCH]
-        yield [np.pad(samples, (0, len(batch[-1]) - len(samples))) for samples in batch]
+        size = len(batch[-1])
+        if silence:
+            yield [np.pad(samples, (0, size - len(samples))) for samples in batch]
+        else:
+            yield [np.resize(samples, size) for samples in batch]
 
 
 def _without_missing_folders(augmentation: Augmentation) -> Augmentation:

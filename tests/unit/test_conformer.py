@@ -18,14 +18,17 @@ from ds2edge.convert.parity.trace import Tracer
 from ds2edge.runtime import Recognizer
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
+from ds2edge.runtime.features import Features
 from ds2edge.runtime.network import Network
 from ds2edge.runtime.stream import Stream
+from ds2edge.train.calibration import calibrate
+from ds2edge.train.data.manifest import Clip
 from ds2edge.train.model.attention import LIMIT, AttentionLayer
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.model.observer import Observer
 from ds2edge.train.model.quantization import FLOAT, FakeQuantizer
 from ds2edge.train.pipeline.padding import padding_of
-from ds2edge.train.recipe import Convolution, ModelSettings, read_recipe
+from ds2edge.train.recipe import Augmentation, Convolution, ModelSettings, read_recipe
 
 BINS, SYMBOLS = 41, 7
 CONVOLUTIONS = (Convolution(4, (5, 11), (2, 2)), Convolution(3, (3, 6), (1, 3)))
@@ -208,6 +211,25 @@ def models(run):
     unrounded = run.best_model()
     unrounded.round_to({})
     return {True: run.best_model(), False: unrounded}
+
+
+def test_no_silence_longer_than_in_training_widens_the_ranges(run, tmp_path, wav, monkeypatch):
+    """The batch norms of a conformer have not seen it. A recurrent model hears it, too."""
+    heard = []
+    padded = Features.padded
+
+    def record(self, samples, padding):
+        heard.append(samples)
+        return padded(self, samples, padding)
+
+    monkeypatch.setattr(Features, "padded", record)
+    lengths = (0.5, 1.5)
+    clips = [Clip(wav(f"{s}.wav", seconds=s), "yes", s, "train") for s in lengths]
+    model = run.best_model()
+    model.round_to({})
+    calibrate(model, run.specification, clips, Augmentation(), ("minmax",))
+    assert len({len(samples) for samples in heard[:2]}) == 1
+    assert all(samples[-RATE // 10 :].any() for samples in heard[:2])
 
 
 def keras_logits(run, model, samples):
