@@ -104,10 +104,10 @@ def _observe(
     measure = specification.front_end()
     padding = padding_of(model.settings)
     rate = specification.features.sample_rate
-    # A device hears silence, too. But no batch norm of a conformer has seen a long one: its values
-    # would make the ranges so wide that speech has only a few levels.
-    silence = model.settings.encoder != "conformer"
-    batches = list(_batches(sounds, rate, augmentation, silence))
+    # No batch norm of a conformer has seen a silence as long as one that fills up a batch: its
+    # values would make the ranges so wide that speech has only a few levels.
+    size = 1 if model.settings.encoder == "conformer" else BATCH
+    batches = list(_batches(sounds, rate, augmentation, size))
     for batch in track(batches, f"observing {len(sounds)} clips", len(batches)):
         frames = np.stack([measure.padded(samples, padding) for samples in batch])
         lengths = np.full(len(frames), frames.shape[1], np.int32)
@@ -116,11 +116,11 @@ def _observe(
 
 
 def _batches(
-    sounds: list[Samples], rate: int, augmentation: Augmentation, silence: bool
+    sounds: list[Samples], rate: int, augmentation: Augmentation, size: int
 ) -> Iterator[list[Samples]]:
-    """Sounds of similar length together, every other one augmented.
+    """`size` sounds of similar length together, every other one augmented.
 
-    Silence fills each up to the longest, or its own sound does once more.
+    Silence fills each up to the longest: a device hears silence, too.
     """
     augmentation = _without_missing_folders(augmentation)
     rng = np.random.default_rng(SEED)
@@ -129,13 +129,9 @@ def _batches(
         for i, samples in enumerate(sounds)
     ]
     varied.sort(key=len)
-    for first in range(0, len(varied), BATCH):
-        batch = varied[first : first + BATCH]
-        size = len(batch[-1])
-        if silence:
-            yield [np.pad(samples, (0, size - len(samples))) for samples in batch]
-        else:
-            yield [np.resize(samples, size) for samples in batch]
+    for first in range(0, len(varied), size):
+        batch = varied[first : first + size]
+        yield [np.pad(samples, (0, len(batch[-1]) - len(samples))) for samples in batch]
 
 
 def _without_missing_folders(augmentation: Augmentation) -> Augmentation:

@@ -228,7 +228,6 @@ def test_no_silence_longer_than_in_training_widens_the_ranges(run, tmp_path, wav
     model = run.best_model()
     model.round_to({})
     calibrate(model, run.specification, clips, Augmentation(), ("minmax",))
-    assert len({len(samples) for samples in heard[:2]}) == 1
     assert all(samples[-RATE // 10 :].any() for samples in heard[:2])
 
 
