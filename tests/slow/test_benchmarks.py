@@ -146,6 +146,6 @@ def test_a_learning_curve_is_in_the_order_of_hours(tmp_path):
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in done.stdout.splitlines()[2:]
     ]
-    assert [row[:3] for row in rows] == [["4.00", "2", "3"], ["8.00", "3", "4"]]
-    assert rows[0][3:] == rows[1][3:]  # the two runs have the same weights
+    assert [row[1:4] for row in rows] == [["4.00", "2", "3"], ["8.00", "3", "4"]]
+    assert rows[0][4:] == rows[1][4:]  # the two runs have the same weights
     assert (tmp_path / "curve.png").stat().st_size > 10_000
