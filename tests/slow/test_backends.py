@@ -1,10 +1,10 @@
 """The same training under every Keras backend; tensorflow exports the weights of each."""
 
+import csv
 import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,8 +70,7 @@ def test_a_backend_learns_and_its_weights_are_exported(
     )
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "run")
-    model, history = run.last_model()
-    losses = [row["loss"] for row in history]
+    losses = losses_of(run)
     assert losses[-1] < 0.9 * losses[0]
     with monkeypatch.context() as patch:  # the backend of a user who trains and converts
         patch.setenv("KERAS_BACKEND", backend)
@@ -85,11 +84,15 @@ def test_a_backend_learns_and_its_weights_are_exported(
     }
     expected, _ = run.best_model().step(frames[None], states)
     np.testing.assert_allclose(logits, np.asarray(expected)[0], atol=1e-4)
-    assert Path(run.folder / "log.csv").exists()
-    assert model.count_params() > 1000
     rounded = Run.open(tmp_path / "qat")
     # No lower bound: the statistics of batch norm lag behind in so short a training.
-    assert rounded.last_model()[1][0]["loss"] < losses[0]
+    assert losses_of(rounded)[0] < losses[0]
     converted = ds2edge("convert", rounded.folder, "-o", tmp_path / "int8.tflite")
     assert converted.returncode == 0, converted.stderr
     assert "ranges as trained" in converted.stderr + converted.stdout
+
+
+def losses_of(run: Run) -> list[float]:
+    """The loss of each epoch. No optimizer is loaded: another backend may not know it."""
+    with (run.folder / "log.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
