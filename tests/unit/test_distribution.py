@@ -16,7 +16,7 @@ from ds2edge.train.distribution import ALONE, Group, join_group
 from ds2edge.train.pipeline.batches import Batches
 from ds2edge.train.pipeline.dataset import scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
-from ds2edge.train.recipe import TrainingSettings
+from ds2edge.train.recipe import Augmentation, TrainingSettings
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,11 @@ def make_batches(tmp_path_factory, tiny_recipe):
         clips.append(
             Clip(folder / f"{i}.wav", f"text {'abcdef'[i]}", seconds, "train" if i < 5 else "dev")
         )
-    recipe = dataclasses.replace(tiny_recipe, training=TrainingSettings(batch_size=3))
+    recipe = dataclasses.replace(
+        tiny_recipe,
+        augmentation=Augmentation(leading_silence=(0.3, 0.5), trailing_silence=(0.7, 0.8)),
+        training=TrainingSettings(batch_size=3),
+    )
     cache = FeatureCache(None, recipe)
     found = scan_dataset(clips, recipe, cache)
     features = Features(recipe.features, found.mean, found.std)

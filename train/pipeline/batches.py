@@ -139,7 +139,8 @@ class Batches(keras.utils.PyDataset):
         augmentation = self.recipe.augmentation
         seconds = self.durations[batch].max() + 0.01  # a manifest rounds, and so does resampling
         if self.augment:
-            seconds = seconds / min(1.0, augmentation.speed[0]) + augmentation.leading_silence[1]
+            seconds /= min(1.0, augmentation.speed[0])
+            seconds += augmentation.leading_silence[1] + augmentation.trailing_silence[1]
         samples = int(seconds * settings.sample_rate)
         silence = self.padding.before(settings) + self.padding.after(samples, settings)
         return settings.frames(samples + silence)
