@@ -71,9 +71,8 @@ def read_curve(folder: Path) -> Curve:
 
 def draw(by_hours: list[Curve]) -> Figure:
     """All epochs; on the left, best epochs over hours of speech, if the runs differ in these."""
-    hours = [curve.hours for curve in by_hours]
     figure = Figure(figsize=(10, 4), layout="constrained")
-    if len(set(hours)) > 1:
+    if len({curve.hours for curve in by_hours}) > 1:
         over_hours, over_epochs = figure.subplots(1, 2, sharey=True)
         draw_hours(over_hours, by_hours)
     else:

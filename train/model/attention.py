@@ -28,7 +28,7 @@ class AttentionLayer(StreamingLayer):
     the same bits everywhere, because there is no exponential. Nothing depends on the position.
 
     q, k and v are clipped to -LIMIT..LIMIT. Without a softmax, each block would raise values that
-    are too large to the third power. In steps that no training has normed, such as padding or a
+    are too large to the third power. In steps that no batch norm has seen, such as padding or a
     long silence, a few blocks would make them infinite.
     """
 

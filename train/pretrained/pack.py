@@ -10,10 +10,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 
-import ds2edge.train.model.deepspeech2  # noqa: F401  registers the class with Keras
 from ds2edge.train.run import HISTORY, PIECES, Run
 
 
@@ -36,7 +34,7 @@ def pack_run(run: Run, folder: Path) -> Path:
 
 def pack(run: Run, packed: Path) -> None:
     """Writes the best checkpoint of a run, small, to the file `packed`."""
-    model = keras.saving.load_model(run.best, compile=False)
+    model = run.best_model()
     for weight in model.weights:
         weight.assign(np.asarray(weight).astype(np.float16).astype(np.float32))
     with zipfile.ZipFile(run.best) as archive:
