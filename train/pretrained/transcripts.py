@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from ds2edge.train.data.text import normalise
 
 SHARED_WORDS = 6
 
 
-def sequences(words: list[str]) -> set[tuple[str, ...]]:
-    """All sequences of SHARED_WORDS words. A shorter text is one sequence."""
-    length = min(SHARED_WORDS, len(words))
+def read_clips(manifests: Iterable[Path]) -> list[dict[str, Any]]:
+    """The clips of manifests, with their texts normalised."""
+    clips = [json.loads(line) for path in manifests for line in path.read_text().splitlines()]
+    return [clip | {"text": normalise(clip["text"]).text} for clip in clips]
+
+
+def sequences(words: list[str], size: int = SHARED_WORDS) -> set[tuple[str, ...]]:
+    """All sequences of `size` words. A shorter text is one sequence."""
+    length = min(size, len(words))
     return {tuple(words[end - length : end]) for end in range(length, len(words) + 1)}
 
 
 def main() -> None:
     """Reads the manifests that the command line names and prints to standard output."""
-    clips = [
-        json.loads(line) for path in sys.argv[1:] for line in Path(path).read_text().splitlines()
-    ]
+    clips = read_clips(map(Path, sys.argv[1:]))
     train = {clip["text"] for clip in clips if clip["split"] == "train"}
     held_out = {
         sequence
