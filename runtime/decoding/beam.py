@@ -36,7 +36,8 @@ class Alternative(NamedTuple):
     """One of several texts of an utterance."""
 
     words: list[Word]
-    # log p(text | audio) plus what fusion adds, in nats. It compares texts of one utterance only.
+    # log p(text | audio) plus what fusion adds or takes off, in nats. It compares texts of one
+    # utterance only.
     score: float
 
     @property
@@ -61,6 +62,7 @@ class BeamDecoder(Decoder):
         """
         super().__init__(alphabet, step_seconds)
         self._fusion = (fusion or Fusion()).spelled_in(alphabet)
+        self._blank_factor = self._fusion.blank_factor
         self._width = beam
         self._symbols = [re.sub(" +", " ", symbol) for symbol in alphabet]
         self._symbol_parts = [symbol.split(" ") for symbol in self._symbols]
@@ -182,7 +184,7 @@ class BeamDecoder(Decoder):
         longer, unless its probability falls to `least`.
         """
         if symbol == BLANK:
-            prefix.next_p_blank += total * p
+            prefix.next_p_blank += total * p * self._blank_factor
             self._reached[prefix] = None
             return
         if not prefix.open_word and self._symbols[symbol] == " ":  # a space after a space

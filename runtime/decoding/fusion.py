@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -29,13 +30,16 @@ class Weights:
     """Weights of the parts of a score: a factor for the language model, the others in nats."""
 
     # Factor of the language model's log probabilities.
-    language_model: float = 0.4
+    language_model: float = 0.5
     # Added for each word, since the language model prefers texts of few words.
     word_bonus: float = 2.0
     # Added for each word that is neither in the language model nor hot.
     unknown_word: float = -12.0
     # Added for each symbol (letter or piece) of a hot word in its shortest spelling.
     hotword: float = 1.5
+    # Taken off for each blank, since a network that was trained with CTC prefers it to a symbol of
+    # which it is not sure.
+    blank_penalty: float = 0.75
 
 
 class State(NamedTuple):
@@ -76,6 +80,13 @@ class Fusion:
         fusion.hotwords = HotWords(self.hotwords.phrases, alphabet)
         fusion.start = self.start._replace(match=fusion.hotwords.start)
         return fusion
+
+    @property
+    def blank_factor(self) -> float:
+        """The factor of a blank's probability: 1 without a language model and hot words."""
+        if self._model is None and not self.hotwords.phrases:
+            return 1.0
+        return math.exp(-self._weights.blank_penalty)
 
     @property
     def descriptions(self) -> list[str]:

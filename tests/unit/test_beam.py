@@ -47,15 +47,24 @@ def text_of_prefix(prefix: Prefix) -> str:
     return "".join(part.word for part in reversed(prefix.lineage())).strip()
 
 
-def probabilities_of_all_texts(logits: np.ndarray, alphabet: tuple[str, ...]) -> dict[str, float]:
-    """The probability of each text, summed over all paths."""
+def probabilities_of_all_texts(
+    logits: np.ndarray, alphabet: tuple[str, ...], blank_factor: float
+) -> dict[str, float]:
+    """The probability of each text, summed over all paths, with a factor for each blank."""
     probabilities = np.exp(logits, dtype=np.float64)
     probabilities /= probabilities.sum(-1, keepdims=True)
+    probabilities[:, 0] *= blank_factor
     total: dict[str, float] = defaultdict(float)
     for path in itertools.product(range(len(alphabet)), repeat=len(logits)):
         merged = "".join(alphabet[symbol] for symbol, _ in itertools.groupby(path))
         total[" ".join(merged.split())] += np.prod(probabilities[np.arange(len(path)), path])
     return total
+
+
+def shares(probabilities: dict[str, float]) -> dict[str, float]:
+    """Probabilities that sum to 1."""
+    total = sum(probabilities.values())
+    return {text: p / total for text, p in probabilities.items()}
 
 
 @pytest.mark.parametrize("alphabet", [ALPHABET, PIECES])
@@ -68,7 +77,8 @@ def test_a_wide_beam_has_all_texts_and_finds_the_best(search, alphabet, seed, da
         np.float32
     )
     fusion = Fusion(**SEARCHES[search]).spelled_in(alphabet)
-    expected = probabilities_of_all_texts(logits, alphabet)
+    assert (fusion.blank_factor == 1) == (search == "acoustics alone")
+    expected = probabilities_of_all_texts(logits, alphabet, fusion.blank_factor)
     decoder = BeamDecoder(alphabet, 0.02, fusion, beam=100_000)
     with patch.multiple(beam, MIN_PROBABILITY=0.0, BEAM_MARGIN=math.inf, ACOUSTIC_MARGIN=math.inf):
         decoder.accept(logits)
@@ -76,8 +86,7 @@ def test_a_wide_beam_has_all_texts_and_finds_the_best(search, alphabet, seed, da
         text_of_prefix(ended): total_probability(prefixes)
         for ended, prefixes in decoder._by_ended_prefix().items()
     }
-    total = sum(found.values())
-    assert {text: p / total for text, p in found.items()} == pytest.approx(expected, abs=1e-6)
+    assert shares(found) == pytest.approx(shares(expected), abs=1e-6)
     scores = {text: np.log(p) + score_of(fusion, text) for text, p in expected.items()}
     assert scores[decoder.text()] == pytest.approx(max(scores.values()), abs=1e-9)
     best = decoder.alternatives(5)

@@ -306,9 +306,9 @@ def tuned(release, monkeypatch, best: Weights, errors_of_rest: int):
             self.decoders = {}
 
         def score(self, clips, name):
-            weight, bonus = map(float, name.split(", "))
-            distance = abs(weight - best.language_model) / 0.1 + abs(bonus - best.word_bonus) / 0.5
-            errors = min(20, round(distance))
+            values = zip(fusion_weights.STEPS.items(), map(float, name.split(", ")), strict=True)
+            steps = (abs(value - getattr(best, weight)) / step for (weight, step), value in values)
+            errors = min(20, round(sum(steps)))
             if clips is release.rest:
                 errors = errors_of_rest if errors == 0 else 10
             return score(["right"] * 20, ["wrong"] * errors + ["right"] * (20 - errors))
@@ -327,16 +327,17 @@ def test_the_search_finds_the_best_weights(release, monkeypatch):
     best = dataclasses.replace(Weights(), language_model=0.6, word_bonus=1.0)
     result, written = tuned(release, monkeypatch, best, errors_of_rest=0)
     assert written == [best]
-    assert (result["chosen"], result["best"]) == ("0.6, 1", "0.6, 1")
+    assert result["chosen"] == result["best"] == making.name_of(best) != making.name_of(Weights())
     assert result["gain"]["value"] == -50
 
 
 def test_weights_stay_if_others_are_not_surely_better(release, monkeypatch):
-    best = dataclasses.replace(Weights(), word_bonus=2.5)
+    best = dataclasses.replace(Weights(), blank_penalty=1.5)
+    present = making.name_of(Weights())
     result, written = tuned(release, monkeypatch, best, errors_of_rest=9)
-    assert (result["chosen"], result["best"], written) == ("0.4, 2", "0.4, 2.5", [])
+    assert (result["chosen"], result["best"], written) == (present, making.name_of(best), [])
     result, written = tuned(release, monkeypatch, Weights(), errors_of_rest=0)
-    assert (result["chosen"], written) == ("0.4, 2", [])
+    assert (result["chosen"], written) == (present, [])
     assert "best" not in result
 
 

@@ -87,8 +87,8 @@ def _accuracy(results: Results) -> Iterator[str]:
     yield from markdown_table(["set", "clips, words", *DECODERS.values()], rows)
     yield ""
     chosen = results["weights"]["chosen"]
-    yield f"The weight of the language model and the bonus for a word ({chosen}) were chosen on"
-    yield "dev, so its column is slightly optimistic there."
+    yield "The weight of the language model, the bonus for a word and the penalty for a blank"
+    yield f"({chosen}) were chosen on dev, so its column is slightly optimistic there."
 
 
 def _precision(results: Results) -> Iterator[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from ds2edge.runtime.decoding.fusion import Weights
 from ds2edge.runtime.files import write_whole
 
+# The weights that dev chooses, and by how much one step of the search changes them.
+STEPS = {"language_model": 0.1, "word_bonus": 0.5, "blank_penalty": 0.25}
 FUSION = Path(__file__).parents[3] / "runtime" / "decoding" / "fusion.py"
 
 
@@ -19,9 +21,9 @@ def read_weights() -> Weights:
 
 
 def write_weights(chosen: Weights) -> None:
-    """Makes the two weights that dev chooses the defaults in fusion.py."""
+    """Makes the weights that dev chooses the defaults in fusion.py."""
     text = FUSION.read_text("utf-8")
-    for name in ("language_model", "word_bonus"):
+    for name in STEPS:
         line = f"    {name}: float = {getattr(chosen, name)}"
         text = re.sub(_pattern(name), line, text)
     write_whole(FUSION, text)

@@ -20,15 +20,12 @@ from ds2edge.train.data.manifest import read_manifest
 from ds2edge.train.evaluation.scoring import Score
 from ds2edge.train.pretrained.pack import pack_run
 from ds2edge.train.pretrained.release.accuracy import Measured
-from ds2edge.train.pretrained.release.fusion_weights import read_weights, write_weights
+from ds2edge.train.pretrained.release.fusion_weights import STEPS, read_weights, write_weights
 from ds2edge.train.pretrained.release.recordings import ClipSet
 from ds2edge.train.pretrained.release.release import ARMV7, INT8, MODES, ROOT, Release
 from ds2edge.train.run import Run
 
 CHUNK_STEPS = 4
-# By how much the search changes the weight of the language model, and the bonus for a word.
-WEIGHT_STEP = 0.1
-BONUS_STEP = 0.5
 WAKE_PHRASE = "hey computer"
 
 Result = dict[str, Any]
@@ -112,15 +109,14 @@ def weights(release: Release) -> Result:
 
 def neighbours(chosen: Weights) -> Iterator[Weights]:
     """Weights that are one step away."""
-    for step in (-WEIGHT_STEP, WEIGHT_STEP):
-        yield replace(chosen, language_model=round(chosen.language_model + step, 3))
-    for step in (-BONUS_STEP, BONUS_STEP):
-        yield replace(chosen, word_bonus=round(chosen.word_bonus + step, 3))
+    for name, step in STEPS.items():
+        for change in (-step, step):
+            yield replace(chosen, **{name: round(getattr(chosen, name) + change, 3)})
 
 
 def name_of(chosen: Weights) -> str:
     """The two weights that the search changes."""
-    return f"{chosen.language_model:g}, {chosen.word_bonus:g}"
+    return ", ".join(f"{getattr(chosen, name):g}" for name in STEPS)
 
 
 def rejection(release: Release) -> Result:
