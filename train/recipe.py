@@ -165,7 +165,8 @@ class Augmentation:
     speed_probability: float = 1.0
     # Factor of tempo and pitch (Ko et al. 2015).
     speed: tuple[float, float] = (0.9, 1.1)
-    # Seconds.
+    # Silence before and after a clip, in seconds.
+    silence_probability: float = 1.0
     leading_silence: tuple[float, float] = (0.0, 0.2)
     trailing_silence: tuple[float, float] = (0.0, 0.0)
     room_probability: float = 0.0

@@ -14,16 +14,18 @@ from ds2edge.train.synthesis.voice import Voice
 from ds2edge.train.synthesis.voices import engine_of
 from ds2edge.train.words.sentences import GENERAL_SPEECH_LICENCE
 
-# Synthetic speech is clean and close to the microphone, so rooms, noise and levels vary much. The
-# model must also learn to hear nothing in the noise before and after a phrase.
+# Synthetic speech is clean and close to the microphone, so rooms, noise, lines and levels vary much.
+# The model must also learn to hear nothing in the noise before and after a phrase, and to understand
+# a recording that begins with it.
 AUGMENTATION = Augmentation(
     speed=(0.88, 1.15),
+    silence_probability=0.8,
     leading_silence=(0.0, 1.5),
     trailing_silence=(0.0, 1.0),
     room_probability=0.5,
     noise_probability=0.7,
     noise_snr_db=(0.0, 35.0),
-    codec_probability=0.05,
+    codec_probability=0.2,
     gain_db=(-25.0, 0.0),
     frequency_mask_bins=10,
     time_masks=1,

@@ -212,6 +212,16 @@ def test_trailing_silence_follows_the_clip(spoken):
     assert 0.2 * RATE <= len(heard) - len(spoken) <= 0.4 * RATE
 
 
+def test_some_clips_have_no_silence_around_them(spoken):
+    settings = dataclasses.replace(
+        OFF, silence_probability=0.5, leading_silence=(0.1, 0.2), trailing_silence=(0.1, 0.2)
+    )
+    heard = [augment_samples(spoken, RATE, settings, seeded(seed)) for seed in range(60)]
+    bare = sum(np.array_equal(clip, spoken) for clip in heard)
+    assert 20 < bare < 40
+    assert all(len(clip) > len(spoken) + 0.2 * RATE for clip in heard if len(clip) > len(spoken))
+
+
 @pytest.fixture
 def talkers(tmp_path):
     """Speech, and a file that holds none."""

@@ -70,7 +70,13 @@ def test_a_clip_is_trimmed_scaled_and_depends_on_its_number_only():
 
 @pytest.mark.parametrize("length", [0, 1, 159, 160, 1000])
 def test_short_sounds_are_trimmed_too(length):
-    assert len(trim(np.ones(length, np.float32))) == length
+    assert len(trim(np.ones(length, np.float32), 0.1, 0.1)) == length
+
+
+def test_silence_is_trimmed_to_the_edges():
+    sound = np.pad(np.ones(1600, np.float32), 8000)
+    assert np.array_equal(trim(sound, 0.1, 0.0), np.pad(np.ones(1600), (1600, 0)))
+    assert np.array_equal(trim(sound, 0.0, 0.2), np.pad(np.ones(1600), (0, 3200)))
 
 
 def test_engines_speak_in_proportion_to_their_shares():

@@ -42,6 +42,9 @@ lists:
 """
 
 
+NUMBERED = [f"{a}{b}" for a in "abdefghilm" for b in "nopqrtuvwy"]
+
+
 @pytest.fixture(autouse=True)
 def _letters_are_sounds(monkeypatch):
     monkeypatch.setattr(sentences, "dictionary", Letters)
@@ -216,6 +219,14 @@ def test_two_words_have_no_parts():
     assert counts[PHRASE] == 120
     said = Counter(line.text for line in lines if line.kind == PHRASE)
     assert said == {"lumos": 60, "nox": 60}
+
+
+def test_a_word_that_sounds_like_one_of_the_phrases_is_spelled_like_it():
+    other = [f"the kat and the {word} {end}" for word in ("sun", "zun") for end in NUMBERED]
+    lines = training_lines(Phrases.of("cat", "qat", "sun"), 200, 1, other)
+    words = {word for line in lines for word in line.text.split()}
+    assert {"cat", "qat", "sun", "zun"} <= words  # "qat" is a phrase too, and "zun" no sound of one
+    assert "kat" not in words
 
 
 def test_wildcards_are_filled_with_words_of_other_sentences(tmp_path):

@@ -30,9 +30,10 @@ def augment_samples(
         speed = rng.uniform(*settings.speed)
         # LQ has 16-bit quality: its errors are below the features' floor of -80 dB.
         samples = np.asarray(soxr.resample(samples, rate * speed, rate, quality="LQ"), np.float32)
-    samples = np.pad(samples, (int(rng.uniform(*settings.leading_silence) * rate), 0))
-    if settings.trailing_silence[1] > 0:
-        samples = np.pad(samples, (0, int(rng.uniform(*settings.trailing_silence) * rate)))
+    if _happens(settings.silence_probability, rng):
+        samples = np.pad(samples, (int(rng.uniform(*settings.leading_silence) * rate), 0))
+        if settings.trailing_silence[1] > 0:
+            samples = np.pad(samples, (0, int(rng.uniform(*settings.trailing_silence) * rate)))
     if len(samples) == 0:
         return samples
     if _happens(settings.room_probability, rng):

@@ -20,7 +20,7 @@ from ds2edge.train.synthesis.voices import engine_of
 # has the figures. The voices of an engine say equally many.
 SHARES = {"hibari": 6.0, "piper": 3.0, "kokoro": 2.0, "flite": 1.0, "espeak": 0.5}
 OTHER_SHARE = 2.0  # of an engine that is not in this table
-EDGE = 0.15  # seconds of silence that stay at both ends
+MOST_EDGE = 0.15  # seconds of silence that stay at an end
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def make_clip(task: Task, voices: Sequence[Voice]) -> SpokenClip | str:
     try:
         if not text:
             raise ValueError("it has no letters")
-        samples = trim(scale(voice.say(text, rng), rng.uniform(0.2, 0.9)))
+        samples = scale(voice.say(text, rng), rng.uniform(0.2, 0.9))
+        samples = trim(samples, *(rng.uniform(0, MOST_EDGE) for _ in range(2)))
     except Exception as error:  # engines fail in many ways on odd words
         return f"{voice.name} cannot say {task.line.text!r} ({error})"
     file = io.BytesIO()
@@ -94,13 +95,13 @@ def scale(samples: Samples, peak: float) -> Samples:
     return samples * np.float32(peak / loudest)
 
 
-def trim(samples: Samples) -> Samples:
-    """Cuts the silence at both ends to `EDGE`. Silence is 40 dB below the loud frames."""
+def trim(samples: Samples, before: float, after: float) -> Samples:
+    """Cuts the silence at both ends to so many seconds. Silence is 40 dB below the loud frames."""
     hop = RATE // 100
     frames = samples[: len(samples) // hop * hop].reshape(-1, hop)
     if not len(frames):
         return samples
     level = np.sqrt((frames.astype(np.float64) ** 2).mean(1))
     loud = np.flatnonzero(level > 0.01 * np.percentile(level, 95))
-    edge = round(EDGE * RATE)
-    return samples[max(0, loud[0] * hop - edge) : (loud[-1] + 1) * hop + edge]
+    first = loud[0] * hop - round(before * RATE)
+    return samples[max(0, first) : (loud[-1] + 1) * hop + round(after * RATE)]

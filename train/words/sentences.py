@@ -9,7 +9,8 @@
 | other | general speech | 15 % | 20 % |
 
 Only a phrase is to be accepted. What a grammar has none of, such as parts of phrases of one word,
-is made up for by phrases.
+is made up for by phrases. A word that sounds like a word of the phrases is spelled like it ("for"
+becomes "four" among digits), so that a sound has one spelling.
 """
 
 from __future__ import annotations
@@ -92,6 +93,9 @@ class _Lines:
         self, phrases: Phrases, seed: int, other: Sequence[str] | None, split: str
     ) -> None:
         self._automaton = Automaton(phrases.letters)
+        self._pronunciations = dictionary()
+        self._own_words = self._automaton.words()
+        self._spellings = {self._pronunciations.word(word): word for word in sorted(self._own_words)}
         self._split = split
         self._rng = random.Random(f"{split} {seed}")  # a tuple's hash differs from run to run
         self._other = [text for text in general_speech(other) if split_of(text) == split]
@@ -104,7 +108,7 @@ class _Lines:
         self._phrases = Sampler(phrases.grammar, self._rng, wild_words)
         # Those that parts, carriers and near misses are made of, so that whole phrases stay even.
         self._material = Sampler(phrases.grammar, self._rng, wild_words)
-        self._near = NearMisses(self._automaton, dictionary(), common_words())
+        self._near = NearMisses(self._automaton, self._pronunciations, common_words())
 
     def all(self, count: int, shares: dict[str, float]) -> list[Line]:
         """Draws `count` lines: of each kind its share, and phrases."""
@@ -164,7 +168,13 @@ class _Lines:
         )
 
     def _sentence(self) -> str:
-        return self._rng.choice(self._other)
+        return " ".join(map(self._spelled, self._rng.choice(self._other).split()))
+
+    def _spelled(self, word: str) -> str:
+        """The word, spelled like a word of the phrases that sounds the same."""
+        if word in self._own_words:
+            return word
+        return self._spellings.get(self._pronunciations.word(word), word)
 
     def _some_words(self, most: int) -> str:
         """Returns up to `most` words in a row of a sentence of general speech."""
