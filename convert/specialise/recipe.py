@@ -14,9 +14,9 @@ from ds2edge.train.synthesis.voice import Voice
 from ds2edge.train.synthesis.voices import engine_of
 from ds2edge.train.words.sentences import GENERAL_SPEECH_LICENCE
 
-# Synthetic speech is clean and close to the microphone, so rooms, noise, lines and levels vary much.
-# The model must also learn to hear nothing in the noise before and after a phrase, and to understand
-# a recording that begins with it.
+# Synthetic speech is clean and close to the microphone, so rooms, noise, lines and levels vary
+# much. The model must also learn to hear nothing in the noise before and after a phrase, and to
+# understand a recording that begins with its phrase.
 AUGMENTATION = Augmentation(
     speed=(0.88, 1.15),
     silence_probability=0.8,

@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from transcripts import read_clips, sequences
-
 from ds2edge.train.data.text import normalise
+from ds2edge.train.pretrained.transcripts import read_clips, sequences
 
 # The end of a sentence: a stop that ends no title, and a capital letter after it.
-END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bDr)(?<!\bSt)[.!?][\"'”’)]*\s+(?=[\"'“‘(]*[A-Z])")
+QUOTES = r"\"'\u2018\u2019\u201c\u201d()"
+END = re.compile(rf"(?<!\bMr)(?<!\bMrs)(?<!\bDr)(?<!\bSt)[.!?][{QUOTES}]*\s+(?=[{QUOTES}]*[A-Z])")
 MARKUP = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[*_`>|]")  # links keep their text
 LEAST_WORDS, MOST_WORDS = 2, 60
 SOURCE_WORDS = 9  # so many words in a row are shared by chance only in sayings and quotations,

@@ -95,7 +95,9 @@ class _Lines:
         self._automaton = Automaton(phrases.letters)
         self._pronunciations = dictionary()
         self._own_words = self._automaton.words()
-        self._spellings = {self._pronunciations.word(word): word for word in sorted(self._own_words)}
+        self._spellings = {
+            self._pronunciations.word(word): word for word in sorted(self._own_words)
+        }
         self._split = split
         self._rng = random.Random(f"{split} {seed}")  # a tuple's hash differs from run to run
         self._other = [text for text in general_speech(other) if split_of(text) == split]
