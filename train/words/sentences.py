@@ -96,7 +96,9 @@ class _Lines:
         self._pronunciations = dictionary()
         self._own_words = self._automaton.words()
         self._spellings = {
-            self._pronunciations.word(word): word for word in sorted(self._own_words)
+            sound: word
+            for word in sorted(self._own_words)
+            if (sound := self._pronunciations.word(word))
         }
         self._split = split
         self._rng = random.Random(f"{split} {seed}")  # a tuple's hash differs from run to run
