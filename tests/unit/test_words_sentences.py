@@ -225,7 +225,7 @@ def test_a_word_that_sounds_like_one_of_the_phrases_is_spelled_like_it():
     other = [f"the kat and the {word} {end}" for word in ("sun", "zun") for end in NUMBERED]
     lines = training_lines(Phrases.of("cat", "qat", "sun"), 200, 1, other)
     words = {word for line in lines for word in line.text.split()}
-    assert {"cat", "qat", "sun", "zun"} <= words  # "qat" is a phrase too, and "zun" no sound of one
+    assert {"cat", "qat", "sun", "zun"} <= words  # a phrase, and "zun" sounds like none
     assert "kat" not in words
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ds2edge.train.data.text import normalise
-from ds2edge.train.pretrained.transcripts import read_clips, sequences
+from ds2edge.train.pretrained.transcripts import held_out_sequences, read_clips, sequences
 
 # The end of a sentence: a stop that ends no title, and a capital letter after it.
 QUOTES = r"\"'\u2018\u2019\u201c\u201d()"
@@ -52,10 +52,10 @@ def tei(path: Path) -> list[str]:
 
 def kept(folder: Path, manifests: list[Path]) -> Iterator[str]:
     """The sentences of all books that may be used, each once."""
-    held_out = [clip["text"].split() for clip in read_clips(manifests) if clip["split"] != "train"]
-    alike = {part for words in held_out for part in sequences(words)}
-    long = [words for words in held_out if len(words) >= SOURCE_WORDS]
-    source = {part for words in long for part in sequences(words, SOURCE_WORDS)}
+    clips = read_clips(manifests)
+    alike = held_out_sequences(clips)
+    long = [clip for clip in clips if len(clip["text"].split()) >= SOURCE_WORDS]
+    source = held_out_sequences(long, SOURCE_WORDS)
     seen: set[str] = set()
     for path in sorted(path for path in folder.rglob("*") if path.suffix in (".md", ".xml")):
         texts = {text: text.split() for text in sentences(path)}

@@ -1,7 +1,6 @@
 #!/bin/sh
 # Makes the pretrained language model. Run it in an empty folder: make_lm.sh DATA TEXT DEV
 #
-# It takes half an hour and 12 GB of memory.
 # DATA: folder with one folder per corpus, each with a manifest.jsonl. Their train transcripts are a source.
 # TEXT: text file with one sentence per line, the second source.
 # DEV: manifest whose dev split chooses the weights of the sources.
@@ -19,7 +18,8 @@ plugins=$(dirname "$(dpkg -L libfst22-plugins-base | grep ngram-fst.so)")
 LD_LIBRARY_PATH=$plugins fstprint package/vosk-model-small-en-us-0.15/graph/Gr.fst >vosk.fst.txt
 python "$here/fst_to_arpa.py" <vosk.fst.txt >vosk.arpa
 
-# The fourth source: 850 books in the public domain, most of them novels.
+# The fourth source: 850 books in the public domain, most of them novels. Those of the shipped model
+# lacked Clarissa, the King James Bible and ENG18460_Reynolds.
 git clone --depth 1 https://github.com/mlschmitt/classic-books-markdown books/classics
 git clone --depth 1 https://github.com/COST-ELTeC/ELTeC-eng eltec
 mv eltec/level1 books/eltec

@@ -28,16 +28,23 @@ def sequences(words: list[str], size: int = SHARED_WORDS) -> set[tuple[str, ...]
     return {tuple(words[end - length : end]) for end in range(length, len(words) + 1)}
 
 
+def held_out_sequences(
+    clips: Iterable[dict[str, Any]], size: int = SHARED_WORDS
+) -> set[tuple[str, ...]]:
+    """The sequences of `size` words of all dev and test sentences."""
+    return {
+        sequence
+        for clip in clips
+        if clip["split"] != "train"
+        for sequence in sequences(clip["text"].split(), size)
+    }
+
+
 def main() -> None:
     """Reads the manifests that the command line names and prints to standard output."""
     clips = read_clips(map(Path, sys.argv[1:]))
     train = {clip["text"] for clip in clips if clip["split"] == "train"}
-    held_out = {
-        sequence
-        for clip in clips
-        if clip["split"] != "train"
-        for sequence in sequences(clip["text"].split())
-    }
+    held_out = held_out_sequences(clips)
     chosen = [text for text in train if held_out.isdisjoint(sequences(text.split()))]
     print(*sorted(chosen), sep="\n")
 

@@ -115,7 +115,7 @@ def neighbours(chosen: Weights) -> Iterator[Weights]:
 
 
 def name_of(chosen: Weights) -> str:
-    """The two weights that the search changes."""
+    """The weights that the search changes."""
     return ", ".join(f"{getattr(chosen, name):g}" for name in STEPS)
 
 
