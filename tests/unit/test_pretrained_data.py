@@ -125,7 +125,7 @@ def test_the_script_writes_a_manifest_and_the_sentences(corpora, tmp_path, monke
     out = tmp_path / "out"
     done = CliRunner().invoke(speech.main, [*map(str, corpora), str(out)])
     assert done.exit_code == 0, done.output
-    assert "all train: 11 clips" in done.output
+    assert "all train: 13 clips" in done.output
     clips = read_manifest(out / "manifest.jsonl")
     assert {clip.weight for clip in clips} == {1.0, 0.8, 0.15, 0.33}
     assert all(clip.audio.is_file() for clip in clips)
@@ -141,7 +141,7 @@ def test_a_missing_corpus_or_missing_sound_is_one_line(corpora, tmp_path):
     (data / "kathleen" / "audio" / "clip.wav").unlink()
     done = CliRunner().invoke(speech.main, [str(data), str(more), str(tmp_path / "out")])
     assert done.exit_code == 2
-    assert done.output.startswith("error: 1 of 13 clips, more than 1 %, cannot be read")
+    assert done.output.startswith("error: 1 of 15 clips, more than 1 %, cannot be read")
     (data / "kathleen" / "manifest.jsonl").unlink()
     done = CliRunner().invoke(speech.main, [str(data), str(more), str(tmp_path / "out")])
     assert done.exit_code == 2

@@ -20,6 +20,21 @@ def convolve(x: Tensor, kernel: Tensor, stride: Pair, padding: Pair) -> Tensor:
     return ops.conv(x, kernel, strides=stride, padding="valid")
 
 
+def convolve_whole_rows(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """As `convolve`, for a kernel with as many columns as `x` has bins: one matrix product.
+
+    `stride`: in time. On a CPU it takes a third of the time of a convolution. In bfloat16, oneDNN's
+    convolution has wrong results for such a kernel of 8 bins and 24 channels (tensorflow 2.21).
+    """
+    rows, columns, channels, outputs = kernel.shape
+    frames = ops.shape(x)[1]
+    x = ops.reshape(x, (-1, frames, columns * channels))
+    last = frames - rows + 1
+    x = ops.concatenate([x[:, row : row + last : stride] for row in range(rows)], axis=-1)
+    y = ops.matmul(x, ops.reshape(kernel, (rows * columns * channels, outputs)))
+    return ops.expand_dims(y, 2)
+
+
 def convolve_space_to_depth(x: Tensor, kernel: Tensor, stride: Pair, padding: Pair) -> Tensor:
     """As `convolve`, for one clip of known size; faster in int8 where input channels are few.
 

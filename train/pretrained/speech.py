@@ -8,9 +8,9 @@ DATA holds a folder for each corpus of `CORPORA` that is not `more`, and for any
 dev and test sentences must not be trained on. A folder holds audio and its `manifest.jsonl`, with
 audio, duration, text, split and possibly speaker. LJSpeech's `text_normalized` is used before text.
 
-MORE holds the output of `collect.py NAME GIT_DIR MORE`, which lies beside the data in
-`more_speech`, for three public repositories. A bare clone is enough:
-`git clone --bare https://github.com/OWNER/NAME`.
+MORE holds speech of public repositories: what `repositories.py` beside this script writes, and the
+output of `collect.py NAME GIT_DIR MORE`, which lies beside the data in `more_speech`. A bare clone
+is enough: `git clone --bare https://github.com/OWNER/NAME`.
 
     NAME                      repository                  licence
     speechocean762            jimbozhang/speechocean762   CC BY 4.0
@@ -81,6 +81,8 @@ CORPORA = (
     Corpus("commonvoice_6_1_sample_en", train="extra"),
     Corpus("kathleen"),
     Corpus("synthetic_kokoro"),
+    Corpus("librispeech_dev_clean", more=True),
+    Corpus("commonvoice_deltas", more=True),
     Corpus("librispeech_resemblyzer", more=True, heard=True),
     Corpus("commonvoice_13delta", more=True, heard=True),
     Corpus("speechocean762", more=True, weight=0.33),
