@@ -225,8 +225,8 @@ class TrainingSettings:
     batch_seconds: float = 0.0
     # Batches whose gradients make one update of the weights.
     gradient_accumulation: int = field(default=1, metadata={"formerly": "accumulate"})
-    # Precision of activations. bfloat16 and float16 are mixed precision, for GPUs; bfloat16 also for
-    # CPUs with avx512_bf16.
+    # Precision of activations. bfloat16 and float16 are mixed precision, for GPUs. bfloat16 is also
+    # for CPUs with avx512_bf16.
     precision: str = "float32"
     # SortaGrad (arXiv 1512.02595, section 3.3): the first epoch goes from short clips to long ones.
     sorted_first_epoch: bool = False
