@@ -21,7 +21,7 @@ log = logging.getLogger("ds2edge")
 PIECE = 10  # seconds: of a long file, only the parts that are used are kept in memory
 # Seconds of a file that are used. A piece is reached by decoding all before it.
 MAX_DURATION = 600
-CACHED_PIECES = 1000  # in each process: 640 MB at most, at 16 kHz
+CACHED_PIECES = 400  # in each process: 256 MB at most, at 16 kHz
 
 
 class Length(NamedTuple):
