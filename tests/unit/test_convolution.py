@@ -5,11 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from ds2edge.train.model.convolution import (
-    convolve,
-    convolve_space_to_depth,
-    convolve_whole_rows,
-)
+from ds2edge.train.model.convolution import convolve, convolve_space_to_depth
 from ds2edge.train.model.layers import ConvolutionLayer
 
 
@@ -51,14 +47,15 @@ def test_a_kernel_as_wide_as_the_bins_is_a_matrix_product(frames, kernel, stride
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, frames, *kernel[1:3])).astype(np.float32)
     weights = (rng.standard_normal(kernel) / np.sqrt(np.prod(kernel[:3]))).astype(np.float32)
-    plain = ops.convert_to_numpy(convolve(x, weights, (stride, kernel[1]), (0, 0)))
-    product = convolve_whole_rows(ops.cast(x, dtype), ops.cast(weights, dtype), stride)
+    steps = (stride, kernel[1])
+    plain = ops.convert_to_numpy(ops.conv(x, weights, strides=steps, padding="valid"))
+    product = convolve(ops.cast(x, dtype), ops.cast(weights, dtype), steps, (0, 0))
     assert product.shape == plain.shape
     atol = 1e-4 if dtype == "float32" else 0.05
     np.testing.assert_allclose(ops.convert_to_numpy(ops.cast(product, "float32")), plain, atol=atol)
 
 
-def test_a_model_in_bfloat16_gives_nearly_the_outputs_of_float32():
+def test_a_layer_in_bfloat16_gives_nearly_the_outputs_of_float32():
     layer = ConvolutionLayer(64, (3, 8), (2, 8))
     x = np.random.default_rng(0).standard_normal((2, 100, 8, 24)).astype(np.float32)
     valid = np.ones((2, 50), bool)

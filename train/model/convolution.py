@@ -15,24 +15,25 @@ def convolve(x: Tensor, kernel: Tensor, stride: Pair, padding: Pair) -> Tensor:
     """[batch, frames, bins, channels] -> [batch, frames', bins', outputs].
 
     `kernel`: [rows, columns, channels, outputs]; `padding`: zeros below and above the bins.
-    """
-    x = ops.pad(x, ((0, 0), (0, 0), padding, (0, 0)))
-    return ops.conv(x, kernel, strides=stride, padding="valid")
 
-
-def convolve_whole_rows(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """As `convolve`, for a kernel with as many columns as `x` has bins: one matrix product.
-
-    `stride`: in time. On a CPU it takes a third of the time of a convolution. In bfloat16, oneDNN's
-    convolution has wrong results for such a kernel of 8 bins and 24 channels (tensorflow 2.21).
+    A kernel over all bins is one matrix product, which takes a third of the time on a CPU. oneDNN's
+    convolution is also wrong for such a kernel of 8 bins and 24 channels in bfloat16 (tensorflow
+    2.21).
     """
     rows, columns, channels, outputs = kernel.shape
-    frames = ops.shape(x)[1]
-    x = ops.reshape(x, (-1, frames, columns * channels))
-    last = frames - rows + 1
-    x = ops.concatenate([x[:, row : row + last : stride] for row in range(rows)], axis=-1)
+    if columns != x.shape[2] + sum(padding):
+        return _convolve_plain(x, kernel, stride, padding)
+    x = ops.pad(x, ((0, 0), (0, 0), padding, (0, 0)))
+    x = ops.reshape(x, (-1, ops.shape(x)[1], columns * channels))
+    last = ops.shape(x)[1] - rows + 1
+    x = ops.concatenate([x[:, row : row + last : stride[0]] for row in range(rows)], axis=-1)
     y = ops.matmul(x, ops.reshape(kernel, (rows * columns * channels, outputs)))
     return ops.expand_dims(y, 2)
+
+
+def _convolve_plain(x: Tensor, kernel: Tensor, stride: Pair, padding: Pair) -> Tensor:
+    x = ops.pad(x, ((0, 0), (0, 0), padding, (0, 0)))
+    return ops.conv(x, kernel, strides=stride, padding="valid")
 
 
 def convolve_space_to_depth(x: Tensor, kernel: Tensor, stride: Pair, padding: Pair) -> Tensor:
@@ -52,7 +53,7 @@ def convolve_space_to_depth(x: Tensor, kernel: Tensor, stride: Pair, padding: Pa
     taps = (_divide_up(rows, stride[0]), _divide_up(columns, stride[1]))  # rows and columns of k'
     plain_work = rows * columns * _fill_lanes(channels)
     if plain_work <= taps[0] * taps[1] * _fill_lanes(depth):
-        return convolve(x, kernel, stride, padding)
+        return _convolve_plain(x, kernel, stride, padding)
     frames = (x.shape[1] - rows) // stride[0] + taps[0]
     bins = (x.shape[2] + sum(padding) - columns) // stride[1] + taps[1]
     x = _resize(x, frames * stride[0], bins * stride[1], padding[0])

@@ -21,11 +21,7 @@ from keras import ops
 
 from ds2edge.runtime.specification import BACKWARD
 from ds2edge.train.model.cells import RECURRENT_CELLS, FoldedCell
-from ds2edge.train.model.convolution import (
-    convolve,
-    convolve_space_to_depth,
-    convolve_whole_rows,
-)
+from ds2edge.train.model.convolution import convolve, convolve_space_to_depth
 from ds2edge.train.model.quantization import Quantizer
 from ds2edge.train.model.tensor import Shapes, States, Tensor
 
@@ -164,11 +160,8 @@ class ConvolutionLayer(StreamingLayer):
 
         `valid` [batch, steps] marks the real steps.
         """
-        x = ops.pad(x, ((0, 0), (self.past, 0), self.padding, (0, 0)))
-        if self.kernel_size[1] == self.bins + sum(self.padding):
-            x = convolve_whole_rows(x, self.convolution.kernel, self.stride[0])
-        else:
-            x = self.convolution(x)
+        x = ops.pad(x, ((0, 0), (self.past, 0), (0, 0), (0, 0)))
+        x = convolve(x, self.convolution.kernel, self.stride, self.padding)
         return ops.relu6(self.norm(x, valid=ops.expand_dims(valid, -1), training=training))
 
     def quantized(self, x: Tensor, quantizer: Quantizer) -> Tensor:

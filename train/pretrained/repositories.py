@@ -9,7 +9,7 @@ MORE/CORPUS/audio and MORE/CORPUS/manifest.jsonl, which `speech.py` reads. A GIT
     commonvoice_deltas      shubhra-cv/17, shubhra-cv/18, shubhra-cv/19       CC0
 
 Both have transcripts. The first holds 20 of the 40 speakers of LibriSpeech's dev-clean, as MP3
-under names that end in .wav. So the pretrained model must not be judged by dev-clean.
+under names that end in .wav. A model that was trained on it must not be judged by dev-clean.
 """
 
 from __future__ import annotations
@@ -103,7 +103,6 @@ def main(corpus: str, clones: tuple[Path, ...], more: Path) -> None:
     """Write MORE/CORPUS/audio and MORE/CORPUS/manifest.jsonl from bare clones."""
     out = more / corpus
     try:
-        (out / "audio").mkdir(parents=True, exist_ok=True)
         rows = [row for clone in clones for row in collect(corpus, clone, out)]
         lines = (json.dumps(row, ensure_ascii=False) for row in rows)
         write_whole(out / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
