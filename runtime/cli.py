@@ -44,26 +44,11 @@ TRAIN_MODULES = {
 }
 
 
-class Commands(click.Group):
-    """A group that imports a command only when it is asked for.
-
-    The modules of the commands import tensorflow inside functions, so help is quick.
-    """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the installed commands, in the order of `ORDER`."""
-        names = {entry.name for entry in entry_points(group=COMMANDS)}
-        return [name for name in ORDER if name in names] + sorted(names - set(ORDER))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports the command of that name; None if there is none."""
-        for entry in entry_points(group=COMMANDS, name=cmd_name):
-            command: click.Command = entry.load()
-            return command
-        return None
+class OneLineErrors(click.Command):
+    """A command whose errors are one line and an exit code, where a user can mend them."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command. Errors that a user can mend become one line and an exit code."""
+        """Runs the command. See the class."""
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -86,6 +71,25 @@ class Commands(click.Group):
             raise _Failure(message, 2) from None
         except KeyboardInterrupt:
             raise _Failure("interrupted", 130) from None
+
+
+class Commands(OneLineErrors, click.Group):
+    """A group that imports a command only when it is asked for.
+
+    The modules of the commands import tensorflow inside functions, so help is quick.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the installed commands, in the order of `ORDER`."""
+        names = {entry.name for entry in entry_points(group=COMMANDS)}
+        return [name for name in ORDER if name in names] + sorted(names - set(ORDER))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports the command of that name; None if there is none."""
+        for entry in entry_points(group=COMMANDS, name=cmd_name):
+            command: click.Command = entry.load()
+            return command
+        return None
 
 
 class _Failure(SystemExit):

@@ -190,7 +190,7 @@ def test_the_command_lists_voices_licences_and_what_installs_the_rest(run, engin
 
 def test_the_command_says_texts_with_the_chosen_voice(run, engines, tmp_path, monkeypatch):
     engines(fake_voices)
-    monkeypatch.setattr(job, "Parallel", lambda n_jobs, return_as: lambda calls: map(call, calls))
+    monkeypatch.setattr(job, "Parallel", lambda **_: lambda calls: map(call, calls))
     for name, text in (("a", "One of 2.\n\nAnother\n"), ("b", "Third\n")):
         (tmp_path / f"{name}.txt").write_text(text)
     texts = (tmp_path / "a.txt", tmp_path / "b.txt")

@@ -17,13 +17,13 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
 
+from ds2edge.runtime.cli import OneLineErrors
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.files import write_whole
 from ds2edge.train.progress import track
@@ -95,20 +95,16 @@ def collect(corpus: str, folder: Path, out: Path) -> list[Row]:
     return rows
 
 
-@click.command()
+@click.command(cls=OneLineErrors)
 @click.argument("corpus", type=click.Choice(list(CORPORA)))
 @click.argument("clones", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", "more", required=True, type=click.Path(path_type=Path))
 def main(corpus: str, clones: tuple[Path, ...], more: Path) -> None:
     """Write MORE/CORPUS/audio and MORE/CORPUS/manifest.jsonl from bare clones."""
     out = more / corpus
-    try:
-        rows = [row for clone in clones for row in collect(corpus, clone, out)]
-        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
-        write_whole(out / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    rows = [row for clone in clones for row in collect(corpus, clone, out)]
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    write_whole(out / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
     click.echo(f"{corpus}: {len(rows)} clips in {out}")
 
 

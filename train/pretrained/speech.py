@@ -34,7 +34,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -46,6 +45,7 @@ from typing import Any
 import click
 
 from ds2edge.runtime.audio.reader import scan_audio
+from ds2edge.runtime.cli import OneLineErrors
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.files import write_whole
 from ds2edge.train.corpora.importing import read_lines
@@ -226,22 +226,18 @@ def report(clips: list[Row], left_out: Counter[tuple[str, str]]) -> None:
         click.echo(f"left out of {name}: {count} clips ({reason})")
 
 
-@click.command()
+@click.command(cls=OneLineErrors)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.argument("more", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 def main(data: Path, more: Path, out: Path) -> None:
     """Write OUT/manifest.jsonl and OUT/texts.txt from the corpora in DATA and MORE."""
-    try:
-        clips, left_out = collect(data, more, read_heard())
-        texts = [clip["text"] for clip in clips if clip["split"] == "train"]
-        lines = [json.dumps(clip, ensure_ascii=False) for clip in clips]
-        write_whole(out / "texts.txt", "".join(f"{text}\n" for text in texts))
-        write_whole(out / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
-        assert len(read_manifest(out / "manifest.jsonl")) == len(clips)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    clips, left_out = collect(data, more, read_heard())
+    texts = [clip["text"] for clip in clips if clip["split"] == "train"]
+    lines = [json.dumps(clip, ensure_ascii=False) for clip in clips]
+    write_whole(out / "texts.txt", "".join(f"{text}\n" for text in texts))
+    write_whole(out / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
+    assert len(read_manifest(out / "manifest.jsonl")) == len(clips)
     report(clips, left_out)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import signal
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import count, islice
@@ -125,7 +126,8 @@ def _make(
     tasks: Iterator[Task], voices: Sequence[Voice], processes: int
 ) -> Generator[SpokenClip | str, None, None]:
     """The clips in the order of their tasks."""
-    parallel = Parallel(n_jobs=processes, return_as="generator")
+    # Ctrl-C reaches the workers too. Only this process answers it: it kills them.
+    parallel = Parallel(n_jobs=processes, return_as="generator", initializer=_ignore_interrupts)
     try:
         yield from parallel(delayed(make_clip)(task, voices) for task in tasks)
     except TerminatedWorkerError:
@@ -135,6 +137,10 @@ def _make(
         ) from None
     finally:
         get_reusable_executor().shutdown(kill_workers=True)
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Writer:

@@ -23,7 +23,6 @@ operations limits the speed. WER on dev, greedy: LibriSpeech 47.8 %, Common Voic
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -35,6 +34,7 @@ from clips import Drawing, Speech, read_speech, shares
 from learning import Options, Training
 from sound import Augmenter, FrontEnd
 
+from ds2edge.runtime.cli import OneLineErrors
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip, read_manifest
@@ -154,7 +154,7 @@ def create_run(
     return Run.create(folder, recipe, specification, symbols)
 
 
-@click.command()
+@click.command(cls=OneLineErrors)
 @click.argument("recipe")
 @click.argument("manifests", nargs=-1, required=True, type=PATH)
 @click.option("-o", "--output", "folder", required=True, type=PATH, help="Output folder.")
@@ -199,16 +199,12 @@ def main(
     **options: float,
 ) -> None:
     """Train RECIPE (a name or a TOML file) on the splits train and dev of MANIFESTS."""
-    try:
-        real = [clip for path in manifests for clip in read_manifest(path)]
-        synthetic_clips = [clip for path in synthetic for clip in read_manifest(path, "train")]
-        usable = [clip for clip in real if clip.split != "test"]
-        parent = Run.open(init_from) if init_from else None
-        given = Options(**options)  # type: ignore[arg-type]
-        prepare(read_recipe(recipe), usable, synthetic_clips, folder, parent, given).learn()
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    real = [clip for path in manifests for clip in read_manifest(path)]
+    synthetic_clips = [clip for path in synthetic for clip in read_manifest(path, "train")]
+    usable = [clip for clip in real if clip.split != "test"]
+    parent = Run.open(init_from) if init_from else None
+    given = Options(**options)  # type: ignore[arg-type]
+    prepare(read_recipe(recipe), usable, synthetic_clips, folder, parent, given).learn()
 
 
 if __name__ == "__main__":

@@ -20,17 +20,16 @@ stopped. To do a stage again, delete its JSON file.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from ds2edge.runtime.errors import InputError, QualityCheckFailed
+from ds2edge.runtime.cli import OneLineErrors
 from ds2edge.runtime.quiet import quiet_process
 from ds2edge.train.pretrained.release.recordings import TESTS
 
 
-@click.command(help=__doc__)
+@click.command(cls=OneLineErrors, help=__doc__)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
@@ -77,15 +76,8 @@ def main(
     from ds2edge.train.pretrained.release.stages import perform
 
     release = Release(run, manifest, data, work, noise, tests, every, commands, wake)
-    try:
-        results = perform(release)
-        card.write(results)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except QualityCheckFailed as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+    results = perform(release)
+    card.write(results)
     click.echo(f"{card.CARD}: figures of {', '.join(results)}")
 
 
