@@ -28,6 +28,7 @@ ENCODERS = {
 }
 CELLS = ("gru", "lstm", "rnn", "qrnn")
 DIRECTIONS = ("forward", "bidirectional")
+OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("float32", "bfloat16", "float16")
 QAT_RATE_DIVISOR = 10  # quantization-aware training fine-tunes, so its learning rate is lower
 
@@ -241,6 +242,8 @@ class TrainingSettings:
     patience: int = 0
     # Checkpoints to keep: those of the epochs with the best WER on dev.
     keep_best: int = field(default=1, metadata={"formerly": "keep"})
+    # "muon" takes more uniform steps than "adamw": fewer are needed, but each takes longer.
+    optimizer: str = "adamw"
     # Peak of the learning rate.
     learning_rate: float = 1e-3
     # Share of all steps, at the start, in which the learning rate rises to its peak.
@@ -272,6 +275,7 @@ class TrainingSettings:
             raise ValueError(f"learning_rate ({self.learning_rate}) must be above 0")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema ({self.ema}) must be at least 0 and below 1")
+        _require_one_of("optimizer", self.optimizer, OPTIMIZERS)
         _require_one_of("precision", self.precision, PRECISIONS)
         if self.qat and self.precision != "float32":
             raise ValueError(

@@ -8,7 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from ds2edge.train.muon import Muon
 from ds2edge.train.recipe import TrainingSettings
+
+OPTIMIZERS = {"adamw": keras.optimizers.AdamW, "muon": Muon}
 
 
 @keras.saving.register_keras_serializable(package="ds2edge")
@@ -39,13 +42,13 @@ class WarmupHoldDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(settings: TrainingSettings, steps: int) -> keras.optimizers.Optimizer:
-    """AdamW with the learning rate of `settings`; `steps` are the batches of all epochs."""
+    """The optimizer of `settings` with its learning rate; `steps`: the batches of all epochs."""
     warmup = max(1, round(settings.warmup_share * steps))
     decay = min(steps - warmup, round(settings.decay_share * steps))
     hold = steps - warmup - decay
     accumulation = settings.gradient_accumulation
     # All variables decay: Keras does not save an exclusion, so resuming would lose it.
-    return keras.optimizers.AdamW(
+    return OPTIMIZERS[settings.optimizer](
         WarmupHoldDecay(settings.learning_rate, warmup, hold, decay),
         weight_decay=settings.weight_decay,
         global_clipnorm=settings.clip_norm,

@@ -20,7 +20,8 @@ UNKNOWN_SAMPLES = 1 << 40
 # How a MIDI sample dump (.sds) starts. libsndfile prints its errors to standard output.
 MIDI_DUMP = b"\xf0\x7e"
 COMMON = (b"RI", b"fL", b"Og")  # how WAV, FLAC and Ogg start: surely no MP3
-PIECE = 1024  # samples
+PIECE = 16  # samples
+ERRORS = (soundfile.SoundFileError, OSError)
 TOLERANCE = 0.05  # seconds by which a recording may be shorter than its header says
 
 
@@ -42,13 +43,14 @@ class LibsndfileDecoder:
         """Opens a part of a file. Raises soundfile's own errors and OSError."""
         self._path = path
         self._is_last = byte_range.end == path.stat().st_size
-        whole = byte_range == ByteRange(0, path.stat().st_size)
+        self._byte_range = byte_range
+        self._position = 0  # of the next sample
         with RangeFile(path, byte_range) as file:
             head = file.read(len(MIDI_DUMP))
         if head == MIDI_DUMP:
             raise ValueError("a MIDI sample dump")
         with _silence_libmpg123(head not in COMMON):
-            self._file = _ForwardFile(str(path) if whole else RangeFile(path, byte_range))
+            self._file = self._open()
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self._is_mp3 = self._file.format == "MP3"
@@ -61,31 +63,46 @@ class LibsndfileDecoder:
             self._header_samples = 0
             self.header_duration = float("inf")
 
+    def _open(self) -> _ForwardFile:
+        whole = self._byte_range == ByteRange(0, self._path.stat().st_size)
+        return _ForwardFile(str(self._path) if whole else RangeFile(self._path, self._byte_range))
+
     def read(self, count: int) -> Channels:
         """Returns the next samples, at most `count` per channel; none at the end.
 
-        soundfile drops what it has read when there is an error. So the samples are read in small
-        pieces, and the pieces before the error are returned first.
+        The samples before an error are returned first.
         """
         if self._error:
             raise self._error
-        pieces = [np.zeros((0, self.channels), np.float32)]
         with _silence_libmpg123(self._is_mp3):
-            for first in range(0, count, PIECE):
-                try:
-                    piece = self._file.read(
-                        min(PIECE, count - first), dtype="float32", always_2d=True
-                    )
-                except (soundfile.SoundFileError, OSError) as error:
-                    self._error = error
-                    break
-                pieces.append(piece)
-                if not len(piece):
-                    break
-        samples: Channels = np.concatenate(pieces)
+            try:
+                samples = self._read(count)
+            except ERRORS as error:
+                self._error = error
+                samples = self._read_to_error(count)
+        self._position += len(samples)
         if self._error and not len(samples):
             raise self._error
         return samples
+
+    def _read(self, count: int) -> Channels:
+        samples: Channels = self._file.read(count, dtype="float32", always_2d=True)
+        return samples
+
+    def _read_to_error(self, count: int) -> Channels:
+        """The samples that a failed read lost: soundfile drops them.
+
+        Reads the file again from its start, and these samples in small pieces.
+        """
+        pieces = [np.zeros((0, self.channels), np.float32)]
+        self._file.close()
+        with contextlib.suppress(*ERRORS):
+            self._file = self._open()
+            for first in range(0, self._position, count):
+                self._read(min(count, self._position - first))
+            for first in range(0, count, PIECE):
+                pieces.append(self._read(min(PIECE, count - first)))
+        return np.concatenate(pieces)
 
     def shortfall(self, samples: int) -> str:
         """Returns why a recording that gave only `samples` per channel is too short, or ""."""

@@ -14,6 +14,7 @@ from support import RATE, babble, film
 
 from ds2edge.runtime.audio.channels import to_float
 from ds2edge.runtime.audio.file_types import find_audio_files, is_audio
+from ds2edge.runtime.audio.libsndfile import PIECE
 from ds2edge.runtime.audio.reader import AudioFile, read_audio, scan_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.augmentation.sound_files import sound_files
@@ -64,6 +65,17 @@ def test_a_truncated_flac_is_read_as_far_as_it_goes_with_a_warning(wav, caplog):
     with caplog.at_level(logging.WARNING, "ds2edge"):
         samples = read_audio(path, RATE)
     assert 0 < len(samples) < 4 * RATE
+    assert "cut short" in caplog.text
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.3, 1.0, 60.0])
+def test_nothing_before_an_error_is_lost_however_much_is_read_at_once(wav, caplog, seconds):
+    whole = read_audio(path := wav("a.flac", seconds=4), RATE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    samples = np.concatenate(list(AudioFile(path).blocks(seconds)))
+    np.testing.assert_array_equal(samples, whole[: len(samples)])
+    readable = len(np.concatenate(list(AudioFile(path).blocks(1 / RATE))))
+    assert readable - PIECE < len(samples) <= readable
     assert "cut short" in caplog.text
 
 
