@@ -32,7 +32,7 @@ from ds2edge.train.model.deepspeech2 import DeepSpeech2
 from ds2edge.train.pipeline.batches import Batches, batch_sizes, clips_of_epoch
 from ds2edge.train.pipeline.dataset import Dataset, compute_features, scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
-from ds2edge.train.recipe import TrainingSettings
+from ds2edge.train.recipe import Recipe
 from ds2edge.train.run import History, Run
 from ds2edge.train.schedule import make_optimizer
 from ds2edge.train.tensorboard import Curves
@@ -88,7 +88,7 @@ class Training:
         dataset = scan_dataset(inputs.clips, recipe, cache, symbols, inputs.limits)
         specification = _specification(inputs, dataset, symbols)
         model = _new_model(inputs, specification)
-        steps = recipe.training.epochs * _batches_per_epoch(dataset, recipe.training)
+        steps = recipe.training.epochs * _batches_per_epoch(dataset, recipe)
         # XLA helps on jax. Under tensorflow on a CPU it is slower: it compiles for every length.
         model.compile(
             make_optimizer(recipe.training, steps), jit_compile=keras.backend.backend() == "jax"
@@ -247,9 +247,9 @@ def _new_model(inputs: TrainingInput, specification: Specification) -> DeepSpeec
     return model
 
 
-def _batches_per_epoch(dataset: Dataset, settings: TrainingSettings) -> int:
+def _batches_per_epoch(dataset: Dataset, recipe: Recipe) -> int:
     clips = clips_of_epoch(dataset.examples["train"])
-    return len(batch_sizes(clips.upper_bounds, settings))
+    return len(batch_sizes(clips.upper_bounds, recipe))
 
 
 def _hours(dataset: Dataset) -> float:

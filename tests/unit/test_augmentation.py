@@ -18,7 +18,7 @@ from support import RATE, SPOKEN, babble, film
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.train.augmentation import augment
-from ds2edge.train.augmentation.augment import augment_samples, mask_frames
+from ds2edge.train.augmentation.augment import augment_samples, draw_timing, mask_frames
 from ds2edge.train.augmentation.babble import SECONDS, draw_babble, mixed_talkers
 from ds2edge.train.augmentation.noise import add_noise, at_ratios, coloured_noise, draw_noise
 from ds2edge.train.augmentation.rooms import draw_response, reverberate, simulated_response
@@ -608,3 +608,19 @@ def test_recorded_noise_and_rooms_keep_the_same_levels(spoken):
             assert decibels(heard, add_noise(heard, noise, 12) - heard) == pytest.approx(
                 12, abs=0.5
             )
+
+
+@given(seed=st.integers(0, 10**6), probability=st.sampled_from([0.0, 0.5, 1.0]))
+@examples(deadline=None)
+def test_the_length_of_a_clip_is_known_before_it_is_augmented(seed, probability):
+    settings = Augmentation(
+        speed=(0.8, 1.2),
+        speed_probability=probability,
+        silence_probability=probability,
+        leading_silence=(0.1, 0.5),
+        trailing_silence=(0.0, 0.7),
+        noise_probability=0.0,
+    )
+    timing = draw_timing(settings, np.random.default_rng(seed))
+    samples = augment_samples(babble(1.3), RATE, settings, np.random.default_rng(seed))
+    assert len(samples) / RATE == pytest.approx(timing.duration(1.3), abs=0.001)

@@ -19,9 +19,10 @@ from ds2edge.train.data.manifest import Clip, read_manifest, write_manifest
 from ds2edge.train.data.symbols import Symbols
 from ds2edge.train.evaluation.scoring import bootstrap_interval, score
 from ds2edge.train.lock import alone_in
-from ds2edge.train.pipeline.batches import Batches
+from ds2edge.train.pipeline.batches import Batches, batch_sizes
 from ds2edge.train.pipeline.dataset import scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
+from ds2edge.train.pipeline.padding import batch_length, padded_frames
 from ds2edge.train.recipe import read_recipe
 from ds2edge.train.resuming import require_same
 
@@ -428,3 +429,23 @@ def test_an_epoch_uses_clips_as_often_as_their_shares_ask(clips, tiny_recipe):
         assert sum(len(batches[i][1]["label_lengths"]) for i in range(len(batches))) == 11
     assert epochs[0] != epochs[1]
     assert [len(texts) for texts in epochs] == [11, 11]
+
+
+def test_clips_of_about_the_same_length_are_in_batches_of_one_size(tiny_recipe):
+    recipe = dataclasses.replace(
+        tiny_recipe,
+        training=dataclasses.replace(tiny_recipe.training, batch_seconds=60.0),
+        augmentation=dataclasses.replace(tiny_recipe.augmentation, leading_silence=(0.0, 0.0)),
+    )
+    durations = np.random.default_rng(1).uniform(0.5, 12, 2000)
+    sizes = batch_sizes(durations, recipe)
+    assert sum(sizes) == len(durations)
+    stride = recipe.model.time_stride
+    ranked = np.sort(durations)[::-1]
+    shapes = set()
+    for size, first in zip(sizes, np.cumsum([0, *sizes]), strict=False):
+        frames = batch_length(padded_frames(ranked[first], recipe), stride)
+        shapes.add((size, frames))
+        seconds = frames * recipe.features.hop / recipe.features.sample_rate
+        assert size * seconds <= 60.0 or size == 1
+    assert len(shapes) <= len({frames for _, frames in shapes}) + 1  # and the last batch

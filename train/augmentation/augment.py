@@ -6,6 +6,8 @@ converter.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import soxr
 
@@ -19,6 +21,31 @@ from ds2edge.train.recipe import Augmentation
 MAX_TIME_MASKS = 20  # if their number grows with the clip (arXiv 1912.05533)
 
 
+@dataclass(frozen=True)
+class Timing:
+    """What changes the length of a clip."""
+
+    speed: float  # 1: unchanged
+    leading_silence: float  # seconds
+    trailing_silence: float  # seconds
+
+    def duration(self, seconds: float) -> float:
+        """Seconds that a clip of `seconds` has then."""
+        return seconds / self.speed + self.leading_silence + self.trailing_silence
+
+
+def draw_timing(settings: Augmentation, rng: np.random.Generator) -> Timing:
+    """The first random numbers of `augment_samples`. They tell how long a clip will be."""
+    speed, leading, trailing = 1.0, 0.0, 0.0
+    if _happens(settings.speed_probability, rng):
+        speed = rng.uniform(*settings.speed)
+    if _happens(settings.silence_probability, rng):
+        leading = rng.uniform(*settings.leading_silence)
+        if settings.trailing_silence[1] > 0:
+            trailing = rng.uniform(*settings.trailing_silence)
+    return Timing(speed, leading, trailing)
+
+
 def augment_samples(
     samples: Samples, rate: int, settings: Augmentation, rng: np.random.Generator
 ) -> Samples:
@@ -26,14 +53,13 @@ def augment_samples(
 
     InputError if a folder of noise, speech or rooms has no sound file that can be read.
     """
-    if _happens(settings.speed_probability, rng):
-        speed = rng.uniform(*settings.speed)
+    timing = draw_timing(settings, rng)
+    if timing.speed != 1:
         # LQ has 16-bit quality: its errors are below the features' floor of -80 dB.
-        samples = np.asarray(soxr.resample(samples, rate * speed, rate, quality="LQ"), np.float32)
-    if _happens(settings.silence_probability, rng):
-        samples = np.pad(samples, (int(rng.uniform(*settings.leading_silence) * rate), 0))
-        if settings.trailing_silence[1] > 0:
-            samples = np.pad(samples, (0, int(rng.uniform(*settings.trailing_silence) * rate)))
+        resampled = soxr.resample(samples, rate * timing.speed, rate, quality="LQ")
+        samples = np.asarray(resampled, np.float32)
+    silence = (timing.leading_silence, timing.trailing_silence)
+    samples = np.pad(samples, tuple(int(seconds * rate) for seconds in silence))
     if len(samples) == 0:
         return samples
     if _happens(settings.room_probability, rng):

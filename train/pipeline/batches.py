@@ -11,13 +11,19 @@ import numpy.typing as npt
 from ds2edge.runtime.audio.reader import read_audio
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.features import Features, Frames
-from ds2edge.train.augmentation.augment import augment_samples, mask_frames
+from ds2edge.train.augmentation.augment import augment_samples, draw_timing, mask_frames
 from ds2edge.train.distribution import ALONE, Group
 from ds2edge.train.pipeline.dataset import Example, augmented_version
-from ds2edge.train.pipeline.feature_cache import FeatureCache
-from ds2edge.train.pipeline.padding import BATCH_STEPS, batch_length, pad_batch, padding_of
+from ds2edge.train.pipeline.feature_cache import AugmentedVersion, FeatureCache
+from ds2edge.train.pipeline.padding import (
+    BATCH_STEPS,
+    batch_length,
+    pad_batch,
+    padded_frames,
+    padding_of,
+)
 from ds2edge.train.pipeline.shares import ClipsOfEpoch
-from ds2edge.train.recipe import Recipe, TrainingSettings
+from ds2edge.train.recipe import Recipe
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -56,7 +62,7 @@ class Batches(keras.utils.PyDataset):
         self.views = 2 if augment and recipe.training.consistency else 1  # rows of each clip
         self.longest_text = max(len(example.labels) for example in examples)
         self.clips_of_epoch = clips_of_epoch(examples)
-        self.sizes = batch_sizes(self.clips_of_epoch.upper_bounds, recipe.training)
+        self.sizes = batch_sizes(self.clips_of_epoch.upper_bounds, recipe)
         self.begin(0)
 
     def __len__(self) -> int:
@@ -98,12 +104,15 @@ class Batches(keras.utils.PyDataset):
         self.epoch = epoch
         rng = np.random.default_rng((self.recipe.training.seed, epoch))
         self.drawn = [self.examples[i] for i in self.clips_of_epoch.draw(rng)]
-        self.durations = np.array([example.clip.duration for example in self.drawn])
+        self.durations = np.array([self._duration(i) for i in range(len(self.drawn))])
         self.weights = np.array([example.clip.weight for example in self.drawn])
-        durations = self.durations
-        if self.augment:  # otherwise the same clips would meet in every epoch
-            durations = durations * rng.uniform(0.9, 1.1, len(durations))
-        ranked = np.argsort(-durations, kind="stable")
+        if self.augment:
+            # Clips that are padded to the same length meet others in every epoch.
+            stride = self.padding.time_stride
+            lengths = [batch_length(padded_frames(s, self.recipe), stride) for s in self.durations]
+            ranked = np.lexsort((rng.random(len(lengths)), -np.array(lengths)))
+        else:
+            ranked = np.argsort(-self.durations, kind="stable")
         batches = np.split(ranked, np.cumsum(self.sizes)[:-1])
         # Longest first: if memory is too small, that shows at once. Shortest second: Keras treats
         # those dimensions as variable in which the first two batches differ.
@@ -121,7 +130,9 @@ class Batches(keras.utils.PyDataset):
         """
         if self.group.processes == 1:
             return max(map(len, frames))
-        bound = self._upper_bound(batch)
+        # All processes must pad alike, but each computes only its own clips. A manifest rounds
+        # durations, and so does resampling.
+        bound = padded_frames(self.durations[batch].max() + 0.01, self.recipe)
         for index, computed in zip(clips, frames, strict=True):
             if len(computed) > bound:
                 clip = self.drawn[index].clip
@@ -129,21 +140,6 @@ class Batches(keras.utils.PyDataset):
                     f"{clip.audio}: is longer than the {clip.duration:g} s that the manifest says"
                 )
         return bound
-
-    def _upper_bound(self, batch: npt.NDArray[np.int64]) -> int:
-        """Frames that no clip of a batch exceeds.
-
-        All processes must pad alike, but each computes only its own clips.
-        """
-        settings = self.features.settings
-        augmentation = self.recipe.augmentation
-        seconds = self.durations[batch].max() + 0.01  # a manifest rounds, and so does resampling
-        if self.augment:
-            seconds /= min(1.0, augmentation.speed[0])
-            seconds += augmentation.leading_silence[1] + augmentation.trailing_silence[1]
-        samples = int(seconds * settings.sample_rate)
-        silence = self.padding.before(settings) + self.padding.after(samples, settings)
-        return settings.frames(samples + silence)
 
     def _row_weights(
         self, clips: list[int], rows: int, batch_size: int
@@ -163,15 +159,34 @@ class Batches(keras.utils.PyDataset):
             weights[: len(clips)] *= self.weights[clips]
         return weights
 
+    def _duration(self, index: int) -> float:
+        """Seconds of a clip, as it is in this epoch."""
+        seconds = float(self.drawn[index].clip.duration)
+        if not self.augment:
+            return seconds
+        version = self._version(index)
+        rng = np.random.default_rng(version.seed) if version else self._rng(index)
+        return draw_timing(self.recipe.augmentation, rng).duration(seconds)
+
+    def _rng(self, index: int) -> np.random.Generator:
+        return np.random.default_rng((self.recipe.training.seed, self.epoch, index))
+
+    def _version(self, index: int) -> AugmentedVersion | None:
+        """The cached version of a clip that this epoch uses; None if it gets a new one."""
+        versions = self.recipe.training.cached_augmentations
+        if not versions:
+            return None
+        number = (self.epoch + index) % versions
+        return augmented_version(self.drawn[index].clip, number, self.recipe)
+
     def _views(self, index: int) -> list[Frames]:
         """Normalised features of a clip, with padding, as they are in this epoch."""
         clip = self.drawn[index].clip
         if not self.augment:
             return [self.features.normalise(self.cache.levels(clip.audio))]
         settings = self.recipe.augmentation
-        rng = np.random.default_rng((self.recipe.training.seed, self.epoch, index))
-        if versions := self.recipe.training.cached_augmentations:
-            version = augmented_version(clip, (self.epoch + index) % versions, self.recipe)
+        rng = self._rng(index)
+        if version := self._version(index):
             frames = self.features.normalise(self.cache.levels(clip.audio, version))
         else:
             rate = self.features.settings.sample_rate
@@ -204,11 +219,21 @@ def clips_of_epoch(examples: list[Example]) -> ClipsOfEpoch:
     )
 
 
-def batch_sizes(durations: npt.NDArray[np.float64], settings: TrainingSettings) -> list[int]:
-    """Clips in each batch, for clips sorted from longest to shortest. Durations in seconds."""
+def batch_sizes(durations: npt.NDArray[np.float64], recipe: Recipe) -> list[int]:
+    """Clips in each batch, for clips sorted from longest to shortest. Durations in seconds.
+
+    With `batch_seconds`, clips that are usually padded to the same length come in batches of one
+    size. So there are few shapes, and each is compiled or prepared only once.
+    """
+    settings = recipe.training
     if not settings.batch_seconds:
         whole, rest = divmod(len(durations), settings.batch_size)
         return [settings.batch_size] * whole + ([rest] if rest else [])
+    augmentation = recipe.augmentation
+    silence = sum(augmentation.leading_silence + augmentation.trailing_silence) / 2
+    silence *= augmentation.silence_probability
+    stride = padding_of(recipe.model).time_stride
+    hop = recipe.features.hop / recipe.features.sample_rate
     sizes: list[int] = []
     longest = 0.0  # of the batch that is being filled
     for duration in np.sort(durations)[::-1]:
@@ -216,5 +241,5 @@ def batch_sizes(durations: npt.NDArray[np.float64], settings: TrainingSettings) 
             sizes[-1] += 1
         else:
             sizes.append(1)
-            longest = float(duration)
+            longest = hop * batch_length(padded_frames(duration + silence, recipe), stride)
     return sizes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ds2edge.runtime.features import Frames, Padding
-from ds2edge.train.recipe import ModelSettings
+from ds2edge.train.recipe import ModelSettings, Recipe
 
 BATCH_STEPS = 16  # batches are padded to a multiple of this, so that few shapes are traced
 
@@ -23,6 +23,14 @@ def batch_length(frames: int, time_stride: int) -> int:
     """The padded length, in frames, of a batch whose longest clip has this many."""
     multiple = BATCH_STEPS * time_stride
     return -(-frames // multiple) * multiple
+
+
+def padded_frames(seconds: float, recipe: Recipe) -> int:
+    """Frames of a clip of so many seconds, with the silence that the model needs around it."""
+    settings = recipe.features
+    padding = padding_of(recipe.model)
+    samples = int(seconds * settings.sample_rate)
+    return settings.frames(samples + padding.before(settings) + padding.after(samples, settings))
 
 
 def pad_batch(clips: Sequence[Frames], length: int) -> dict[str, npt.NDArray[Any]]:

@@ -56,7 +56,7 @@ class ClipsOfEpoch:
         self.all_once = bool((uses == 1).all())
         self.ranked = np.argsort(-durations, kind="stable")
         ends = np.cumsum(uses[self.ranked])
-        self.count = len(uses) if self.all_once else max(1, math.floor(ends[-1]))
+        self.count = len(uses) if self.all_once else max(1, math.floor(ends[-1] + 1e-9))
         self.ends = ends * (self.count / ends[-1])
         # Mark k lies between k and k + 1, so it draws no clip that is longer than the one at k.
         self.upper_bounds = durations[self._marked(0.0)]
