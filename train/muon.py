@@ -9,8 +9,8 @@ from keras import ops
 
 MOMENTUM = 0.95
 STEPS = 5
-# Of the iteration x <- a x + (b A + c A A) x with A = x x^T. It moves each singular value close
-# to 1: into 0.7..1.2, which is near enough.
+# Of the iteration x <- A x + (B S + C S S) x with S = x x^T. It moves the singular values near 1.
+# Very small ones stay below.
 A, B, C = 3.4445, -4.775, 2.0315
 # Root mean square of an update at a learning rate of 1. AdamW's is about as large, so both can
 # share a learning rate and a weight decay.
