@@ -39,7 +39,8 @@ from ds2edge.runtime.features import Features
 from ds2edge.train.acceleration import gpus
 from ds2edge.train.data.manifest import Clip, read_manifest
 from ds2edge.train.data.text import LETTERS
-from ds2edge.train.model.deepspeech2 import DeepSpeech2, ctc_loss
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.losses.ctc import ctc_loss
 from ds2edge.train.pipeline.batches import Batches
 from ds2edge.train.pipeline.dataset import Dataset, compute_features, scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache

@@ -29,6 +29,7 @@ from ds2edge.train.distribution import Group, join_group
 from ds2edge.train.fine_tune import copy_weights
 from ds2edge.train.inputs import TrainingInput
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.losses.word_errors import WordErrors
 from ds2edge.train.pipeline.batches import Batches, batch_sizes, clips_of_epoch
 from ds2edge.train.pipeline.dataset import Dataset, compute_features, scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache
@@ -131,6 +132,13 @@ class Training:
         self.group.synchronise(self.model)
         batches = self._training_batches()
         self.model.consistency = settings.consistency
+        if settings.word_errors:
+            recipe = self.run.recipe
+            self.model.word_errors = WordErrors(
+                self.run.specification.alphabet,
+                settings.word_errors,
+                recipe.model.step_seconds(recipe.features),
+            )
         self.model.fit(
             batches,
             epochs=settings.epochs,

@@ -255,6 +255,9 @@ class TrainingSettings:
     # 2410.05101, which uses 0.2). 0: each clip is seen once per epoch. Above 0, a step takes twice
     # as long.
     consistency: float = 0.0
+    # Weight of the expected number of wrong words (minimum word error rate training), where a nat
+    # of the CTC loss has 1. For a model that already hears. 0: CTC alone.
+    word_errors: float = 0.0
     # Largest norm of all gradients together.
     clip_norm: float = 1.0
     # Quantization-aware training (arXiv 1712.05877): the forward pass rounds as int8 will.
@@ -264,7 +267,13 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         _require_at_least(self, 1, "epochs", "batch_size", "gradient_accumulation", "keep_best")
         _require_at_least(
-            self, 0, "batch_seconds", "cached_augmentations", "patience", "consistency"
+            self,
+            0,
+            "batch_seconds",
+            "cached_augmentations",
+            "patience",
+            "consistency",
+            "word_errors",
         )
         _require_share("warmup_share", self.warmup_share)
         _require_share("decay_share", self.decay_share)

@@ -8,7 +8,8 @@ from keras import ops
 
 from ds2edge.runtime.features import Features
 from ds2edge.train.data.text import LETTERS
-from ds2edge.train.model.deepspeech2 import DeepSpeech2, view_divergence
+from ds2edge.train.model.deepspeech2 import DeepSpeech2
+from ds2edge.train.model.losses.consistency import view_divergence
 from ds2edge.train.pipeline.batches import Batches
 from ds2edge.train.pipeline.dataset import scan_dataset
 from ds2edge.train.pipeline.feature_cache import FeatureCache

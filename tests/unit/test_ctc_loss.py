@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from ds2edge.train.model.deepspeech2 import ctc_loss
+from ds2edge.train.model.losses.ctc import ctc_loss
 
 LABELS = np.array([[3, 3, 5, 0, 0], [1, 2, 3, 4, 28], [7, 0, 0, 0, 0]], np.int32)
 LENGTHS = np.array([3, 5, 1], np.int32)

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from ds2edge.runtime.decoding.ctc import BLANK
 from ds2edge.runtime.records import from_dict
 from ds2edge.train.model.conformer import conformer_layers
 from ds2edge.train.model.layers import (
@@ -19,6 +18,9 @@ from ds2edge.train.model.layers import (
     SequenceNorm,
     StreamingLayer,
 )
+from ds2edge.train.model.losses.consistency import view_divergence
+from ds2edge.train.model.losses.ctc import ctc_loss
+from ds2edge.train.model.losses.word_errors import WordErrors
 from ds2edge.train.model.quantization import FLOAT, FakeQuantizer, Quantizer, Range
 from ds2edge.train.model.quasi_recurrent import QuasiRecurrentLayer
 from ds2edge.train.model.tensor import Shapes, States, Tensor
@@ -58,7 +60,8 @@ class DeepSpeech2(keras.Model):
         self.settings = settings
         self.bins = bins
         self.symbols = symbols
-        self.consistency = 0.0  # weight of the second loss; rows must then come in pairs
+        self.consistency = 0.0  # weight of this loss; rows must then come in pairs
+        self.word_errors: WordErrors | None = None
         self.ranges: dict[str, Range] = {}
         self.convolutions = [
             ConvolutionLayer(c.channels, c.kernel, c.stride, name=f"conv{i}")
@@ -193,13 +196,16 @@ class DeepSpeech2(keras.Model):
 
         `sample_weight` [batch]: factor of each clip's loss, 0 for an empty row. `keras.losses.CTC`
         would take the padded length for every clip; this takes the real ones. With `consistency`,
-        the loss of a row grows with its divergence from the other view of its clip.
+        the loss of a row grows with its divergence from the other view of its clip. With
+        `word_errors`, it grows with the expected number of wrong words.
         """
         # An empty row has no steps, but the loss needs one.
         steps = ops.maximum(self.output_lengths(ops.cast(x["lengths"], "int32")), 1)
         loss = ctc_loss(y["labels"], y_pred, y["label_lengths"], steps)
         if self.consistency:
             loss = loss + self.consistency * view_divergence(y_pred, steps)
+        if self.word_errors:
+            loss = loss + self.word_errors.loss(y_pred, y["labels"], steps)
         return _Mean("mean")(loss, loss, sample_weight)
 
     def state_shapes(self) -> Shapes:
@@ -238,31 +244,6 @@ class DeepSpeech2(keras.Model):
         return ops.reshape(x, (x.shape[1], x.shape[2] * x.shape[3])), next_states
 
 
-def ctc_loss(labels: Tensor, logits: Tensor, label_lengths: Tensor, steps: Tensor) -> Tensor:
-    """CTC loss [batch] of logits [batch, time, symbols], of which `steps` [batch] are real.
-
-    `labels` [batch, n] are padded with blanks.
-
-    Keras's loss under tensorflow visits every pair of letters of a text at every step, which takes
-    most of the time of training on sentences. tensorflow's kernel for sparse labels does not. It
-    runs on the CPU, even where the rest runs on a GPU.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return ops.ctc_loss(labels, logits, label_lengths, steps, mask_index=BLANK)
-    import tensorflow as tf
-
-    # The kernel refuses a text without letters. An empty row, whose loss has no weight, gets one.
-    labels = ops.concatenate([ops.maximum(labels[:, :1], 1), labels[:, 1:]], axis=1)
-    sparse = tf.sparse.from_dense(labels)
-    return tf.compat.v1.nn.ctc_loss(
-        sparse.with_values(sparse.values - 1),  # for this kernel the blank comes last
-        ops.roll(ops.cast(logits, "float32"), -1, axis=-1),
-        steps,
-        ignore_longer_outputs_than_inputs=True,  # scan_dataset leaves such clips out
-        time_major=False,
-    )
-
-
 class _Mean(keras.losses.Loss):
     """Weighted mean of given losses. Keras's reduction accounts for MirroredStrategy's devices."""
 
@@ -297,19 +278,3 @@ def _recurrent_layer(settings: ModelSettings, name: str) -> RecurrentLayer | Qua
 
 def _state_name(layer: StreamingLayer, key: str) -> str:
     return f"{layer.name}_{key}" if key else layer.name
-
-
-def view_divergence(logits: Tensor, steps: Tensor) -> Tensor:
-    """How much each row differs from the other view of its clip: [batch], nats per clip.
-
-    `logits` [batch, steps, symbols], rows in pairs; `steps` [batch] real ones. It is the
-    Kullback-Leibler divergence from the other view, which gets no gradient, summed over the steps
-    (CR-CTC, arXiv 2410.05101, section 3.2).
-    """
-    log_probs = ops.log_softmax(ops.cast(logits, "float32"))
-    length, symbols = ops.shape(logits)[1], logits.shape[2]
-    pairs = ops.reshape(log_probs, (-1, 2, length, symbols))
-    other = ops.reshape(ops.stop_gradient(ops.flip(pairs, axis=1)), (-1, length, symbols))
-    divergence = ops.sum(ops.exp(other) * (other - log_probs), axis=-1)
-    real = ops.arange(length) < ops.expand_dims(steps, 1)
-    return ops.sum(ops.where(real, divergence, 0.0), axis=-1)
