@@ -25,6 +25,7 @@ ORDER = (
     "data",
     "synthesise",
     "train",
+    "average",
     "evaluate",
     "convert",
     "parity",
