@@ -21,8 +21,8 @@ def average(folders: Sequence[Path], manifests: Sequence[Path], output: Path) ->
     """Makes a run in `output` whose weights are the mean of the best weights of several runs.
 
     The statistics of batch norm are averaged too. Returns the figures of each run and then of the
-    mean, on the dev clips of `manifests`. The new run has the recipe of the first one. It cannot
-    be resumed, but a training can start from it.
+    mean, on the dev clips of `manifests`. A run that is named twice counts twice. The new run has
+    the recipe of the first one. It cannot be resumed, but a training can start from it.
 
     InputError if the runs differ in model, features or alphabet, or if `output` exists.
     """
@@ -35,7 +35,7 @@ def average(folders: Sequence[Path], manifests: Sequence[Path], output: Path) ->
     model = runs[0].best_model()
     weights = [run.best_model().get_weights() for run in runs]
     model.set_weights([np.mean(parts, axis=0) for parts in zip(*weights, strict=True)])
-    figures = [evaluate(run.folder, manifests, "dev").overall for run in runs]
+    figures = {path: evaluate(path, manifests, "dev").overall for path in dict.fromkeys(folders)}
     facts = runs[0].specification.training | {"mean_of": [_facts(run) for run in runs]}
     specification = dataclasses.replace(runs[0].specification, training=facts)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def average(folders: Sequence[Path], manifests: Sequence[Path], output: Path) ->
         made.save_epoch(model, [epoch])
         made.last.unlink()  # it would hold no optimizer to continue with
         folder.rename(output)
-    return [*figures, mean]
+    return [*(figures[path] for path in folders), mean]
 
 
 def _require_same(first: Run, other: Run) -> None:
