@@ -36,7 +36,7 @@ def average(folders: Sequence[Path], manifests: Sequence[Path], output: Path) ->
     weights = [run.best_model().get_weights() for run in runs]
     model.set_weights([np.mean(parts, axis=0) for parts in zip(*weights, strict=True)])
     figures = {path: evaluate(path, manifests, "dev").overall for path in dict.fromkeys(folders)}
-    facts = runs[0].specification.training | {"mean_of": [_facts(run) for run in runs]}
+    facts = runs[0].specification.training | {"mean_of": ", ".join(map(_named, runs))}
     specification = dataclasses.replace(runs[0].specification, training=facts)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix="average-") as part:
@@ -44,7 +44,8 @@ def average(folders: Sequence[Path], manifests: Sequence[Path], output: Path) ->
         made = Run.create(folder, runs[0].recipe, specification, runs[0].symbols())
         model.save(made.best)
         mean = evaluate(folder, manifests, "dev").overall
-        epoch = {"epoch": 1, "loss": None, "dev_wer": mean.wer, "dev_cer": mean.cer, "seconds": 0.0}
+        rates = {"dev_wer": round(mean.wer, 3), "dev_cer": round(mean.cer, 3)}
+        epoch = {"epoch": 1, "loss": None, **rates, "seconds": 0.0}
         made.save_epoch(model, [epoch])
         made.last.unlink()  # it would hold no optimizer to continue with
         folder.rename(output)
@@ -69,5 +70,6 @@ def _require_same(first: Run, other: Run) -> None:
             )
 
 
-def _facts(run: Run) -> dict[str, Any]:
-    return {"name": run.specification.name} | run.best_figures()
+def _named(run: Run) -> str:
+    """The recipe of a run and its WER, for the model card."""
+    return f"{run.specification.name} ({run.best_figures()['dev_wer']:.2f} % on dev)"

@@ -30,7 +30,7 @@ class Weights:
     """Weights of the parts of a score: a factor for the language model, the others in nats."""
 
     # Factor of the language model's log probabilities.
-    language_model: float = 0.5
+    language_model: float = 0.7
     # Added for each word, since the language model prefers texts of few words.
     word_bonus: float = 2.0
     # Added for each word that is neither in the language model nor hot.
@@ -39,7 +39,7 @@ class Weights:
     hotword: float = 1.5
     # Taken off for each blank, since a network that was trained with CTC prefers it to a symbol of
     # which it is not sure.
-    blank_penalty: float = 0.75
+    blank_penalty: float = 1.25
 
 
 class State(NamedTuple):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -56,11 +57,12 @@ def test_the_weights_are_the_mean(tiny_run, other_run, manifest, tmp_path):
     figures = made.best_figures()
     lines = done.output.splitlines()
     assert len(lines) == 3
-    assert lines[-1] == (
-        f"mean of these, {output}: WER {figures['dev_wer']:.2f} %, "
-        f"CER {figures['dev_cer']:.2f} % on dev"
-    )
-    assert [part["name"] for part in made.specification.training["mean_of"]] == ["tiny", "tiny"]
+    said = re.fullmatch(r"mean of these, (.*): WER (.*) %, CER (.*) % on dev", lines[-1])
+    assert said[1] == str(output)
+    assert float(said[2]) == pytest.approx(figures["dev_wer"], abs=0.01)
+    assert float(said[3]) == pytest.approx(figures["dev_cer"], abs=0.01)
+    rate = f"{tiny_run.best_figures()['dev_wer']:.2f} % on dev"
+    assert made.specification.training["mean_of"] == f"tiny ({rate}), tiny ({rate})"
     assert made.symbols().alphabet == made.specification.alphabet
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mean", "other"]
 

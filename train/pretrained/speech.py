@@ -1,6 +1,6 @@
 """Makes the manifest of real speech for the pretrained model: speech.py DATA MORE OUT
 
-The shipped model was trained before librispeech_dev_clean and commonvoice_deltas were added.
+The training on the GPU was before librispeech_dev_clean and commonvoice_deltas were added.
 
 Writes OUT/manifest.jsonl with audio, text (normalised), duration, split, speaker, corpus and weight
 of each clip, and OUT/texts.txt with the sentences of the train clips, for `ds2edge synthesise`. It
