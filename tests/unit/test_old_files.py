@@ -12,7 +12,7 @@ from ds2edge.runtime import read_specification
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.inputs import read_input
-from ds2edge.train.run import PRETRAINED, Run
+from ds2edge.train.run import Run
 
 OLD_NAMES = {
     "gradient_accumulation": "accumulate",
@@ -58,13 +58,6 @@ def test_a_run_of_before_the_renaming_is_resumed(old_run):
     other = old_run.recipe.with_training(epochs=9)
     with pytest.raises(InputError, match="epochs is 2 there and 9 here"):
         read_input(other, [MINI], old_run.folder, resume=True)
-
-
-def test_the_released_checkpoint_has_the_old_keys_and_is_opened():
-    written = json.loads((PRETRAINED / "recipe.json").read_text())["training"]
-    opened = Run.open(PRETRAINED).recipe.training
-    for name, old in OLD_NAMES.items():
-        assert getattr(opened, name) == written[old]
 
 
 def test_a_released_model_has_the_old_keys_and_is_opened():
