@@ -32,9 +32,10 @@ def average(folders: Sequence[Path], manifests: Sequence[Path], output: Path) ->
     if output.exists():
         raise InputError(f"{output}: exists already: choose another folder")
     require_place_for(output)
-    model = runs[0].best_model()
-    weights = [run.best_model().get_weights() for run in runs]
-    model.set_weights([np.mean(parts, axis=0) for parts in zip(*weights, strict=True)])
+    models = [run.best_model() for run in runs]
+    weights = zip(*(model.get_weights() for model in models), strict=True)
+    model = models[0]
+    model.set_weights([np.mean(parts, axis=0) for parts in weights])
     figures = {path: evaluate(path, manifests, "dev").overall for path in dict.fromkeys(folders)}
     facts = runs[0].specification.training | {"mean_of": ", ".join(map(_named, runs))}
     specification = dataclasses.replace(runs[0].specification, training=facts)

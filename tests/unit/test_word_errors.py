@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
+from rapidfuzz.distance import Levenshtein
 
 from ds2edge.train.model.losses.alignment import align_labels
 from ds2edge.train.model.losses.word_errors import SAMPLES, WordErrors
@@ -55,14 +56,7 @@ def test_the_alignment_is_the_best_path(texts, seed):
 
 
 def wrong_words(alphabet, path, words):
-    found = "".join(alphabet[s] for s in collapse(path)).split()
-    table = np.zeros((len(words) + 1, len(found) + 1), int)
-    table[:, 0] = range(len(words) + 1)
-    table[0] = range(len(found) + 1)
-    for i, j in itertools.product(range(len(words)), range(len(found))):
-        change = table[i, j] + (words[i] != found[j])
-        table[i + 1, j + 1] = min(table[i, j + 1] + 1, table[i + 1, j] + 1, change)
-    return table[-1, -1]
+    return Levenshtein.distance(words, "".join(alphabet[s] for s in collapse(path)).split())
 
 
 def test_the_gradient_is_that_of_the_expected_errors():
@@ -83,7 +77,6 @@ def test_the_gradient_is_that_of_the_expected_errors():
             exact[t, s] += probability * errors
             exact[t] -= probability * errors * p[t]
     loss = WordErrors(alphabet, 1.0, step_seconds=0.08)
-    found, errors = np.zeros((3, 3)), []
     rows = 4000
     many = np.repeat(log_probs, rows, axis=0)
     advantages, errors = loss.sample(many, np.array([labels] * rows), np.full(rows, 3))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from keras import ops
 from rapidfuzz.distance import Levenshtein
 
-from ds2edge.runtime.decoding.ctc import BLANK
+from ds2edge.runtime.decoding.ctc import BLANK, Emission, split_words
 from ds2edge.train.model.losses.alignment import Span, align_labels
 from ds2edge.train.model.tensor import Tensor
 
@@ -27,9 +27,10 @@ class WordErrors:
     texts, and makes the symbols of those with fewer errors than the mean more probable (Graves and
     Jaitly 2014, "Towards end-to-end speech recognition with recurrent neural networks", section 4).
 
-    A symbol gets credit only for errors near it. The whole clip's errors would differ mostly for
-    reasons far away, which makes the gradient noisy. Where an error is follows from the reference:
-    where a sample has it would depend on the sample, and the gradient would be biased.
+    A symbol gets credit only for errors near it. Errors elsewhere in the clip have other causes,
+    and would only make the gradient noisy. The place of an error is that of the word in the
+    reference. The place in the sample would not do: it depends on the symbols drawn, so the gradient
+    would be biased.
     """
 
     def __init__(self, alphabet: Sequence[str], weight: float, step_seconds: float) -> None:
@@ -47,7 +48,7 @@ class WordErrors:
         log_probs = ops.log_softmax(ops.cast(logits, "float32"))
         advantages, errors = _on_host(self.sample, log_probs, labels, steps)
         gradient = ops.sum(advantages * log_probs, axis=(1, 2))
-        # Its value says nothing; its gradient is that of the expected errors.
+        # Only the gradient of this sum is used: it is that of the expected errors.
         return self.weight * (errors + gradient - ops.stop_gradient(gradient))
 
     def sample(
@@ -87,25 +88,13 @@ class WordErrors:
 
     def _words(self, labels: list[int], spans: list[Span]) -> tuple[list[str], list[Span]]:
         """The words of a text, and the first and last step of each."""
-        letters = [
-            (letter, span)
-            for label, span in zip(labels, spans, strict=True)
-            for letter in self.alphabet[label]
+        emissions = [
+            Emission(self.alphabet[label], first, last, 1.0)
+            for label, (first, last) in zip(labels, spans, strict=True)
         ]
-        words: list[str] = []
-        places: list[Span] = []
-        inside = False
-        for letter, (first, last) in letters:
-            if letter == " ":
-                inside = False
-            elif inside:
-                words[-1] += letter
-                places[-1] = (places[-1][0], last)
-            else:
-                words.append(letter)
-                places.append((first, last))
-                inside = True
-        return words, places
+        words = [word for word in split_words(emissions) if word]
+        texts = ["".join(part.text for part in word) for word in words]
+        return texts, [(word[0].first, word[-1].last) for word in words]
 
     def _spread(self, places: list[Span], steps: int) -> Floats:
         """For each step, the number of errors within reach."""
@@ -153,7 +142,8 @@ def _on_host(compute: Any, *arguments: Tensor) -> Sequence[Tensor]:
     if backend == "jax":
         import jax
 
-        results = [jax.ShapeDtypeStruct(s, np.float32) for s in (shape, shape[:1])]  # type: ignore[no-untyped-call]
+        struct: Any = jax.ShapeDtypeStruct  # it has no types
+        results = [struct(shape, np.float32), struct(shape[:1], np.float32)]
         fixed = map(jax.lax.stop_gradient, arguments)
         return list(jax.pure_callback(lambda *a: compute(*map(np.asarray, a)), results, *fixed))
     import tensorflow as tf
