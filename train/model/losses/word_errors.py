@@ -29,8 +29,8 @@ class WordErrors:
 
     A symbol gets credit only for errors near it. Errors elsewhere in the clip have other causes,
     and would only make the gradient noisy. The place of an error is that of the word in the
-    reference. The place in the sample would not do: it depends on the symbols drawn, so the gradient
-    would be biased.
+    reference. The place in the sample would not do: it depends on the symbols drawn, so the
+    gradient would be biased.
     """
 
     def __init__(self, alphabet: Sequence[str], weight: float, step_seconds: float) -> None:
