@@ -13,13 +13,20 @@ from support import RATE, babble, jolt
 
 from ds2edge.runtime.errors import InputError
 from ds2edge.runtime.network import Network
+from ds2edge.train.calibration import calibrate
 from ds2edge.train.calibration_clips import check_speech, choose_clips
 from ds2edge.train.data.manifest import Clip
 from ds2edge.train.model.cells import RECURRENT_CELLS
 from ds2edge.train.model.deepspeech2 import DeepSpeech2
-from ds2edge.train.model.observer import Observer
-from ds2edge.train.model.quantization import FLOAT, FakeQuantizer, fake_quantize, nudge
-from ds2edge.train.recipe import Convolution, ModelSettings
+from ds2edge.train.model.observer import METHODS, Observer
+from ds2edge.train.model.quantization import (
+    FLOAT,
+    FakeQuantizer,
+    Quantizer,
+    fake_quantize,
+    nudge,
+)
+from ds2edge.train.recipe import Augmentation, Convolution, ModelSettings
 
 BINS = 41
 CONVOLUTIONS = (Convolution(4, (5, 11), (2, 4)), Convolution(3, (3, 7), (1, 3)))
@@ -59,6 +66,7 @@ def test_a_model_with_ranges_rounds_a_little_and_saves_them(model, inputs, tmp_p
     observer = Observer()
     expected = np.asarray(model.quantized(inputs, observer))
     ranges = observer.ranges("minmax")
+    expected = np.maximum(expected, ranges["logits"][0])  # the lowest are clipped
     rounded = np.asarray(model.quantized(inputs, FakeQuantizer(ranges)))
     assert 0 < np.abs(rounded - expected).max() < 0.25 * np.abs(expected).max()
     model.round_to(ranges)
@@ -111,6 +119,83 @@ def test_percentile_and_mse_clip_rare_values():
         ranges = observer.ranges(method)
         assert ranges["x"][1] < highest
         assert 0 < observer.clipped(ranges)["x"] < 0.01
+
+
+def test_the_lowest_logits_are_left_out():
+    values = np.linspace(-100.0, 50.0, 400_000).astype(np.float32)
+    observer = Observer()
+    observer("logits", values)
+    observer("x", values)
+    for method in METHODS:
+        ranges = observer.ranges(method)
+        assert ranges["logits"][0] > ranges["x"][0]
+        assert ranges["logits"][1] == pytest.approx(ranges["x"][1], abs=1)
+        assert -100 < ranges["logits"][0] < -90
+        assert observer.clipped(ranges)["logits"] < 0.001 < (values < ranges["logits"][0]).mean()
+
+
+def test_units_of_the_lookahead_share_one_scale_though_their_sizes_differ():
+    keras.utils.set_random_seed(0)
+    settings = ModelSettings(CONVOLUTIONS, "qrnn", 12, 1, lookahead=1, ahead=1)
+    model = DeepSpeech2(settings, BINS, 7)
+    kernel = model.lookaheads[0].convolution.kernel
+    kernel.assign(np.ones(kernel.shape) * np.geomspace(0.1, 100, 12)[:, None])
+    frames = np.random.default_rng(1).standard_normal((1, 200, BINS)).astype(np.float32)
+    plain = rounded_at("lookahead/scaled", model, frames) * np.asarray(model.norm.input_spread())
+    model.norm.moving_mean.assign(plain.mean((0, 1)))
+    model.norm.moving_variance.assign(plain.var((0, 1)))
+    scaled = rounded_at("lookahead/scaled", model, frames)
+    assert ratio_of_units(scaled) < 20 < 200 < ratio_of_units(plain)
+
+
+def rounded_at(point: str, model: DeepSpeech2, frames: np.ndarray) -> np.ndarray:
+    """What `model` would round at `point`."""
+    seen = {}
+
+    class Recorder(Quantizer):
+        def __call__(self, point, x, fixed=None):
+            seen[point] = np.asarray(x)
+            return x
+
+    model.quantized(whole_clip(frames), Recorder())
+    return seen[point]
+
+
+def ratio_of_units(rows: np.ndarray) -> float:
+    """The largest size of a unit over the smallest one; `rows`: [batch, steps, units]."""
+    sizes = np.abs(rows).max((0, 1))
+    return sizes.max() / sizes.min()
+
+
+def test_the_ranges_that_change_the_outputs_least_are_kept(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "coarse", lambda observed: (-1e3, 1e3))
+    clips = [clip(tmp_path, f"{seed}.wav", babble(3.0, seed=seed)) for seed in range(4)]
+    chosen = calibrate(
+        tiny_run.best_model(),
+        tiny_run.specification,
+        clips,
+        Augmentation(),
+        ("coarse", "minmax"),
+    )
+    assert chosen.method == "minmax"
+    assert 0 < chosen.divergence["minmax"] < chosen.divergence["coarse"]
+    assert f"{1000 * chosen.divergence['minmax']:.2f} millinats" in chosen.summary()
+
+
+def test_ranges_of_an_older_version_are_refused(model, inputs, tmp_path):
+    if not model.lookaheads:
+        return
+    observer = Observer()
+    model.quantized(inputs, observer)
+    ranges = observer.ranges("minmax")
+    ranges["lookahead"] = ranges.pop("lookahead/scaled")
+    model.round_to(ranges)
+    try:
+        model.save(tmp_path / "old.keras")
+    finally:
+        model.round_to({})
+    with pytest.raises(ValueError, match="train with --qat again"):
+        keras.saving.load_model(tmp_path / "old.keras")
 
 
 def clip(tmp_path, name: str, samples) -> Clip:

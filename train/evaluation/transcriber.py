@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from ds2edge.runtime.decoding.ctc import DecoderFactory
 from ds2edge.runtime.decoding.greedy import GreedyDecoder
 from ds2edge.runtime.errors import InputError
@@ -16,7 +19,7 @@ from ds2edge.runtime.features import Samples
 from ds2edge.runtime.recognizer import Recognizer
 from ds2edge.runtime.specification import Specification
 from ds2edge.train.data.manifest import Clip
-from ds2edge.train.evaluation.batch_decoding import decode_batch
+from ds2edge.train.evaluation.batch_decoding import batch_logits
 from ds2edge.train.pipeline.padding import batch_length, pad_batch, padding_of
 
 if TYPE_CHECKING:
@@ -127,17 +130,28 @@ class KerasTranscriber:
 
     def transcribe(self, sounds: Iterable[Sound]) -> Iterator[tuple[Sound, str]]:
         """Each sound with its transcript, in order. Neighbours should have similar lengths."""
+        for sound, logits in self.logits(sounds):
+            yield sound, self.decode(logits)
+
+    def decode(self, logits: npt.NDArray[np.float32]) -> str:
+        """The text of one sound's logits [steps, symbols]."""
+        decoder = self._decoder()
+        decoder.accept(logits)
+        return decoder.text()
+
+    def logits(self, sounds: Iterable[Sound]) -> Iterator[tuple[Sound, npt.NDArray[np.float32]]]:
+        """Each sound with its logits [steps, symbols]; the order is that of `transcribe`."""
         batch: list[Sound] = []
         for sound in sounds:
             longest = max(len(other.samples) for other in [*batch, sound]) / self.rate
             if batch and (len(batch) + 1) * longest > BATCH_SECONDS:
-                yield from zip(batch, self._texts(batch), strict=True)
+                yield from zip(batch, self._batch_logits(batch), strict=True)
                 batch = []
             batch.append(sound)
         if batch:
-            yield from zip(batch, self._texts(batch), strict=True)
+            yield from zip(batch, self._batch_logits(batch), strict=True)
 
-    def _texts(self, batch: list[Sound]) -> Iterator[str]:
+    def _batch_logits(self, batch: list[Sound]) -> Iterator[npt.NDArray[np.float32]]:
         frames = [self._features.padded(sound.samples, self._padding) for sound in batch]
         length = batch_length(max(map(len, frames)), self._padding.time_stride)
-        yield from decode_batch(self._model, pad_batch(frames, length), self._decoder)
+        return batch_logits(self._model, pad_batch(frames, length))

@@ -75,7 +75,9 @@ class DeepSpeech2(keras.Model):
             else [_recurrent_layer(settings, f"{settings.cell}{i}") for i in range(settings.depth)]
         )
         self.lookaheads = (
-            [LookaheadLayer(settings.lookahead, name="lookahead")] if settings.lookahead else []
+            [LookaheadLayer(settings.lookahead, self._spread, name="lookahead")]
+            if settings.lookahead
+            else []
         )
         self.norm = SequenceNorm(name="norm")
         self.dense = keras.layers.Dense(symbols, name="dense")
@@ -105,9 +107,17 @@ class DeepSpeech2(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DeepSpeech2:
-        """A model of this shape; Keras calls this when it loads a .keras file."""
+        """A model of this shape; Keras calls this when it loads a .keras file.
+
+        ValueError if it was trained with --qat for other quantization points than those of today.
+        """
         settings = from_dict(ModelSettings, config["settings"], "model configuration")
-        return cls(settings, config["bins"], config["symbols"], config.get("ranges"))
+        model = cls(settings, config["bins"], config["symbols"], config.get("ranges"))
+        if model.ranges and any(each.output_point not in model.ranges for each in model.lookaheads):
+            raise ValueError(
+                "an older version of ds2edge chose its int8 ranges: train with --qat again"
+            )
+        return model
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
         """Logits of whole clips, padded on the right to one length.
@@ -157,11 +167,19 @@ class DeepSpeech2(keras.Model):
         return self.output(x[:, self._dropped_steps() :], quantizer)
 
     def output(self, x: Tensor, quantizer: Quantizer) -> Tensor:
-        """[..., units] -> logits [..., symbols], with the last batch norm folded in."""
+        """[..., units] -> logits [..., symbols], with the last batch norm folded in.
+
+        `x` is divided by the spread of the norm's inputs where a lookahead layer comes before.
+        """
         scale, shift = self.norm.affine()
         bias = self.dense.bias + ops.matmul(ops.expand_dims(shift, 0), self.dense.kernel)[0]
+        if self.lookaheads:
+            scale = scale * self._spread()
         kernel = quantizer.weight(ops.expand_dims(scale, 1) * self.dense.kernel)
         return quantizer("logits", ops.matmul(x, kernel) + bias)
+
+    def _spread(self) -> Tensor:
+        return self.norm.input_spread()
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Real steps of logits for clips of `lengths` frames."""

@@ -72,6 +72,10 @@ class SequenceNorm(keras.layers.BatchNormalization):
         scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
         return scale, self.beta - self.moving_mean * scale
 
+    def input_spread(self) -> Tensor:
+        """The expected largest size [channels] of the inputs, from the moving statistics."""
+        return ops.abs(self.moving_mean) + 4 * ops.sqrt(self.moving_variance + self.epsilon)
+
 
 class NormedDense(keras.layers.Layer):
     """A dense layer and batch norm, which `folded` computes as one product."""
@@ -283,16 +287,21 @@ class LookaheadLayer(StreamingLayer):
     `lookahead` outputs mean nothing and must be dropped.
     """
 
-    def __init__(self, lookahead: int, **kwargs: Any) -> None:
-        """`lookahead`: steps of future context."""
+    def __init__(self, lookahead: int, spread: Callable[[], Tensor], **kwargs: Any) -> None:
+        """`lookahead`: steps of future context.
+
+        `spread`: the expected size [units] of each output. `quantized` and `step` divide by it, so
+        that one int8 scale suits all units; the next layer must multiply by it.
+        """
         super().__init__(**kwargs)
         self.lookahead = lookahead
+        self.spread = spread
         # Keras counts all channels in the fan-in of a depthwise kernel: the signal would vanish.
         initializer = keras.initializers.RandomNormal(stddev=(lookahead + 1) ** -0.5)
         self.convolution = keras.layers.DepthwiseConv1D(
             lookahead + 1, use_bias=False, depthwise_initializer=initializer, name="convolution"
         )
-        self.output_point = self.name
+        self.output_point = f"{self.name}/scaled"
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """`input_shape`: [batch, time, units]."""
@@ -306,8 +315,12 @@ class LookaheadLayer(StreamingLayer):
 
     def quantized(self, x: Tensor, quantizer: Quantizer) -> Tensor:
         """As `call`."""
-        kernel = quantizer.weight(self.convolution.kernel, channels=1)
-        return quantizer(self.name, ops.depthwise_conv(x, kernel, padding="valid"))
+        kernel = self._scaled_kernel(quantizer)
+        return quantizer(self.output_point, ops.depthwise_conv(x, kernel, padding="valid"))
+
+    def _scaled_kernel(self, quantizer: Quantizer) -> Tensor:
+        kernel = self.convolution.kernel / ops.expand_dims(self.spread(), (0, 2))
+        return quantizer.weight(kernel, channels=1)
 
     def state_shapes(self) -> Shapes:
         """The last inputs."""
@@ -319,9 +332,9 @@ class LookaheadLayer(StreamingLayer):
         x = ops.concatenate([states[""], x], axis=0)
         last = ops.slice(x, (steps, 0), (self.lookahead, self.units))
         image = ops.reshape(x, (1, self.lookahead + steps, 1, self.units))
-        kernel = quantizer.weight(self.convolution.kernel, channels=1)
-        y = ops.depthwise_conv(image, ops.expand_dims(kernel, 1), padding="valid")
-        return quantizer(self.name, ops.reshape(y, (steps, self.units))), {"": last}
+        kernel = ops.expand_dims(self._scaled_kernel(quantizer), 1)
+        y = ops.depthwise_conv(image, kernel, padding="valid")
+        return quantizer(self.output_point, ops.reshape(y, (steps, self.units))), {"": last}
 
 
 def concatenate_steps(rows: list[Tensor]) -> Tensor:

@@ -20,6 +20,10 @@ from ds2edge.train.model.quantization import (
 
 SEED = 1
 
+# Share of the logits, the lowest ones, that the range leaves out. Their probability is next to
+# nothing, and the finer levels help the others.
+LOWEST_LOGITS = 0.02
+
 Values = npt.NDArray[np.float32]
 
 
@@ -42,14 +46,15 @@ class Observer(Quantizer):
     def ranges(self, method: str) -> dict[str, Range]:
         """The range of every point, by one of `METHODS`."""
         return {
-            point: _limit(point, METHODS[method](observed))
+            point: _limit(point, observed, METHODS[method](observed))
             for point, observed in self._observed.items()
         }
 
     def clipped(self, ranges: dict[str, Range]) -> dict[str, float]:
         """The share of the values that `ranges` clip by more than rounding, by point.
 
-        Points before a function that saturates are left out: their clipping loses nothing.
+        Points before a function that saturates are left out, and the lowest logits: their clipping
+        loses nothing.
         """
         shares = {}
         for point, observed in self._observed.items():
@@ -58,17 +63,25 @@ class Observer(Quantizer):
             low, high = ranges[point]
             tolerance = (high - low) / STEPS / 2
             sample = observed.sample
+            if point == "logits":
+                sample = sample[sample >= low]
             outside = (sample < low - tolerance) | (sample > high + tolerance)
             shares[point] = float(outside.mean())
         return shares
 
 
-def _limit(point: str, observed: Range) -> Range:
-    """The observed range as int8 needs it, within the saturation of the next function."""
+def _limit(point: str, observed: _Observed, chosen: Range) -> Range:
+    """The chosen range as int8 needs it.
+
+    It ends where the next function saturates, and leaves out the lowest logits.
+    """
+    low, high = chosen
     if _last_part(point) in SYMMETRIC:
-        return symmetric(*observed)
+        return symmetric(low, high)
+    if point == "logits":
+        low = max(low, float(np.quantile(observed.sample, LOWEST_LOGITS)))
     limit = SATURATION.get(_last_part(point), np.inf)
-    return nudge(max(observed[0], -limit), min(observed[1], limit))
+    return nudge(max(low, -limit), min(high, limit))
 
 
 def _last_part(point: str) -> str:
