@@ -17,6 +17,8 @@ from ds2edge.runtime.network import Logits, Network, Rows, States
 from ds2edge.runtime.specification import CONVOLUTIONS, OUTPUT, Specification
 from ds2edge.runtime.stream import Stream
 
+LOGITS = "logits"  # name of the last stage
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -50,7 +52,7 @@ class Trace:
     @property
     def all_stages(self) -> dict[str, Stage]:
         """The stages, the logits last."""
-        return self.stages | {"logits": self.logits}
+        return self.stages | {LOGITS: self.logits}
 
 
 class Tracer:

@@ -15,7 +15,7 @@ from ds2edge.runtime.decoding.ctc import BLANK, PAUSE_SECONDS, Decoder, Word, sp
 from ds2edge.runtime.decoding.fusion import Fusion
 from ds2edge.runtime.decoding.prefix import Alignment, Prefix, most_probable, total_probability
 
-BEAM = 32  # default number of prefixes in the beam
+BEAM = 48  # default number of prefixes in the beam
 
 # Symbols below this probability are skipped, which saves most of the time: most steps are blank for
 # certain, and only one symbol passes.
@@ -23,7 +23,7 @@ MIN_PROBABILITY = 5e-3
 # The same for symbols that a hot word needs, since the network is rarely sure of rare pieces.
 MIN_HOTWORD_PROBABILITY = 1e-4
 # Prefixes that score this many nats less than the best are dropped.
-BEAM_MARGIN = 12.0
+BEAM_MARGIN = 10.0
 # New prefixes that are this many nats below the weakest of the next beam by acoustics alone are
 # dropped before fusion scores them.
 ACOUSTIC_MARGIN = 3.0

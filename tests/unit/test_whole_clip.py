@@ -136,6 +136,8 @@ def test_the_runtime_says_what_keras_says(run_of, mini_clips, tmp_path, cell, di
     heard = Tracer(path).trace(read_audio(SPEECH, RATE)).logits.values
     assert heard.shape == expected.shape
     assert expected.std() > 1  # or agreement would mean nothing
+    if mode in INT8_MODES:  # they clip the lowest logits
+        expected, rounded = (np.maximum(each, heard.min()) for each in (expected, rounded))
     assert decibels(expected, heard) > LEAST_SNR[mode]
     if mode == "float32":
         np.testing.assert_allclose(heard, expected, atol=1e-4)
